@@ -1,0 +1,55 @@
+# Two commands for a new machine: `make demo` and `make test`. `make check` is what CI runs.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first interpreter that is new enough; set PYTHON to choose another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+# Two workers unless told otherwise: the suite is written for two cores.
+TEST_JOBS ?= 2
+
+.PHONY: help demo test check format lint types layers test-all torture bench peers clean
+help: ## Show the targets.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "grex needs Python 3.11 or newer; none was found (set PYTHON=...)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $(READY)
+
+demo: $(READY) ## Build local upstream repositories, sync a nested workspace, show the tree.
+	$(BIN)/grex demo build/demo
+
+test: $(READY) ## Run the tests (the fast ones, in parallel).
+	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not slow"
+
+test-all: $(READY) ## Run every test.
+	$(BIN)/python -m pytest -n $(TEST_JOBS)
+
+format: $(READY) ## Check the formatting.
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## Check the style.
+	$(BIN)/ruff check .
+
+types: $(READY) ## Check the types.
+	$(BIN)/mypy
+
+layers: $(READY) ## Check who imports whom.
+	$(BIN)/lint-imports
+
+check: format lint types layers test-all ## Everything that CI checks.
+
+torture: $(READY) ## Kill, cancel and overlap syncs for a while, and judge the traces.
+	$(BIN)/python -m bench.torture
+
+bench: $(READY) ## Measure ratios against peers and floors in one interleaved run.
+	$(BIN)/python -m bench
+
+peers: $(READY) ## Install the tools that the benchmarks compare with.
+	$(BIN)/python -m pip install --quiet west vcs2l
+
+clean: ## Remove what make made.
+	rm -rf $(VENV) build

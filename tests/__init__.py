@@ -1,0 +1,1 @@
+"""Tests of grex; the tree mirrors the package."""

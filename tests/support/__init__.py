@@ -1,0 +1,1 @@
+"""Named doubles and small servers that tests share."""
