@@ -1,0 +1,231 @@
+"""The packs of a workspace and who declares them: grown while the walk runs, judged the same whatever the order.
+
+The walk finds declarations in an order that depends on the network. Two rules keep what the user sees independent of
+it: a path is walked once, by whichever parent comes first, and everything that is reported (parents, conflicts, order)
+is computed from the complete set of declarations, sorted.
+
+- The same resolved path, URL and ref declared twice is a diamond: one node, several parents.
+- The same path with another URL or ref is a conflict: the node fails with an error that names every place.
+- Two paths that are equal after NFC and case folding are a conflict as well: they would collide on other machines.
+- A child whose URL is that of one of its ancestors, in whatever spelling, closes a cycle.
+
+Pure: nothing here reads a disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grex.errors import CycleError, PackError, PackSpecError
+from grex.names import InvalidUrlError, PackUrl, fold_key, parse_url, resolve_pack_path
+from grex.pack.spec import ChildSpec, Mark, OverrideSpec, PackSpec
+
+__all__ = ["ROOT", "Declaration", "Graph", "Node"]
+
+ROOT = "."
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One `children[]` entry of one pack.yaml, resolved: what is to be where."""
+
+    parent: str
+    path: str
+    url: PackUrl
+    ref: str | None
+    child: ChildSpec
+    overridden: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it is written, as file:line:column."""
+        return str(self.child.mark)
+
+
+@dataclass(slots=True)
+class Node:
+    """A path at which a pack belongs, with everyone who declares it."""
+
+    path: str
+    declarations: list[Declaration] = field(default_factory=list)
+    spec: PackSpec | None = None
+
+    @property
+    def url(self) -> PackUrl:
+        """The URL, of whichever declaration sorts first; they agree unless there is a conflict."""
+        return self.first.url
+
+    @property
+    def ref(self) -> str | None:
+        """The declared ref, None for the remote's HEAD."""
+        return self.first.ref
+
+    @property
+    def first(self) -> Declaration:
+        """The declaration that stands for all of them."""
+        return min(self.declarations, key=lambda found: (found.parent, found.place))
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The packs that declare this one, sorted."""
+        return tuple(sorted({found.parent for found in self.declarations}))
+
+    @property
+    def name(self) -> str:
+        """The pack's declared name, or the last segment of its path."""
+        return self.spec.name if self.spec is not None else self.path.rsplit("/", 1)[-1]
+
+    @property
+    def type(self) -> str:
+        """The declared type, `plain` where there is no pack.yaml."""
+        return self.spec.type if self.spec is not None else "plain"
+
+
+class Graph:
+    """Every declaration found so far, and the verdicts on them."""
+
+    def __init__(self, workspace: Path, overrides: Mapping[str, OverrideSpec]) -> None:
+        self._workspace = workspace
+        self._overrides = overrides
+        self._used_overrides: set[str] = set()
+        self.nodes: dict[str, Node] = {}
+        self._by_fold: dict[str, str] = {}
+        self._folded: dict[str, set[str]] = {}
+        self._cycles: dict[str, CycleError] = {}
+        self.root_spec: PackSpec | None = None
+
+    def declare(self, parent: str, spec: PackSpec) -> list[Node]:
+        """Take in the children of a pack; gives the nodes that nobody declared before, in the order of the file.
+
+        Raises:
+            PackSpecError: a URL cannot be resolved; every such place of the file is in the message's details.
+        """
+        if parent == ROOT:
+            self.root_spec = spec
+        else:
+            self.nodes[parent].spec = spec
+        resolved = self._resolve(parent, spec)
+        fresh: list[Node] = []
+        for declaration in resolved:
+            node = self.nodes.get(declaration.path)
+            if node is None:
+                node = self.nodes[declaration.path] = Node(declaration.path)
+                self._folded.setdefault(fold_key(declaration.path), set()).add(declaration.path)
+                fresh.append(node)
+            node.declarations.append(declaration)
+            self._check_cycle(node, declaration)
+        return fresh
+
+    def verdict(self, node: Node) -> PackError | None:
+        """Why this node must not be walked, as far as is known now: a conflict or a cycle."""
+        cycle = self._cycles.get(node.path)
+        if cycle is not None:
+            return cycle
+        wanted = {(found.url.identity, found.ref) for found in node.declarations}
+        if len(wanted) > 1:
+            places = sorted(
+                (found.place, f"{found.url.redacted} at {found.ref or 'its HEAD'}") for found in node.declarations
+            )
+            told = "; ".join(f"{place} wants {what}" for place, what in places)
+            return PackError(
+                f"{node.path} is declared differently: {told}",
+                hint=f"Settle it with an override for {node.path} in the root's pack.yaml or in .grex/local.yaml.",
+                details={"path": node.path, "places": [place for place, _ in places]},
+            )
+        alike = self._folded[fold_key(node.path)]
+        if len(alike) > 1:
+            places = sorted(found.place for path in alike for found in self.nodes[path].declarations)
+            told = " and ".join(sorted(alike))
+            return PackError(
+                f"the paths {told} differ only in case or Unicode form, declared at {' and '.join(places)}",
+                hint="Rename one of them: on many file systems they are one directory.",
+                details={"path": node.path, "places": places},
+            )
+        return None
+
+    def ancestors(self, path: str) -> list[str]:
+        """The chain of first parents above a node, nearest first, without the root."""
+        chain: list[str] = []
+        current = path
+        while True:
+            node = self.nodes.get(current)
+            if node is None or not node.declarations:
+                return chain
+            # The declaration that made the node: a later parent is never its descendant's only way up.
+            current = node.declarations[0].parent
+            if current == ROOT or current in chain:
+                return chain
+            chain.append(current)
+
+    def ordered(self) -> list[Node]:
+        """Every node that hangs on the root, sorted by path: the order of reports and of the lockfile."""
+        return [self.nodes[path] for path in sorted(self.nodes)]
+
+    def descendants(self, paths: Iterable[str]) -> set[str]:
+        """The given packs with everything below them."""
+        below: dict[str, list[str]] = {}
+        for node in self.nodes.values():
+            for parent in node.parents:
+                below.setdefault(parent, []).append(node.path)
+        found: set[str] = set()
+        stack = list(paths)
+        while stack:
+            path = stack.pop()
+            if path in found:
+                continue
+            found.add(path)
+            stack.extend(below.get(path, ()))
+        return found
+
+    def unused_overrides(self) -> list[OverrideSpec]:
+        """The overrides that no declaration was touched by."""
+        return [self._overrides[path] for path in sorted(set(self._overrides) - self._used_overrides)]
+
+    def _resolve(self, parent: str, spec: PackSpec) -> list[Declaration]:
+        problems: list[str] = []
+        resolved: list[Declaration] = []
+        for child in spec.children:
+            try:
+                url = parse_url(child.url, base=spec.defaults.base, relative_to=self._workspace)
+            except InvalidUrlError as error:
+                problems.append(f"{child.mark}: {error}")
+                continue
+            path = resolve_pack_path("" if parent == ROOT else parent, child.path)
+            ref = child.ref if child.ref is not None else spec.defaults.ref
+            override = self._overrides.get(path)
+            if override is not None:
+                self._used_overrides.add(path)
+                ref = override.ref if override.ref is not None else ref
+                if override.url is not None:
+                    url = parse_url(override.url, base=None, relative_to=self._workspace)
+            resolved.append(Declaration(parent, path, url, ref, child, overridden=override is not None))
+        if problems:
+            raise PackSpecError(
+                problems[0],
+                hint="Correct the URL; none of this pack's children were cloned.",
+                details={"problems": problems},
+            )
+        return resolved
+
+    def _check_cycle(self, node: Node, declaration: Declaration) -> None:
+        above = [declaration.parent, *self.ancestors(declaration.parent)]
+        for position, path in enumerate(above):
+            if path != ROOT and self.nodes[path].url.identity == declaration.url.identity:
+                chain = [*reversed(above[: position + 1]), node.path]
+                self._cycles.setdefault(
+                    node.path,
+                    CycleError(
+                        f"packs own each other in a circle: {' -> '.join(chain)} "
+                        f"({declaration.url.redacted}, declared at {declaration.place})",
+                        hint="Remove one of these children; a pack that only needs another one says depends_on.",
+                        details={"chain": chain, "place": declaration.place},
+                    ),
+                )
+                return
+
+
+def mark_of(node: Node) -> Mark:
+    """Where a node is declared."""
+    return node.first.child.mark

@@ -1,0 +1,336 @@
+"""Decides what has to happen to one checkout: pure functions from what was observed to what is to be done.
+
+Everything that must not be got wrong about somebody's work stands here, away from git and from locks, so that each
+row of the table in `docs/reference/sync.md` is a test of one call. The work is split in two looks:
+
+- `first_look` needs only the disk: is there a checkout, is it ours, is it finished, is the wanted commit known?
+- `movement` needs the wanted commit to be present: how do the local commits relate to it?
+
+Whether *edits* are in the way is not decided here: git itself refuses a checkout that would touch them, before it
+has changed anything, and only git knows for sure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, TypeAlias
+
+from grex.git import CheckoutState, RemoteRef
+from grex.manifest import LockLine
+from grex.names import is_full_sha
+
+__all__ = [
+    "AskRemote",
+    "Clone",
+    "Finished",
+    "FirstLook",
+    "Leave",
+    "Mend",
+    "Move",
+    "MoveKind",
+    "Movement",
+    "NothingToMove",
+    "Reach",
+    "Relation",
+    "Situation",
+    "Wanted",
+    "first_look",
+    "movement",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is declared for a path, and what the lockfile resolved it to before.
+
+    `line` is the lockfile's line if it is about the same URL and ref; `locked` makes it binding.
+    """
+
+    path: str
+    identity: str
+    ref: str | None
+    line: LockLine | None
+    locked: bool
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """There is nothing there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A dead run left a note here: recover first, then look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskRemote:
+    """Only the remote knows which commit is wanted now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The wanted commit is known; bring it here if it is missing, and move to it."""
+
+    target: RemoteRef
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The checkout is finished and at the wanted commit: no network, no git."""
+
+    target: RemoteRef
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """It must not be touched.
+
+    `code` is stable for JSON; `had_to_move` says whether that is a failure (exit 4) or a note (exit 0).
+    """
+
+    code: str
+    text: str
+    hint: str
+    had_to_move: bool = True
+
+
+FirstLook: TypeAlias = Clone | Mend | AskRemote | Reach | Finished | Leave
+
+
+def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
+    """What can be said from the disk alone."""
+    match state.kind:
+        case "absent" | "empty":
+            return Clone()
+        case "directory":
+            return Leave(
+                "directory-in-the-way",
+                "a directory that is not a git repository is in the way",
+                f"Move {wanted.path} elsewhere and sync again; grex does not touch what it did not make.",
+            )
+        case "other":
+            return Leave(
+                "file-in-the-way",
+                "something that is not a directory is in the way",
+                f"Move {wanted.path} elsewhere and sync again; grex does not touch what it did not make.",
+            )
+        case _:
+            pass
+    if state.note is not None:
+        return Mend()
+    record = state.record
+    target = _known_target(wanted, state)
+    if target is None:
+        return AskRemote()
+    finished = (
+        record is not None
+        and record.url == wanted.identity
+        and record.sha == target.sha
+        and state.head_sha == target.sha
+        and state.operation is None
+        and (state.head_branch is None if target.kind != "branch" else state.head_branch == target.name)
+    )
+    return Finished(target) if finished else Reach(target)
+
+
+def _known_target(wanted: Wanted, state: CheckoutState) -> RemoteRef | None:
+    """The wanted commit, if it can be known without the network."""
+    ref = wanted.ref
+    if ref is not None and is_full_sha(ref):
+        return RemoteRef(kind="sha", name=None, sha=ref.lower())
+    line = wanted.line
+    if line is not None and (wanted.locked or line.branch is None):
+        # The lockfile's word is binding with --locked; without it, for everything that is not a branch:
+        # a resolved tag is kept even if it moved upstream.
+        kind: Literal["branch", "tag"] = "branch" if line.branch is not None else "tag"
+        return RemoteRef(kind=kind, name=line.branch if kind == "branch" else line.ref, sha=line.sha)
+    record = state.record
+    if record is not None and record.url == wanted.identity and record.ref == ref:
+        if record.kind == "tag":
+            return RemoteRef(kind="tag", name=ref, sha=record.sha)
+        if wanted.offline and record.kind == "branch":
+            sha = state.ref(f"refs/remotes/origin/{record.branch}") or record.upstream or record.sha
+            return RemoteRef(kind="branch", name=record.branch, sha=sha)
+    return None
+
+
+class Relation(Enum):
+    """How a local commit stands to the wanted one."""
+
+    SAME = "same"
+    BEHIND = "behind"
+    AHEAD = "ahead"
+    DIVERGED = "diverged"
+
+
+MoveKind: TypeAlias = Literal["switch", "fast-forward", "reset-rewritten", "rewind", "attach", "branch-ref"]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything about the local side that the second look needs.
+
+    Attributes:
+        target: the wanted commit; it is present in the repository.
+        head_branch: the branch that HEAD is on, None when detached.
+        head_sha: the commit of HEAD, None on an unborn branch.
+        operation: what git is in the middle of (`rebase`, `merge`, ...).
+        placed_branch: the branch on which grex itself left HEAD last, None if detached or never.
+        placed_sha: the commit at which grex itself left HEAD last.
+        branch_sha: the local branch of the wanted name, None if there is none (or no branch is wanted).
+        branch_relation: how that branch stands to the target.
+        branch_is_upstream: whether all commits of that branch were in the remote's branch before this fetch.
+        head_is_reachable: whether HEAD's commit is on any branch, tag or remote branch.
+        locked: whether the target is exactly what must be there in the end.
+    """
+
+    target: RemoteRef
+    head_branch: str | None
+    head_sha: str | None
+    operation: str | None
+    placed_branch: str | None
+    placed_sha: str | None
+    branch_sha: str | None
+    branch_relation: Relation | None
+    branch_is_upstream: bool
+    head_is_reachable: bool
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToMove:
+    """HEAD is where it belongs; `note` is what is worth saying about local work."""
+
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """HEAD (or, for `branch-ref`, only a ref) has to move to the target.
+
+    `rescue` asks for a rescue ref to the commit that the branch leaves behind; `note` goes into the report.
+    """
+
+    kind: MoveKind
+    rescue: str | None = None
+    note: str | None = None
+
+
+Movement: TypeAlias = NothingToMove | Move | Leave
+
+
+def movement(found: Situation) -> Movement:
+    """What has to move, now that the wanted commit is here."""
+    if found.target.kind == "branch":
+        return _branch_movement(found)
+    return _pinned_movement(found)
+
+
+def _pinned_movement(found: Situation) -> Movement:
+    at_target = found.head_sha == found.target.sha
+    if found.head_branch is not None and found.head_branch != found.placed_branch:
+        # A branch that grex did not choose: the user's. HEAD stays.
+        return _stays_on_branch(found, at_target=at_target)
+    if at_target and found.head_branch is None:
+        return _busy(found) if found.operation is not None else NothingToMove()
+    if found.operation is not None:
+        return _in_the_middle(found)
+    if found.head_branch is None and _own_detached_commits(found):
+        return _detached_with_commits(found)
+    return Move("switch")
+
+
+def _branch_movement(found: Situation) -> Movement:
+    name = found.target.name
+    if found.head_branch == name:
+        return _on_the_branch(found)
+    if found.head_branch is not None and found.head_branch != found.placed_branch:
+        return _stays_on_branch(found, at_target=False)
+    # HEAD is where grex left it (another declared branch, a pin) or detached.
+    if found.operation is not None:
+        return _in_the_middle(found)
+    if found.head_branch is None and _own_detached_commits(found):
+        return _detached_with_commits(found)
+    match found.branch_relation:
+        case None | Relation.SAME | Relation.BEHIND:
+            return Move("switch" if found.head_sha != found.target.sha else "attach")
+        case Relation.AHEAD if not found.locked:
+            return Leave(
+                "branch-ahead",
+                f"HEAD is not on {name}, and the local branch {name} has commits of its own",
+                f"`git switch {name}` in the pack, then sync again.",
+            )
+        case _ if found.branch_is_upstream:
+            return Move("switch", rescue=found.branch_sha)
+        case _:
+            return _diverged(found)
+
+
+def _on_the_branch(found: Situation) -> Movement:
+    match found.branch_relation:
+        case Relation.SAME:
+            return _busy(found) if found.operation is not None else NothingToMove()
+        case Relation.AHEAD if not found.locked:
+            return NothingToMove(f"{found.target.name} has local commits that are not pushed")
+        case Relation.BEHIND:
+            return _in_the_middle(found) if found.operation is not None else Move("fast-forward")
+        case _:
+            pass
+    if found.operation is not None:
+        return _in_the_middle(found)
+    if found.branch_is_upstream:
+        if found.branch_relation is Relation.AHEAD:
+            return Move("rewind", note=f"{found.target.name} went back to the lockfile's commit")
+        return Move(
+            "reset-rewritten", rescue=found.branch_sha, note=f"{found.target.name} was rewritten upstream and followed"
+        )
+    return _diverged(found)
+
+
+def _own_detached_commits(found: Situation) -> bool:
+    return found.head_sha is not None and found.head_sha != found.placed_sha and not found.head_is_reachable
+
+
+def _stays_on_branch(found: Situation, *, at_target: bool) -> Movement:
+    if found.locked and not at_target:
+        return Leave(
+            "other-branch",
+            f"it is on the branch {found.head_branch}, not at the locked commit {found.target.sha[:12]}",
+            "Switch back (`git switch -`, or `git checkout --detach`) and sync again.",
+        )
+    wanted = found.target.name or found.target.sha[:12]
+    note = f"on branch {found.head_branch}, not on {wanted}; HEAD was left there"
+    if found.target.kind == "branch" and found.branch_relation is Relation.BEHIND:
+        return Move("branch-ref", note=note)
+    return NothingToMove(note)
+
+
+def _busy(found: Situation) -> Movement:
+    return NothingToMove(f"a {found.operation} is in progress")
+
+
+def _in_the_middle(found: Situation) -> Leave:
+    return Leave(
+        "operation-in-progress",
+        f"a {found.operation} is in progress",
+        f"Finish it (`git {found.operation} --continue`) or drop it (`--abort`), then sync again.",
+    )
+
+
+def _detached_with_commits(found: Situation) -> Leave:
+    return Leave(
+        "detached-with-commits",
+        f"HEAD is detached at {(found.head_sha or '')[:12]}, which has commits that are on no branch",
+        "Keep them with `git branch NAME`, then sync again.",
+    )
+
+
+def _diverged(found: Situation) -> Leave:
+    return Leave(
+        "diverged",
+        f"the local branch {found.target.name} and the wanted commit {found.target.sha[:12]} have diverged",
+        f"Rebase or merge (`git rebase origin/{found.target.name}`), then sync again.",
+    )

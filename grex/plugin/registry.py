@@ -1,0 +1,139 @@
+"""Finds pack types and actions by name among entry points.
+
+A lookup asks grex's own distribution first and scans the installed distributions only for a name that is not there:
+the scan costs tens of milliseconds, and a workspace of built-in types should not pay for it. Both are the same
+mechanism, a third party is found by exactly what finds the built-ins; only the order is ours, so a third party cannot
+replace a built-in name. A plugin that does not load stops only those packs that need it, and names its distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from grex.errors import PluginError, PluginLoadError, UnknownActionError, UnknownPackTypeError
+from grex.plugin.api import ActionType, PackType
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["ACTIONS_GROUP", "PACK_TYPES_GROUP", "Registry"]
+
+PACK_TYPES_GROUP = "grex.pack_types"
+ACTIONS_GROUP = "grex.actions"
+
+
+class Registry:
+    """The pack types and actions of this environment; each is imported at its first use and then kept."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[str, str], object] = {}
+        self._own: list[EntryPoint] | None = None
+        self._installed: list[EntryPoint] | None = None
+
+    def pack_type(self, name: str) -> PackType:
+        """The pack type of that name.
+
+        Raises:
+            UnknownPackTypeError: nobody registers it.
+            PluginLoadError: it is registered and cannot be loaded.
+        """
+        found = self._get(PACK_TYPES_GROUP, name, PackType)
+        if found is None:
+            raise UnknownPackTypeError(
+                f"no plugin registers the pack type {name!r}", hint=self._hint(PACK_TYPES_GROUP, name)
+            )
+        return cast("PackType", found)
+
+    def action(self, name: str) -> ActionType[Any]:
+        """The action of that name.
+
+        Raises:
+            UnknownActionError: nobody registers it.
+            PluginLoadError: it is registered and cannot be loaded.
+        """
+        found = self._get(ACTIONS_GROUP, name, ActionType)
+        if found is None:
+            raise UnknownActionError(f"no plugin registers the action {name!r}", hint=self._hint(ACTIONS_GROUP, name))
+        return cast("ActionType[Any]", found)
+
+    def names(self, group: str) -> list[str]:
+        """Every registered name of a group, sorted."""
+        return sorted({entry.name for entry in (*self._own_entries(), *self._all_entries()) if entry.group == group})
+
+    def _get(self, group: str, name: str, kind: type) -> object | None:
+        key = (group, name)
+        if key in self._loaded:
+            return self._loaded[key]
+        entry = _pick(self._own_entries(), group, name) or _pick(self._all_entries(), group, name)
+        if entry is None:
+            return None
+        loaded = self._loaded[key] = _load(entry, kind)
+        return loaded
+
+    def _own_entries(self) -> list[EntryPoint]:
+        if self._own is None:
+            from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - 15 ms, not always needed
+
+            try:
+                self._own = list(distribution("grex").entry_points)
+            except PackageNotFoundError as error:
+                raise PluginError(
+                    "grex's own pack types are not registered in this environment",
+                    hint="Install grex (for a source tree: `pip install -e .`) instead of running it from its files.",
+                ) from error
+        return self._own
+
+    def _all_entries(self) -> list[EntryPoint]:
+        if self._installed is None:
+            from importlib.metadata import entry_points  # noqa: PLC0415 - scans every distribution
+
+            self._installed = [*entry_points(group=PACK_TYPES_GROUP), *entry_points(group=ACTIONS_GROUP)]
+        return self._installed
+
+    def _hint(self, group: str, name: str) -> str:
+        from difflib import get_close_matches  # noqa: PLC0415 - only for a name that was not found
+
+        known = self.names(group)
+        close = get_close_matches(name, known, n=1)
+        if close:
+            return f"Did you mean {close[0]!r}? Known here: {', '.join(known)}."
+        return f"Install the plugin that brings it, or use one of: {', '.join(known)}."
+
+
+def _pick(entries: Iterable[EntryPoint], group: str, name: str) -> EntryPoint | None:
+    found = [entry for entry in entries if entry.group == group and entry.name == name]
+    if len({entry.value for entry in found}) > 1:
+        owners = ", ".join(sorted(f"{_owner(entry)} ({entry.value})" for entry in found))
+        raise PluginLoadError(
+            f"{name!r} in {group} is registered by more than one distribution: {owners}",
+            hint="Uninstall all but one of them.",
+        )
+    return found[0] if found else None
+
+
+def _owner(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "unknown distribution"
+
+
+def _load(entry: EntryPoint, kind: type) -> object:
+    where = f"{entry.name!r} of {_owner(entry)} ({entry.value})"
+    try:
+        loaded = entry.load()
+    except Exception as error:  # noqa: BLE001 - a plugin's import may raise anything, and only its packs may suffer
+        raise PluginLoadError(
+            f"the plugin {where} cannot be imported: {type(error).__name__}: {error}",
+            hint=f"Update or reinstall {_owner(entry)}.",
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, kind)):
+        raise PluginLoadError(
+            f"the plugin {where} is not a {kind.__name__}",
+            hint=f"Report it to the authors of {_owner(entry)}.",
+        )
+    try:
+        return loaded()
+    except Exception as error:  # noqa: BLE001 - as above
+        raise PluginLoadError(
+            f"the plugin {where} cannot be created: {type(error).__name__}: {error}",
+            hint=f"Report it to the authors of {_owner(entry)}.",
+        ) from error

@@ -1,0 +1,25 @@
+"""What a run says while it runs: typed events that are shown or traced, and never kept as state."""
+
+from grex.progress.events import (
+    Event,
+    GitProgress,
+    LockWait,
+    PackFinished,
+    PackStarted,
+    Slice,
+)
+from grex.progress.sinks import ChromeTrace, Collector, Sink, Tee, null_sink
+
+__all__ = [
+    "ChromeTrace",
+    "Collector",
+    "Event",
+    "GitProgress",
+    "LockWait",
+    "PackFinished",
+    "PackStarted",
+    "Sink",
+    "Slice",
+    "Tee",
+    "null_sink",
+]

@@ -1,0 +1,64 @@
+"""The events of a run: facts with a time, without any idea of how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+__all__ = ["Event", "GitProgress", "LockWait", "PackFinished", "PackStarted", "Slice"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackStarted:
+    """Work on a pack began; `doing` is one word: `checkout` or `install`."""
+
+    pack: str
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackFinished:
+    """A pack is done for this phase; `status` is its outcome's status, `text` one line about it."""
+
+    pack: str
+    status: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """A lock has been waited for so long that it is worth saying who has it."""
+
+    tier: str
+    path: str
+    waited_s: float
+    holder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GitProgress:
+    """What git says of its own progress: `stage` as git names it, `percent` of that stage."""
+
+    pack: str
+    stage: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A stretch of time in which something was held or ran, for the trace.
+
+    `start_ns` and `end_ns` are CLOCK_MONOTONIC; slices of one `track` nest or follow each other, they never cross.
+    `category` is `permit`, `lock`, `wait`, `git`, `hook` or `action`.
+    """
+
+    name: str
+    category: str
+    track: str
+    start_ns: int
+    end_ns: int
+    args: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+Event: TypeAlias = PackStarted | PackFinished | LockWait | GitProgress | Slice
