@@ -20,7 +20,8 @@ from pathlib import Path
 
 from grex.errors import CycleError, PackError, PackSpecError
 from grex.names import InvalidUrlError, PackUrl, fold_key, parse_url, resolve_pack_path
-from grex.pack.spec import ChildSpec, Mark, OverrideSpec, PackSpec
+from grex.pack import ChildSpec, OverrideSpec, PackSpec, Problems
+from grex.pack.problems import raise_problems
 
 __all__ = ["ROOT", "Declaration", "Graph", "Node"]
 
@@ -184,13 +185,13 @@ class Graph:
         return [self._overrides[path] for path in sorted(set(self._overrides) - self._used_overrides)]
 
     def _resolve(self, parent: str, spec: PackSpec) -> list[Declaration]:
-        problems: list[str] = []
+        problems = Problems()
         resolved: list[Declaration] = []
         for child in spec.children:
             try:
                 url = parse_url(child.url, base=spec.defaults.base, relative_to=self._workspace)
             except InvalidUrlError as error:
-                problems.append(f"{child.mark}: {error}")
+                problems.add(child.mark, str(error), error.hint)
                 continue
             path = resolve_pack_path("" if parent == ROOT else parent, child.path)
             ref = child.ref if child.ref is not None else spec.defaults.ref
@@ -202,11 +203,7 @@ class Graph:
                     url = parse_url(override.url, base=None, relative_to=self._workspace)
             resolved.append(Declaration(parent, path, url, ref, child, overridden=override is not None))
         if problems:
-            raise PackSpecError(
-                problems[0],
-                hint="Correct the URL; none of this pack's children were cloned.",
-                details={"problems": problems},
-            )
+            raise_problems(problems, PackSpecError)
         return resolved
 
     def _check_cycle(self, node: Node, declaration: Declaration) -> None:
@@ -225,7 +222,3 @@ class Graph:
                 )
                 return
 
-
-def mark_of(node: Node) -> Mark:
-    """Where a node is declared."""
-    return node.first.child.mark

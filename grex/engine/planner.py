@@ -44,7 +44,8 @@ __all__ = [
 class Wanted:
     """What is declared for a path, and what the lockfile resolved it to before.
 
-    `line` is the lockfile's line if it is about the same URL and ref; `locked` makes it binding.
+    `line` is the lockfile's line if it is about the same URL and ref; `locked` makes it binding. `tracking` is the
+    remote's branch as of the last fetch.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Wanted:
     line: LockLine | None
     locked: bool
     offline: bool
+    tracking: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,7 @@ def _known_target(wanted: Wanted, state: CheckoutState) -> RemoteRef | None:
         if record.kind == "tag":
             return RemoteRef(kind="tag", name=ref, sha=record.sha)
         if wanted.offline and record.kind == "branch":
-            sha = state.ref(f"refs/remotes/origin/{record.branch}") or record.upstream or record.sha
-            return RemoteRef(kind="branch", name=record.branch, sha=sha)
+            return RemoteRef(kind="branch", name=record.branch, sha=wanted.tracking or record.sha)
     return None
 
 

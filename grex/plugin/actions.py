@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from grex.pack.spec import ActionEntry, Mode, PredicateNode
+from grex.pack import ActionEntry, Mode, PredicateNode
 
 __all__ = ["ActionArguments", "Exec", "Mkdir", "Require", "Symlink", "When"]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from grex.pack.spec import PackSpec, PredicateNode
+from grex.pack import PackSpec, PredicateNode
 from grex.plugin.actions import ActionArguments
 from grex.process import Finished
 

@@ -1,0 +1,21 @@
+"""Entry point: `grex` and `python -m grex`. The version is answered before anything heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run grex with the arguments of this process."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        from grex import __version__  # noqa: PLC0415 - nothing else is needed
+
+        print(f"grex {__version__}")  # noqa: T201 - this is the command line
+        return
+    from grex.cli.app import run  # noqa: PLC0415 - the command line framework costs more than the answer above
+
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""The commands: each turns its options into a `Request`, calls one verb, and has the report rendered.
+
+A command imports its verb when it is run, so that `grex --help` and a short verb do not pay for the others.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from typer.core import TyperGroup
+
+from grex import __version__
+from grex.cli.call import Call, execute, explain
+from grex.cli.options import (
+    DryRun,
+    Jobs,
+    Json,
+    LockTimeout,
+    NoInstall,
+    NoWait,
+    Packs,
+    Quiet,
+    Trace,
+    Trust,
+    Workspace,
+)
+from grex.errors import GrexError, UsageError
+
+__all__ = ["app", "run"]
+
+
+class _Commands(TyperGroup):
+    """Keeps the commands in the order of this file."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """The names, as registered."""
+        del ctx
+        return list(self.commands)
+
+
+app = typer.Typer(
+    name="grex",
+    cls=_Commands,
+    help="Keeps many git repositories as one workspace, without losing work.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; gives the exit code.
+
+    Anything that is not a `GrexError` is a bug and leaves as a traceback.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(args=given, standalone_mode=False, prog_name="grex")
+    except typer.Exit as leaving:
+        return int(leaving.exit_code)
+    except typer.Abort:
+        return 130
+    except typer.TyperException as error:
+        wrong = UsageError(error.format_message(), hint="`grex --help` and `grex VERB --help` list what there is.")
+        return explain(wrong, as_json="--json" in given)
+    except GrexError as error:
+        return explain(error, as_json="--json" in given)
+    return code if isinstance(code, int) else 0
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.", is_eager=True)] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Workspace = None,
+) -> None:
+    """Keeps many git repositories as one workspace, without losing work."""
+    if version:
+        print(f"grex {__version__}")
+        raise typer.Exit
+    context.obj = Call(as_json=json, quiet=quiet, workspace=workspace)
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Where; the current directory by default.")] = Path(),
+    name: Annotated[Optional[str], typer.Option("--name", help="The root pack's name.")] = None,  # noqa: UP045 - options.py
+    gitignore: Annotated[
+        bool, typer.Option("--gitignore", help="Hide grex's files through .gitignore instead of info/exclude.")
+    ] = False,
+    json: Json = False,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+) -> int:
+    """Make a workspace."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.init import InitRequest, init as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(context, "init", as_json=json, no_wait=no_wait, lock_timeout_s=lock_timeout)
+    request = InitRequest(directory.absolute(), name=name, gitignore=gitignore)
+    return execute(call, lambda settings: verb(request, settings), render.init)
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(help="A URL or path that git can clone.")],
+    path: Annotated[Optional[str], typer.Argument(help="Where, from the workspace root.")] = None,  # noqa: UP045 - options.py
+    ref: Annotated[Optional[str], typer.Option("--ref", help="Branch, tag or full commit id.")] = None,  # noqa: UP045 - options.py
+    group: Annotated[Optional[list[str]], typer.Option("--group", "-g", help="A group it belongs to.")] = None,  # noqa: UP045 - options.py
+    no_install: NoInstall = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Workspace = None,
+    jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+    trace: Trace = None,
+) -> int:
+    """Declare a pack, clone it and install it."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.add import AddRequest, add as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(
+        context, "add", as_json=json, quiet=quiet, workspace=workspace, jobs=jobs, no_wait=no_wait,
+        lock_timeout_s=lock_timeout, trace=trace,
+    )
+    request = AddRequest(
+        call.root(), url, path, ref=ref, groups=tuple(group or ()), no_install=no_install, trust_url=True
+    )
+    return execute(call, lambda settings: verb(request, settings), render.add)
+
+
+@app.command()
+def sync(
+    context: typer.Context,
+    packs: Packs = None,
+    locked: Annotated[bool, typer.Option("--locked", help="Check out exactly what the lockfile says.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no remote.")] = False,
+    dry_run: DryRun = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after a failure.")] = False,
+    no_install: NoInstall = False,
+    keep_partial: Annotated[
+        bool, typer.Option("--keep-partial", help="Leave what a failed install had done.")
+    ] = False,
+    trust: Trust = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Workspace = None,
+    jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+    trace: Trace = None,
+) -> int:
+    """Bring the workspace into the state that its manifests declare."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
+    from grex.verbs.sync import SyncRequest, sync as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(
+        context, "sync", as_json=json, quiet=quiet, workspace=workspace, jobs=jobs, no_wait=no_wait,
+        lock_timeout_s=lock_timeout, trace=trace, trust=tuple(trust or ()),
+    )
+    request = SyncRequest(
+        call.root(), tuple(packs or ()), locked=locked, offline=offline, dry_run=dry_run, fail_fast=fail_fast,
+        no_install=no_install, keep_partial=keep_partial, ask_trust=trust_question(as_json=call.as_json),
+    )
+    return execute(call, lambda settings: verb(request, settings), render.sync)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    packs: Packs = None,
+    fail_on_drift: Annotated[
+        bool, typer.Option("--fail-on-drift", help="Exit 7 unless everything is as declared.")
+    ] = False,
+    json: Json = False,
+    workspace: Workspace = None,
+    jobs: Jobs = None,
+) -> int:
+    """Show how each pack stands to what is declared; asks no remote."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.status import StatusRequest, status as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(context, "status", as_json=json, workspace=workspace, jobs=jobs)
+    request = StatusRequest(call.root(), tuple(packs or ()), fail_on_drift=fail_on_drift)
+    return execute(call, lambda settings: verb(request, settings), render.status)
+
+
+@app.command()
+def ls(
+    context: typer.Context,
+    tree: Annotated[bool, typer.Option("--tree", help="Show who owns whom.")] = False,
+    long: Annotated[bool, typer.Option("--long", "-l", help="Show URL, ref and commit.")] = False,
+    json: Json = False,
+    workspace: Workspace = None,
+) -> int:
+    """Show what is declared and what is there."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.ls import ListRequest, ls as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(context, "ls", as_json=json, workspace=workspace)
+    request = ListRequest(call.root())
+    return execute(
+        call, lambda settings: verb(request, settings), lambda report: render.ls(report, tree=tree, long=long)
+    )
+
+
+@app.command()
+def trust(
+    context: typer.Context,
+    prefix: Annotated[Optional[str], typer.Argument(metavar="[URL-PREFIX|.]", help="What to trust.")] = None,  # noqa: UP045 - options.py
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take the trust back.")] = False,
+    json: Json = False,
+    workspace: Workspace = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+) -> int:
+    """Show, give or take this user's trust in packs of this workspace."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.trust import TrustRequest, trust as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(
+        context, "trust", as_json=json, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout
+    )
+    request = TrustRequest(call.root(), prefix, revoke=revoke)
+    return execute(call, lambda settings: verb(request, settings), render.trust)
+
+
+@app.command()
+def locks(context: typer.Context, json: Json = False, workspace: Workspace = None) -> int:
+    """Show who holds which lock of this workspace."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.locks import LocksRequest, locks as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(context, "locks", as_json=json, workspace=workspace)
+    request = LocksRequest(call.root())
+    return execute(call, lambda settings: verb(request, settings), render.locks)
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(help="Where; must not exist yet, or be an earlier demo.")] = Path(
+        "grex-demo"
+    ),
+    json: Json = False,
+    quiet: Quiet = False,
+    jobs: Jobs = None,
+    trace: Trace = None,
+) -> int:
+    """Build small local upstream repositories and a nested workspace, sync it, and show the tree."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.demo import DemoRequest, demo as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(context, "demo", as_json=json, quiet=quiet, jobs=jobs, trace=trace)
+    request = DemoRequest(directory.absolute())
+    return execute(call, lambda settings: verb(request, settings), render.demo)

@@ -1,0 +1,220 @@
+"""One call: what the options and the environment say, the event loop, signals, errors, and the way out.
+
+This is the only place of the command line that reads environment variables and the home directory; below it they are
+values. SIGINT and SIGTERM cancel the verb: its children are ended, its locks come free, and the exit code says which
+signal it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import typer
+
+from grex.cli.progress import LinePrinter
+from grex.errors import GrexError, UsageError
+
+if TYPE_CHECKING:
+    from grex.engine import Settings
+    from grex.progress import ChromeTrace
+    from grex.verbs.report import Report
+
+__all__ = ["Call", "execute", "explain"]
+
+R = TypeVar("R", bound="Report")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The options that every command has, after those before and after the verb were joined."""
+
+    verb: str = ""
+    as_json: bool = False
+    quiet: bool = False
+    workspace: Path | None = None
+    jobs: int | None = None
+    no_wait: bool = False
+    lock_timeout_s: float | None = None
+    trace: Path | None = None
+    trust: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @classmethod
+    def of(
+        cls,
+        context: typer.Context,
+        verb: str,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        workspace: Path | None = None,
+        jobs: int | None = None,
+        no_wait: bool = False,
+        lock_timeout_s: float | None = None,
+        trace: Path | None = None,
+        trust: tuple[str, ...] = (),
+    ) -> Call:
+        """The call of one verb: options may stand before the verb as well."""
+        before: Call = context.obj
+        if no_wait and lock_timeout_s is not None:
+            raise UsageError("--no-wait and --lock-timeout exclude each other", hint="Give one of them.")
+        return replace(
+            before,
+            verb=verb,
+            as_json=before.as_json or as_json,
+            quiet=before.quiet or quiet,
+            workspace=workspace if workspace is not None else before.workspace,
+            jobs=jobs if jobs is not None else _jobs_from(before.environ),
+            no_wait=no_wait,
+            lock_timeout_s=lock_timeout_s,
+            trace=trace,
+            trust=(*trust, *before.environ.get("GREX_TRUST", "").split()),
+        )
+
+    def root(self) -> Path:
+        """The workspace of this call.
+
+        Raises:
+            NotAWorkspaceError: there is none.
+        """
+        from grex.verbs.locate import locate  # noqa: PLC0415 - `--help` needs no workspace
+
+        named = self.workspace
+        if named is None and self.environ.get("GREX_WORKSPACE"):
+            named = Path(self.environ["GREX_WORKSPACE"])
+        return locate(Path.cwd(), named)
+
+    def settings(self, sink: Callable[[Any], None]) -> Settings:
+        """What the verb is told about this user and this machine."""
+        from platformdirs import user_config_path, user_state_path  # noqa: PLC0415 - verbs only
+
+        from grex.engine import Settings  # noqa: PLC0415 - verbs only
+        from grex.workspace import read_user_config  # noqa: PLC0415 - verbs only
+
+        config = read_user_config(user_config_path("grex", appauthor=False))
+        platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
+        return Settings(
+            home=Path.home(),
+            environ=self.environ,
+            platform=platform,
+            state_dir=user_state_path("grex", appauthor=False),
+            verb=self.verb,
+            jobs=self.jobs,
+            no_wait=self.no_wait,
+            lock_timeout_s=self.lock_timeout_s,
+            trust=(*self.trust, *config.trust_prefixes),
+            sink=sink,
+        )
+
+
+def _jobs_from(environ: Mapping[str, str]) -> int | None:
+    text = environ.get("GREX_JOBS", "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UsageError(f"GREX_JOBS is {text!r}, not a number of 1 or more", hint="Unset it, or set it to a number.")
+    return int(text)
+
+
+def execute(
+    call: Call,
+    verb: Callable[[Settings], Awaitable[R]],
+    render: Callable[[R], str],
+) -> int:
+    """Run a verb to its end in an event loop of its own, print its report, and give the exit code."""
+    from grex.progress import ChromeTrace, Tee  # noqa: PLC0415 - verbs only
+
+    printer = LinePrinter(sys.stderr, quiet=call.quiet or call.as_json)
+    trace: ChromeTrace | None = None
+    if call.trace is not None:
+        try:
+            trace = ChromeTrace(call.trace)
+        except OSError as error:
+            raise UsageError(
+                f"the trace file {call.trace} cannot be written: {error.strerror}", hint="Give another path."
+            ) from error
+    sink: Callable[[Any], None] = printer if trace is None else Tee(printer, trace)
+    settings = call.settings(sink)
+    caught: list[signal.Signals] = []
+    try:
+        report = anyio.run(_guarded, verb, settings, caught)
+    except BaseExceptionGroup as group:
+        error = _first_error(group)
+        if error is None:
+            raise
+        return explain(error, as_json=call.as_json)
+    finally:
+        if trace is not None:
+            trace.close()
+    if report is None:
+        name = caught[0].name if caught else "a signal"
+        if not call.quiet:
+            print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
+        return 128 + int(caught[0]) if caught else 130
+    if call.as_json:
+        print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+    else:
+        text = render(report)
+        if text:
+            print(text)
+    return report.exit_code
+
+
+async def _guarded(
+    verb: Callable[[Settings], Awaitable[R]], settings: Settings, caught: list[signal.Signals]
+) -> R | None:
+    """The verb, cancelled by the first SIGINT or SIGTERM; None if it was."""
+    report: R | None = None
+
+    async def watch(scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for found in signals:
+                caught.append(found)
+                scope.cancel()
+                # Later signals are swallowed while the children are ended and the brackets are closed: that takes
+                # a quarter of a second, and a second Ctrl-C must not tear it.
+
+    async with anyio.create_task_group() as watching:
+        with anyio.CancelScope() as scope:
+            watching.start_soon(watch, scope)
+            report = await verb(settings)
+        watching.cancel_scope.cancel()
+    return report
+
+
+def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
+    """The failure that a group of tasks ended with, if all of them are ours; the one with the lowest exit code."""
+    found: list[GrexError] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(error.exceptions)
+        elif isinstance(error, GrexError):
+            found.append(error)
+        else:
+            return None
+    return min(found, key=lambda error: (error.exit_code, error.message), default=None)
+
+
+def explain(error: GrexError, *, as_json: bool) -> int:
+    """Say what went wrong, and give its exit code."""
+    from grex.verbs.report import failure_json  # noqa: PLC0415 - only for failures
+
+    if as_json:
+        print(json.dumps({"error": failure_json(error)}, ensure_ascii=False, indent=2))
+    else:
+        print(f"grex: {error.message}", file=sys.stderr)
+        for problem in error.details.get("problems", [])[1:]:
+            print(f"      {problem}", file=sys.stderr)
+        if error.hint:
+            print(f"  hint: {error.hint}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,189 @@
+"""Reports as text. Every function takes a report and gives what is printed; none of them looks anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from grex.verbs.add import AddReport
+    from grex.verbs.demo import DemoReport
+    from grex.verbs.init import InitReport
+    from grex.verbs.locks import LocksReport
+    from grex.verbs.ls import ListedPack, ListReport
+    from grex.verbs.status import StatusReport
+    from grex.verbs.sync import PackReport, SyncReport
+    from grex.verbs.trust import TrustReport
+
+__all__ = ["add", "demo", "init", "locks", "ls", "status", "sync", "trust"]
+
+_SHORT = 10
+
+
+def init(report: InitReport) -> str:
+    """What init says."""
+    if not report.created:
+        return f"There is a workspace already; nothing was changed: {report.root}"
+    return f"Made a workspace; `grex add URL` adds the first pack: {report.root}"
+
+
+def add(report: AddReport) -> str:
+    """What add says."""
+    return f"Added {report.path} from {report.url}.\n{sync(report.sync)}"
+
+
+def trust(report: TrustReport) -> str:
+    """What trust says."""
+    if not report.prefixes:
+        return "Nothing is trusted in this workspace."
+    return "\n".join(["Trusted in this workspace:", *(f"  {prefix}" for prefix in report.prefixes)])
+
+
+def locks(report: LocksReport) -> str:
+    """What locks says."""
+    if not report.held:
+        return "No lock is held."
+    rows = [(info.tier.name, info.describe(), str(info.path)) for info in report.held]
+    return _table(rows)
+
+
+def ls(report: ListReport, *, tree: bool, long: bool) -> str:
+    """What ls says: a list, or a tree of who declares whom."""
+    if not report.packs:
+        return "No packs are declared; `grex add URL` adds one."
+    if not tree:
+        return _table([_listed(pack, long=long) for pack in report.packs])
+    lines = [f"{report.name} ({report.type})"]
+    seen: set[str] = set()
+
+    def draw(children: Sequence[ListedPack], indent: str) -> None:
+        for position, pack in enumerate(children):
+            last = position == len(children) - 1
+            again = " (see above)" if pack.path in seen else ""
+            facts = "  ".join(_listed(pack, long=long)[1:]).rstrip()
+            lines.append(f"{indent}{'└── ' if last else '├── '}{pack.path}  {facts}{again}")
+            if pack.path not in seen:
+                seen.add(pack.path)
+                draw(report.children_of(pack.path), indent + ("    " if last else "│   "))
+
+    draw(report.children_of(), "")
+    return "\n".join(lines)
+
+
+def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
+    if pack.error is not None:
+        where = f"error: {pack.error.message}"
+    elif not pack.is_present:
+        where = "not cloned"
+    else:
+        where = pack.branch or f"at {pack.ref or (pack.sha or '')[:_SHORT]}"
+    if not long:
+        return (pack.path, pack.type, where)
+    return (pack.path, pack.type, where, (pack.sha or "-")[:_SHORT], pack.ref or "-", pack.url)
+
+
+def status(report: StatusReport) -> str:
+    """What status says; what needs attention comes first."""
+    attention = [pack for pack in report.packs if pack.is_drift]
+    if not attention:
+        count = len(report.packs)
+        return f"Clean: {_count(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
+    rows = [(pack.path, pack.text) for pack in attention]
+    clean = len(report.packs) - len(attention)
+    tail = f"{_count(len(attention), 'pack')} to look at" + (f", {clean} as declared." if clean else ".")
+    return f"{_table(rows)}\n{tail}"
+
+
+def sync(report: SyncReport) -> str:
+    """What sync says: what moved, what was left alone and why, what to do next."""
+    lines: list[str] = [f"recovered: {text}." for text in report.recovered]
+    for pack in report.packs:
+        lines.extend(_pack_lines(pack))
+    for error in report.extra_errors:
+        lines.append(f"failed       {error.message}")
+        if error.hint:
+            lines.append(f"             hint: {error.hint}")
+    for path in report.undeclared:
+        lines.append(f"undeclared   {path}: no pack declares it any more; it was left there.")
+    lines.extend(f"note: {note}." for note in report.notes)
+    lines.append(_summary(report))
+    return "\n".join(lines)
+
+
+def _pack_lines(pack: PackReport) -> list[str]:
+    lines: list[str] = []
+    if pack.status in ("cloned", "moved", "left", "failed", "not-reached", "planned"):
+        lines.append(f"{pack.status:<12} {pack.path}: {_what(pack)}")
+        if pack.hint and pack.status in ("left", "failed"):
+            lines.append(f"{'':<12} hint: {pack.hint}")
+    lines.extend(f"{'note':<12} {pack.path}: {note}." for note in pack.notes)
+    install = pack.install
+    if install is not None:
+        said = "; ".join(install.changes) or "nothing to change"
+        if install.error is not None:
+            lines.append(f"{install.status:<12} {pack.path}: {install.error.message}")
+            if install.error.hint:
+                lines.append(f"{'':<12} hint: {install.error.hint}")
+        else:
+            lines.append(f"{install.status:<12} {pack.path}: {said if not install.notes else '; '.join((*install.changes, *install.notes))}")
+    return lines
+
+
+def _what(pack: PackReport) -> str:
+    if pack.text:
+        return pack.text
+    where = pack.branch or pack.ref or "a commit"
+    if pack.status == "cloned":
+        return f"{where} at {(pack.new_sha or '')[:_SHORT]}"
+    if pack.status == "moved":
+        return f"{where} {(pack.old_sha or '')[:_SHORT]}..{(pack.new_sha or '')[:_SHORT]}"
+    return where
+
+
+def _summary(report: SyncReport) -> str:
+    counts: dict[str, int] = {}
+    for pack in report.packs:
+        counts[pack.status] = counts.get(pack.status, 0) + 1
+        if pack.install is not None and pack.install.status not in ("skipped",):
+            counts[pack.install.status] = counts.get(pack.install.status, 0) + 1
+    order = (
+        "cloned", "moved", "installed", "updated", "planned", "unchanged", "left", "untrusted", "failed", "not-reached",
+    )
+    told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "no packs"
+    lead = "Plan" if report.dry_run else "Synced"
+    packs = sum(1 for pack in report.packs if pack.path != ".")
+    return f"{lead}: {_count(packs, 'pack')}: {told}; {report.elapsed_s:.2f} s."
+
+
+def demo(report: DemoReport) -> str:
+    """What demo says."""
+    parts = [
+        f"Built {_count(report.upstreams, 'upstream repository', 'upstream repositories')} in {report.upstream_dir}",
+        "",
+        "$ grex sync",
+        sync(report.first),
+        "",
+        "$ grex ls --tree",
+        ls(report.tree, tree=True, long=False),
+        "",
+        f"Then a commit was pushed to {report.pushed}; `grex sync` again:",
+        sync(report.second),
+        "",
+        f"Look around: cd {report.workspace}",
+    ]
+    return "\n".join(parts)
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns padded to their widest cell, the last one as it is."""
+    if not rows:
+        return ""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    pad: Callable[[tuple[str, ...]], str] = lambda row: "  ".join(  # noqa: E731 - one use, one line
+        [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]
+    )
+    return "\n".join(pad(row).rstrip() for row in rows)

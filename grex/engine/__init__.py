@@ -1,0 +1,42 @@
+"""Walks, plans, schedules, dispatches and recovers: how a verb gets from declarations to outcomes."""
+
+from grex.engine.checkout import CheckoutOptions, CheckoutOutcome, Checkouts, lock_line
+from grex.engine.context import RunContext
+from grex.engine.graph import ROOT, Declaration, Graph, Node
+from grex.engine.hiding import Hiding
+from grex.engine.holds import Holds, Permits
+from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, Present, prepare, run, untrusted
+from grex.engine.recovery import Recovered, recover_workspace
+from grex.engine.session import Session, Settings
+from grex.engine.survey import Survey, survey
+from grex.engine.walker import Walk, Walked
+
+__all__ = [
+    "ROOT",
+    "CheckoutOptions",
+    "CheckoutOutcome",
+    "Checkouts",
+    "Declaration",
+    "Graph",
+    "Hiding",
+    "Holds",
+    "InstallOutcome",
+    "InstallPlan",
+    "InstallStep",
+    "Node",
+    "Permits",
+    "Present",
+    "Recovered",
+    "RunContext",
+    "Session",
+    "Settings",
+    "Survey",
+    "Walk",
+    "Walked",
+    "lock_line",
+    "prepare",
+    "recover_workspace",
+    "run",
+    "survey",
+    "untrusted",
+]

@@ -1,0 +1,158 @@
+"""The one place where the engine takes locks: PERMIT, then PACK, then BACKEND, then MANIFEST.
+
+Every function here is an async context manager that takes its tiers in ascending order and gives them back in reverse,
+also when the block is cancelled. Who may wait for whom is therefore answered by reading this page:
+
+- a task that waits for a PERMIT holds WORKSPACE only;
+- a task that waits for PACK holds WORKSPACE and one permit, of one kind;
+- a task that waits for BACKEND or MANIFEST holds one pack.
+
+Nobody ever waits for a permit or a pack while holding one. Each wait and each hold is told to the sink as a slice, so
+that a trace shows who waited for whom.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from grex.locks import (
+    BackendHold,
+    BackendLock,
+    ManifestHold,
+    ManifestLock,
+    PackHold,
+    PackLock,
+    PermitPool,
+    WaitPolicy,
+    WaitReport,
+    WorkspaceHold,
+    WorkspaceLock,
+)
+from grex.progress import LockWait, Sink, Slice
+from grex.workspace import Layout
+
+__all__ = ["Holds", "PermitKind", "Permits"]
+
+PermitKind = Literal["disk", "network"]
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """How many steps run at once: `disk` and `network` in total, `per_host` of the network ones to one host."""
+
+    disk: int
+    network: int
+    per_host: int
+
+    @classmethod
+    def for_jobs(cls, jobs: int | None) -> Permits:
+        """The permits of `--jobs`: one is serial in both kinds; None is one disk permit per core."""
+        if jobs == 1:
+            return cls(1, 1, 1)
+        return cls(jobs or os.cpu_count() or 1, 32, 8)
+
+
+class Holds:
+    """Takes locks for one run of one workspace; made inside its event loop and used in that loop only."""
+
+    def __init__(self, layout: Layout, *, permits: Permits, policy: WaitPolicy, sink: Sink) -> None:
+        self._layout = layout
+        self._sink = sink
+        self._policy = replace(policy, on_wait=self._report)
+        self._pools: dict[PermitKind, PermitPool] = {
+            "disk": PermitPool("disk", total=permits.disk, per_key=None),
+            "network": PermitPool("network", total=permits.network, per_key=permits.per_host),
+        }
+        self._manifest = ManifestLock(layout.manifest_lock)
+
+    @asynccontextmanager
+    async def workspace(self) -> AsyncGenerator[WorkspaceHold]:
+        """Hold the workspace. Tier: WORKSPACE. Cancellation: nothing is held afterwards."""
+        start = time.monotonic_ns()
+        async with await WorkspaceLock(self._layout.workspace_lock).acquire_async(policy=self._policy) as hold:
+            got = self._waited("WORKSPACE", "workspace", start)
+            try:
+                yield hold
+            finally:
+                self._held("WORKSPACE", "workspace", got)
+
+    @asynccontextmanager
+    async def pack(
+        self, name: str, root: Path, kind: PermitKind, *, host: str | None = None
+    ) -> AsyncGenerator[PackHold]:
+        """Hold one permit and the pack at `root`, which is made if it is missing.
+
+        Tiers: PERMIT, then PACK. Cancellation: neither is held afterwards.
+
+        Args:
+            name: the pack's path in the workspace, for the trace.
+            root: the pack's directory.
+            kind: which permit; `network` ones are limited per `host` as well.
+            host: what the network permit is for.
+
+        Raises:
+            LockError: the pack could not be had under this run's wait policy.
+        """
+        start = time.monotonic_ns()
+        async with self._pools[kind].hold(host):
+            start = self._waited(f"permit {kind}", name, start)
+            async with await PackLock.open(root).acquire_async(policy=self._policy) as hold:
+                got = self._waited("PACK", name, start)
+                try:
+                    yield hold
+                finally:
+                    self._held(f"PACK ({kind})", name, got)
+
+    @asynccontextmanager
+    async def network_permit(self, host: str | None) -> AsyncGenerator[None]:
+        """Hold a network permit and nothing else, to ask a remote about a pack that is not touched. Tier: PERMIT."""
+        async with self._pools["network"].hold(host):
+            yield
+
+    @asynccontextmanager
+    async def backend(self, name: str, real: Path) -> AsyncGenerator[BackendHold]:
+        """Hold the checkout against other git writers; git children inherit it. Tier: BACKEND."""
+        start = time.monotonic_ns()
+        async with await BackendLock.for_checkout(real).acquire_async(policy=self._policy) as hold:
+            got = self._waited("BACKEND", name, start)
+            try:
+                yield hold
+            finally:
+                self._held("BACKEND", name, got)
+
+    @asynccontextmanager
+    async def manifest_shared(self) -> AsyncGenerator[ManifestHold]:
+        """Hold the manifest for reading. Tier: MANIFEST, shared."""
+        async with await self._manifest.acquire_shared(policy=self._policy) as hold:
+            yield hold
+
+    @asynccontextmanager
+    async def manifest_exclusive(self, name: str) -> AsyncGenerator[ManifestHold]:
+        """Hold the manifest for writing, briefly and last. Tier: MANIFEST, exclusive."""
+        start = time.monotonic_ns()
+        async with await self._manifest.acquire_exclusive(policy=self._policy) as hold:
+            got = self._waited("MANIFEST", name, start)
+            try:
+                yield hold
+            finally:
+                self._held("MANIFEST", name, got)
+
+    def _report(self, report: WaitReport) -> None:
+        holder = report.holder.describe() if report.holder is not None else None
+        self._sink(LockWait(report.tier.name, str(report.path), report.waited_s, holder))
+
+    def _waited(self, what: str, track: str, start: int) -> int:
+        now = time.monotonic_ns()
+        # Every grant takes a few microseconds; only a wait that somebody could notice is worth a slice.
+        if now - start > 1_000_000:
+            self._sink(Slice(f"wait {what}", "wait", track, start, now))
+        return now
+
+    def _held(self, what: str, track: str, start: int) -> None:
+        self._sink(Slice(what, "lock", track, start, time.monotonic_ns()))

@@ -1,0 +1,338 @@
+"""Installs packs: decides which need it, asks for trust, orders by `depends_on`, runs pack types in parallel.
+
+`prepare` is the plan (pure but for reading the packs' files), `run` executes exactly that plan; a dry run prints it.
+A pack waits for its dependencies while holding nothing: no permit, no pack. A dependency that fails makes its
+dependents "not reached"; nothing else is stopped by a failure, unless the run is to fail fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anyio
+
+from grex.engine.context import RunContext
+from grex.engine.graph import ROOT, Graph
+from grex.engine.session import Session
+from grex.errors import CycleError, GrexError, PackError, PluginError, UntrustedError
+from grex.manifest import installed_event
+from grex.names import InvalidUrlError, PackUrl, parse_url
+from grex.pack import Dependency, PackSpec, actions_hash
+from grex.plugin import Outcome, Pack, PackSkippedError, PackType
+from grex.progress import PackFinished, PackStarted
+
+__all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run"]
+
+InstallMode = Literal["install", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A pack whose checkout is there: what the install phase needs to know of it."""
+
+    path: str
+    spec: PackSpec | None
+    commit: str
+    identity: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstallStep:
+    """One lifecycle call on one pack."""
+
+    pack: Pack
+    pack_type: PackType
+    mode: InstallMode
+    actions_hash: str
+    identity: str | None
+    needs_trust: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstallOutcome:
+    """What became of one pack's installation.
+
+    `status` is `installed`, `updated`, `skipped`, `failed`, `untrusted`, `not-reached`, or, in a dry run, `planned`.
+    """
+
+    path: str
+    status: Literal["installed", "updated", "skipped", "failed", "untrusted", "not-reached", "planned"]
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: GrexError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPlan:
+    """The steps, sorted by path, and the packs that cannot have one, with the reason."""
+
+    steps: tuple[InstallStep, ...] = ()
+    refused: Mapping[str, GrexError] = field(default_factory=dict)
+
+
+def prepare(session: Session, context: RunContext, present: Sequence[Present], graph: Graph) -> InstallPlan:
+    """Which packs need an install or an update, with what each would run."""
+    refused: dict[str, GrexError] = {}
+    steps: list[InstallStep] = []
+    by_name: dict[str, list[str]] = {}
+    for found in present:
+        name = found.spec.name if found.spec is not None else found.path.rsplit("/", 1)[-1]
+        by_name.setdefault(name, []).append(found.path)
+    by_identity = {found.identity: found.path for found in present if found.identity is not None}
+    needs: dict[str, tuple[str, ...]] = {}
+    for found in sorted(present, key=lambda one: one.path):
+        if found.spec is None:
+            continue
+        try:
+            needs[found.path] = _dependencies(session, found, by_name, by_identity)
+        except PackError as error:
+            refused[found.path] = error
+    refused.update(_dependency_cycles(needs))
+    for found in sorted(present, key=lambda one: one.path):
+        # A checkout without a pack.yaml is of type `plain`, which has nothing to install.
+        if found.spec is None or found.path in refused:
+            continue
+        try:
+            step = _step(session, context, found, needs[found.path])
+        except (PackError, PluginError) as error:
+            refused[found.path] = error
+            continue
+        if step is not None:
+            steps.append(step)
+    del graph
+    return InstallPlan(tuple(steps), refused)
+
+
+def _step(session: Session, context: RunContext, found: Present, after: tuple[str, ...]) -> InstallStep | None:
+    spec = found.spec
+    if spec is None:
+        return None
+    pack_type = session.registry.pack_type(spec.type)
+    root = session.layout.pack_dir(found.path)
+    pack = Pack(found.path, root, spec.name, spec.type, spec, found.commit)
+    if not pack_type.has_install(pack):
+        return None
+    digest = actions_hash(spec, root, found.commit if found.path != ROOT else "")
+    record = session.folded.packs.get(found.path)
+    before = record.installed if record is not None else None
+    if before is not None and before.actions_hash == digest:
+        return None
+    context.actions(pack)  # every argument is checked now, before anything of any pack is run
+    return InstallStep(
+        pack,
+        pack_type,
+        "update" if before is not None else "install",
+        digest,
+        found.identity,
+        pack_type.needs_trust(context, pack),
+        after,
+    )
+
+
+def _dependencies(
+    session: Session, found: Present, by_name: Mapping[str, list[str]], by_identity: Mapping[str, str]
+) -> tuple[str, ...]:
+    spec = found.spec
+    needed: list[str] = []
+    for dependency in spec.depends_on if spec is not None else ():
+        if dependency.name is not None:
+            said = dependency.name
+            paths = by_name.get(dependency.name, [])
+        else:
+            url = _dependency_url(session, spec, dependency)
+            said = url.redacted
+            paths = [by_identity[url.identity]] if url.identity in by_identity else []
+        if len(paths) > 1:
+            raise PackError(
+                f"{dependency.mark}: {found.path} depends on {said!r}, and several packs have that name: "
+                f"{', '.join(sorted(paths))}",
+                hint="Name the one that is meant by its URL.",
+            )
+        if not paths:
+            raise PackError(
+                f"{dependency.mark}: {found.path} depends on {said!r}, which is not in this workspace",
+                hint="Add it as a child of some pack (`grex add URL`); a dependency is never cloned by itself.",
+            )
+        needed.append(paths[0])
+    return tuple(sorted(set(needed)))
+
+
+def _dependency_url(session: Session, spec: PackSpec | None, dependency: Dependency) -> PackUrl:
+    try:
+        base = spec.defaults.base if spec is not None else None
+        return parse_url(dependency.url or "", base=base, relative_to=session.layout.root)
+    except InvalidUrlError as error:
+        raise PackError(f"{dependency.mark}: {error}", hint=error.hint or "Correct the URL.") from error
+
+
+def _dependency_cycles(needs: Mapping[str, tuple[str, ...]]) -> dict[str, GrexError]:
+    """An error for every pack on a circle of `depends_on`, each printing the same chain."""
+    found: dict[str, GrexError] = {}
+    done: set[str] = set()
+    for start in sorted(needs):
+        trail: list[str] = []
+        stack: list[tuple[str, int]] = [(start, 0)]
+        while stack:
+            path, position = stack.pop()
+            if position == 0:
+                if path in trail:
+                    circle = trail[trail.index(path) :]
+                    smallest = circle.index(min(circle))
+                    chain = [*circle[smallest:], *circle[:smallest], circle[smallest]]
+                    error = CycleError(
+                        f"packs depend on each other in a circle: {' -> '.join(chain)}",
+                        hint="Remove one of these depends_on entries.",
+                        details={"chain": chain},
+                    )
+                    found.update(dict.fromkeys(circle, error))
+                    continue
+                if path in done:
+                    continue
+                trail.append(path)
+            below = needs.get(path, ())
+            if position < len(below):
+                stack.append((path, position + 1))
+                stack.append((below[position], 0))
+            else:
+                trail.remove(path)
+                done.add(path)
+    return found
+
+
+def untrusted(session: Session, plan: InstallPlan) -> list[InstallStep]:
+    """The steps that would run something of a pack that this user has not allowed."""
+    return [
+        step
+        for step in plan.steps
+        if step.needs_trust
+        and not (
+            session.trust.trusts_root()
+            if step.identity is None
+            else session.trust.trusts(step.identity)
+        )
+    ]
+
+
+async def run(
+    session: Session,
+    context: RunContext,
+    plan: InstallPlan,
+    *,
+    fail_fast: bool,
+    failed_before: Iterable[str] = (),
+) -> dict[str, InstallOutcome]:
+    """Run every step of the plan.
+
+    Tiers: each step takes PERMIT and PACK through its pack type, MANIFEST to record. Cancellation: running children
+    are ended, brackets are closed as cancelled, nothing new starts.
+
+    Args:
+        session: the open workspace.
+        context: what pack types are given.
+        plan: what `prepare` gave.
+        fail_fast: start nothing new after a failure.
+        failed_before: packs that failed earlier in this run; what depends on them is not reached.
+    """
+    outcomes: dict[str, InstallOutcome] = {
+        path: InstallOutcome(path, "failed", error=error) for path, error in plan.refused.items()
+    }
+    barred = {step.pack.path for step in untrusted(session, plan)}
+    broken = {*failed_before, *plan.refused}
+    finished = {step.pack.path: anyio.Event() for step in plan.steps}
+    stop = fail_fast and bool(broken)
+
+    async def one(step: InstallStep) -> None:
+        nonlocal stop
+        path = step.pack.path
+        try:
+            for needed in step.after:
+                if needed in finished:
+                    await finished[needed].wait()
+            outcome = await _run_step(session, context, step, broken, barred=path in barred, stopped=lambda: stop)
+            outcomes[path] = outcome
+            if outcome.status in ("failed", "untrusted", "not-reached"):
+                broken.add(path)
+                stop = stop or (fail_fast and outcome.status != "not-reached")
+        finally:
+            finished[path].set()
+
+    async with anyio.create_task_group() as tasks:
+        for step in plan.steps:
+            tasks.start_soon(one, step)
+    return outcomes
+
+
+async def _run_step(
+    session: Session,
+    context: RunContext,
+    step: InstallStep,
+    broken: set[str],
+    *,
+    barred: bool,
+    stopped: Callable[[], bool],
+) -> InstallOutcome:
+    path = step.pack.path
+    missing = [needed for needed in step.after if needed in broken]
+    if missing:
+        return InstallOutcome(path, "not-reached", notes=(f"it depends on {', '.join(missing)}, which failed",))
+    if stopped():
+        return InstallOutcome(path, "not-reached", notes=("an earlier failure ended the run (--fail-fast)",))
+    if barred:
+        return InstallOutcome(path, "untrusted", error=_untrusted_error(step))
+    if context.dry_run:
+        return InstallOutcome(path, "planned", changes=(step.mode,))
+    sink = session.settings.sink
+    sink(PackStarted(path, "install"))
+    call: Callable[[RunContext, Pack], Awaitable[Outcome]] = (
+        step.pack_type.install if step.mode == "install" else step.pack_type.update
+    )
+    try:
+        outcome = await call(context, step.pack)
+        if not isinstance(outcome, Outcome):
+            raise PluginError(
+                f"the pack type {step.pack.type!r} gave {type(outcome).__name__} instead of an Outcome",
+                hint="Report it to the authors of the plugin.",
+            )
+    except PackSkippedError as skipped:
+        sink(PackFinished(path, "skipped", str(skipped)))
+        return InstallOutcome(path, "skipped", notes=(str(skipped),))
+    except GrexError as error:
+        sink(PackFinished(path, "failed", error.message))
+        return InstallOutcome(path, "failed", error=error)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+        where = _place(error)
+        failure = PluginError(
+            f"{path}: the pack type {step.pack.type!r} raised {type(error).__name__}: {error}{where}",
+            hint="Report it to the authors of the plugin.",
+        )
+        sink(PackFinished(path, "failed", failure.message))
+        return InstallOutcome(path, "failed", error=failure)
+    if outcome.status == "skipped":
+        sink(PackFinished(path, "skipped", "; ".join(outcome.notes)))
+        return InstallOutcome(path, "skipped", outcome.changes, outcome.notes)
+    await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
+    status: Literal["installed", "updated"] = "installed" if step.mode == "install" else "updated"
+    sink(PackFinished(path, status, "; ".join(outcome.changes)))
+    return InstallOutcome(path, status, outcome.changes, outcome.notes)
+
+
+def _untrusted_error(step: InstallStep) -> UntrustedError:
+    what = "; ".join(step.needs_trust[:3]) + (f"; and {len(step.needs_trust) - 3} more" if len(step.needs_trust) > 3 else "")  # noqa: PLR2004 - three are shown
+    where = step.identity if step.identity is not None else "."
+    return UntrustedError(
+        f"{step.pack.path} is not trusted to run: {what}",
+        hint=f"If you trust its author: `grex trust {where}` (or a prefix of it), then sync again.",
+        details={"prefix": where, "would": list(step.needs_trust)},
+    )
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})"

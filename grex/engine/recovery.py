@@ -1,0 +1,102 @@
+"""Cleans, at the start of a run, what a killed run left and what is provably ours. It needs no flag.
+
+Proof is a durable note written before the thing it speaks of. Clone notes in `.grex/state/` name a temporary directory
+and where its entries were to go; whoever holds WORKSPACE, the pack and its BACKEND knows that the run that wrote it is
+dead, its git children included, because those would still hold BACKEND. Notes inside a pack's git directory are looked
+after when that pack is visited (`grex.git.recover`).
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grex.engine.session import Session
+from grex.errors import GrexError
+from grex.fs import remove_tree
+from grex.git import observe, resume_move
+from grex.git.errors import FilesInTheWayError
+from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
+from grex.workspace import GREX_TMP_PREFIX
+
+__all__ = ["Recovered", "recover_workspace"]
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was found and what became of it: one line each, sorted; and the packs that could not be mended."""
+
+    notes: list[str] = field(default_factory=list)
+    failures: dict[str, GrexError] = field(default_factory=dict)
+
+
+async def recover_workspace(session: Session) -> Recovered:
+    """Finish or take back the clones of dead runs, and sweep their temporary files.
+
+    Tiers: WORKSPACE is held by the caller; each note takes PERMIT, PACK, BACKEND and MANIFEST. Cancellation: a note
+    stays until what it speaks of is settled.
+    """
+    recovered = Recovered()
+    _sweep_temporary_files(session)
+    notes, damaged = read_notes(session.layout.state_dir)
+    for bad in damaged:
+        recovered.notes.append(f"{bad.path.name} in .grex/state {bad.reason}; it was left there")
+    for note in sorted(notes, key=lambda found: found.pack):
+        try:
+            recovered.notes.append(await _settle(session, note))
+        except GrexError as error:
+            recovered.failures[note.pack] = error
+    return recovered
+
+
+async def _settle(session: Session, note: CloneNote) -> str:
+    root = session.layout.root / note.target
+    temp = session.layout.root / note.temp
+    state_dir = session.layout.state_dir
+    if not root.parent.is_dir():
+        remove_note(state_dir, note.id)
+        return f"{note.pack}: forgot an interrupted clone whose directory is gone"
+    async with session.holds.pack(note.pack, root, "disk") as hold, session.holds.backend(note.pack, root) as _backend:
+        said = f"{note.pack}: cleared an interrupted clone"
+        if note.entries is not None and not (root / ".git").exists() and (temp / ".git").is_dir():
+            try:
+                resume_move(temp, root, note.entries)
+                said = f"{note.pack}: finished an interrupted clone"
+            except FilesInTheWayError:
+                said = f"{note.pack}: took back an interrupted clone, because files are in its way now"
+        if (root / ".git").is_dir():
+            hold.link_into(root / ".git")
+            state = observe(root)
+            if state.record is not None and note.pack not in session.folded.packs:
+                record = state.record
+                await session.record(
+                    note.pack,
+                    [
+                        add_event(note.pack, url=note.url, ref=note.ref, owned=True),
+                        sync_event(note.pack, sha=record.sha, branch=record.branch),
+                    ],
+                )
+        remove_tree(temp)
+        remove_note(state_dir, note.id)
+    return said
+
+
+def _sweep_temporary_files(session: Session) -> None:
+    """Files that a killed replacement left beside their target, in the directories that only grex writes to."""
+    layout = session.layout
+    for directory in (layout.root, layout.root / ".grex", layout.state_dir):
+        try:
+            entries = list(directory.iterdir())
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name.startswith(GREX_TMP_PREFIX) and _is_ours(entry):
+                entry.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,133 @@
+"""One run over one workspace: what every phase of it needs, made once and handed down.
+
+A `Session` reads the environment and the disk through values that the front end put into `Settings`; nothing below a
+verb looks at `os.environ` or at the home directory by itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grex.engine.holds import Holds, Permits
+from grex.git import GitCommand, GitRunner
+from grex.locks import WaitPolicy, set_verb, set_workspace
+from grex.manifest import Event, Folded, LockLine, Log, fold, read_lockfile
+from grex.plugin import Registry
+from grex.progress import Sink, Slice, null_sink
+from grex.workspace import Layout, TrustStore
+
+if TYPE_CHECKING:
+    from grex.pack import OverrideSpec
+
+__all__ = ["Session", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the front end found out about this user, this machine and this call.
+
+    Attributes:
+        home: the user's home directory.
+        environ: the caller's environment variables.
+        platform: `linux`, `macos` or `windows`.
+        state_dir: the user's state directory for grex (trust).
+        verb: the verb that is running, for holder records.
+        jobs: `--jobs`, None for one disk permit per core.
+        no_wait: fail at once where a lock is held.
+        lock_timeout_s: seconds to wait for a lock, None for ever.
+        trust: URL prefixes that are trusted for this run only, as typed.
+        sink: where progress goes.
+    """
+
+    home: Path
+    environ: Mapping[str, str]
+    platform: str
+    state_dir: Path
+    verb: str
+    jobs: int | None = None
+    no_wait: bool = False
+    lock_timeout_s: float | None = None
+    trust: tuple[str, ...] = ()
+    sink: Sink = null_sink
+
+
+@dataclass(slots=True)
+class Session:
+    """A workspace that is open for one run."""
+
+    layout: Layout
+    settings: Settings
+    holds: Holds
+    registry: Registry
+    trust: TrustStore
+    log: Log
+    lines: Mapping[str, LockLine] = field(default_factory=dict)
+    folded: Folded = field(default_factory=Folded)
+    overrides: Mapping[str, OverrideSpec] = field(default_factory=dict)
+    run_id: str = field(default_factory=lambda: secrets.token_hex(6))
+
+    @classmethod
+    def open(cls, root: Path, settings: Settings) -> Session:
+        """Open a workspace: takes no lock and reads no manifest yet. To be called inside the event loop of the run."""
+        from grex.workspace import canonical_prefix  # noqa: PLC0415 - only a call with --trust needs it
+
+        layout = Layout(root)
+        set_verb(settings.verb)
+        set_workspace(root)
+        policy = WaitPolicy(timeout_s=settings.lock_timeout_s, no_wait=settings.no_wait)
+        sink = settings.sink
+
+        return cls(
+            layout=layout,
+            settings=settings,
+            holds=Holds(layout, permits=Permits.for_jobs(settings.jobs), policy=policy, sink=sink),
+            registry=Registry(),
+            trust=TrustStore(
+                settings.state_dir, root, tuple(canonical_prefix(prefix, root) for prefix in settings.trust)
+            ),
+            log=Log(layout.log, layout.trash_dir),
+        )
+
+    def git_for(self, pack: str) -> GitRunner:
+        """A runner whose commands stand on the pack's track of the trace."""
+        sink = self.settings.sink
+
+        def ran(command: GitCommand) -> None:
+            facts = {"argv": " ".join(command.argv), "cwd": str(command.cwd), "returncode": command.returncode}
+            sink(Slice(f"git {command.argv[1]}", "git", pack, command.start_ns, command.end_ns, facts))
+
+        return GitRunner(self.settings.environ, on_command=ran)
+
+    async def read_records(self) -> None:
+        """Read the log and the lockfile. Tier: MANIFEST, shared and briefly.
+
+        Raises:
+            CorruptLogError: the log is damaged in its middle.
+            LockfileError: the lockfile cannot be used.
+        """
+        async with self.holds.manifest_shared():
+            self.reread()
+
+    def reread(self) -> None:
+        """Read the log and the lockfile without a lock, for callers that hold MANIFEST or only look."""
+        self.lines = read_lockfile(self.layout.lockfile)
+        self.folded = fold(self.log.read().events)
+
+    async def record(self, pack: str, events: Sequence[Event], *, durable: bool = True) -> None:
+        """Append to the log. Tier: MANIFEST, exclusive and briefly."""
+        if not events:
+            return
+        async with self.holds.manifest_exclusive(pack) as hold:
+            self.log.append(events, hold=hold, durable=durable)
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncGenerator[None]:
+        """Hold WORKSPACE for the block, and know its log and lockfile."""
+        async with self.holds.workspace():
+            await self.read_records()
+            yield

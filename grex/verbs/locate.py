@@ -1,0 +1,36 @@
+"""Finds the workspace of a call: the one place that joins discovery with what log and lockfile record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from grex.errors import GrexError
+from grex.manifest import Log, fold, read_lockfile
+from grex.workspace import Layout, find_workspace
+
+__all__ = ["locate"]
+
+
+def locate(start: Path, explicit: Path | None) -> Path:
+    """The workspace that `start` lies in, or the one that was named.
+
+    Raises:
+        NotAWorkspaceError: there is none.
+    """
+    return find_workspace(start, explicit=explicit, recorded=_recorded)
+
+
+def _recorded(root: Path) -> Collection[str]:
+    """The packs that a workspace's lockfile and log know; a damaged one is for the verb to complain about."""
+    layout = Layout(root)
+    found: set[str] = set()
+    try:
+        found.update(read_lockfile(layout.lockfile))
+    except (GrexError, OSError):
+        found.clear()
+    try:
+        found.update(fold(Log(layout.log, layout.trash_dir).read().events).packs)
+    except (GrexError, OSError):
+        return found
+    return found

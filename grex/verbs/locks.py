@@ -1,0 +1,55 @@
+"""`grex locks`: who holds which lock of this workspace. Takes nothing, opens nothing for writing, makes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grex.engine import Settings, survey
+from grex.errors import GrexError
+from grex.locks import LockInfo, Tier, inspect_locks
+from grex.workspace import PACK_LOCK_NAME, Layout, backend_lock_for
+
+__all__ = ["LocksReport", "LocksRequest", "locks"]
+
+
+@dataclass(frozen=True, slots=True)
+class LocksRequest:
+    """Which workspace to look at."""
+
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class LocksReport:
+    """The locks that are held now."""
+
+    root: Path
+    held: tuple[LockInfo, ...]
+    exit_code: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `--json`."""
+        return {
+            "schema": "grex.locks/1",
+            "workspace": str(self.root),
+            "exit_code": self.exit_code,
+            "held": [info.to_json() for info in self.held],
+        }
+
+
+async def locks(request: LocksRequest, settings: Settings) -> LocksReport:
+    """Look at every lock of a workspace. Tier: none."""
+    layout = Layout(request.root)
+    wanted: list[tuple[Tier, Path]] = [(Tier.WORKSPACE, layout.workspace_lock), (Tier.MANIFEST, layout.manifest_lock)]
+    try:
+        paths = [node.path for node in survey(layout, settings.platform).nodes()]
+    except GrexError:
+        paths = []  # broken declarations must not hide who holds the workspace
+    for path in (".", *paths):
+        root = layout.root if path == "." else layout.pack_dir(path)
+        wanted.append((Tier.PACK, root / PACK_LOCK_NAME))
+        if path != ".":
+            wanted.append((Tier.BACKEND, backend_lock_for(root.resolve())))
+    return LocksReport(request.root, tuple(info for info in inspect_locks(wanted) if info.is_held))

@@ -1,0 +1,107 @@
+"""`grex ls`: what is declared and what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grex.engine import ROOT, Session, Settings, survey
+from grex.errors import GrexError
+from grex.verbs.report import exit_code_of, failure_json
+
+__all__ = ["ListReport", "ListRequest", "ListedPack", "ls"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """Which workspace to list."""
+
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPack:
+    """One declared pack, as it lies on the disk."""
+
+    path: str
+    name: str
+    type: str
+    url: str
+    ref: str | None
+    sha: str | None
+    branch: str | None
+    is_present: bool
+    parents: tuple[str, ...]
+    error: GrexError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The pack's entry in the document."""
+        return {
+            "path": self.path,
+            "name": self.name,
+            "type": self.type,
+            "url": self.url,
+            "ref": self.ref,
+            "sha": self.sha,
+            "branch": self.branch,
+            "present": self.is_present,
+            "parents": list(self.parents),
+            "error": None if self.error is None else failure_json(self.error),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ListReport:
+    """The declared packs, sorted by path."""
+
+    root: Path
+    name: str
+    type: str
+    packs: tuple[ListedPack, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what the errors in the declarations come to."""
+        return exit_code_of(pack.error for pack in self.packs if pack.error is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `--json`."""
+        return {
+            "schema": "grex.ls/1",
+            "workspace": str(self.root),
+            "name": self.name,
+            "type": self.type,
+            "exit_code": self.exit_code,
+            "packs": [pack.to_json() for pack in self.packs],
+        }
+
+    def children_of(self, parent: str = ROOT) -> list[ListedPack]:
+        """The packs that this one declares, sorted by path."""
+        return [pack for pack in self.packs if parent in pack.parents]
+
+
+async def ls(request: ListRequest, settings: Settings) -> ListReport:
+    """List a workspace. Tier: MANIFEST, shared and briefly; nothing is written and no git process is started."""
+    session = Session.open(request.root, settings)
+    async with session.holds.manifest_shared():
+        found = survey(session.layout, settings.platform)
+    packs: list[ListedPack] = []
+    for node in found.nodes():
+        state = found.states.get(node.path)
+        is_present = state is not None and state.kind == "checkout"
+        packs.append(
+            ListedPack(
+                path=node.path,
+                name=node.name,
+                type=node.type,
+                url=node.url.redacted,
+                ref=node.ref,
+                sha=state.head_sha if state is not None else None,
+                branch=state.head_branch if state is not None else None,
+                is_present=is_present,
+                parents=node.parents,
+                error=found.errors.get(node.path),
+            )
+        )
+    return ListReport(session.layout.root, found.root_spec.name, found.root_spec.type, tuple(packs))

@@ -1,0 +1,39 @@
+"""What every verb's report has in common: a schema name, an exit code, and one JSON shape for failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from grex.errors import GrexError
+
+__all__ = ["Report", "exit_code_of", "failure_json"]
+
+_PRECEDENCE = (3, 8, 4, 7)
+
+
+class Report(Protocol):
+    """What one verb did: rendered as text, or as the JSON document of `to_json`."""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that this report means."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `--json`; its `schema` is `grex.<verb>/1`."""
+
+
+def failure_json(error: GrexError) -> dict[str, Any]:
+    """A failure as it stands in a report; facts that are no JSON stay inside the program."""
+    value = error.to_json()
+    value["details"] = {key: found for key, found in error.details.items() if key != "raw"}
+    return value
+
+
+def exit_code_of(errors: Iterable[GrexError]) -> int:
+    """The one exit code of several packs' failures: 3 before 8 before 4; a pack's lock trouble is 4."""
+    codes = {4 if error.exit_code in (1, 5) else error.exit_code for error in errors}
+    for code in _PRECEDENCE:
+        if code in codes:
+            return code
+    return max(codes, default=0)

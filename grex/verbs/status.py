@@ -1,0 +1,290 @@
+"""`grex status`: per pack, how the disk stands to what is declared, locked and installed.
+
+Reads HEAD, refs and the index directly; git is started only for a pack where these cannot decide (a file that git does
+not track, a filter, commits to count). No network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from grex.engine import ROOT, Node, RunContext, Session, Settings, survey
+from grex.engine.survey import Survey, select
+from grex.errors import GrexError
+from grex.git import CheckoutState, edited_paths, observe, untracked_hint
+from grex.git import status as git_status
+from grex.names import is_full_sha
+from grex.pack import PackSpec, actions_hash
+from grex.plugin import Pack
+from grex.verbs.report import exit_code_of, failure_json
+
+__all__ = ["PackStatus", "StatusReport", "StatusRequest", "status"]
+
+DRIFT_EXIT_CODE = 7
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Which packs to look at; with `fail_on_drift`, anything but a clean workspace is exit 7."""
+
+    root: Path
+    packs: tuple[str, ...] = ()
+    fail_on_drift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PackStatus:
+    """How one pack stands.
+
+    Attributes:
+        path: the pack.
+        states: what is not as declared; empty for a clean pack. Of: `missing`, `in-the-way`, `interrupted`,
+            `wrong-ref`, `off-lockfile`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
+            `diverged`, `in-progress`, `install-outdated`, `undeclared`, `error`.
+        branch: the branch that HEAD is on, None when detached.
+        sha: HEAD.
+        ref: the declared ref.
+        edited: how many tracked files differ.
+        untracked: how many paths git does not know.
+        ahead: commits that the upstream lacks, as of the last fetch.
+        behind: commits that are missing here, as of the last fetch.
+        text: what `states` means here, in one line.
+        error: what is wrong with the declaration.
+    """
+
+    path: str
+    states: tuple[str, ...] = ()
+    branch: str | None = None
+    sha: str | None = None
+    ref: str | None = None
+    edited: int = 0
+    untracked: int = 0
+    ahead: int = 0
+    behind: int = 0
+    text: str = ""
+    error: GrexError | None = None
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether the pack is not in the state that is declared (a detached pin alone is no drift)."""
+        return bool(set(self.states) - {"detached"})
+
+    def to_json(self) -> dict[str, Any]:
+        """The pack's entry in the document."""
+        return {
+            "path": self.path,
+            "states": list(self.states),
+            "branch": self.branch,
+            "sha": self.sha,
+            "ref": self.ref,
+            "edited": self.edited,
+            "untracked": self.untracked,
+            "ahead": self.ahead,
+            "behind": self.behind,
+            "text": self.text,
+            "error": None if self.error is None else failure_json(self.error),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """Every declared pack and every checkout of ours that nobody declares any more, sorted by path."""
+
+    root: Path
+    packs: tuple[PackStatus, ...]
+    fail_on_drift: bool = False
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every pack is as declared."""
+        return not any(pack.is_drift for pack in self.packs)
+
+    @property
+    def exit_code(self) -> int:
+        """0; what errors in declarations come to; 7 for drift if that was asked for."""
+        broken = exit_code_of(pack.error for pack in self.packs if pack.error is not None)
+        if broken:
+            return broken
+        return DRIFT_EXIT_CODE if self.fail_on_drift and not self.is_clean else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `--json`."""
+        return {
+            "schema": "grex.status/1",
+            "workspace": str(self.root),
+            "exit_code": self.exit_code,
+            "clean": self.is_clean,
+            "packs": [pack.to_json() for pack in self.packs],
+        }
+
+
+async def status(request: StatusRequest, settings: Settings) -> StatusReport:
+    """Look at every pack. Tier: MANIFEST, shared and briefly. Nothing is written.
+
+    Raises:
+        ManifestError: the root's pack.yaml, the log or the lockfile cannot be used.
+        UsageError: a PACK argument means no pack.
+    """
+    session = Session.open(request.root, settings)
+    async with session.holds.manifest_shared():
+        session.reread()
+        found = survey(session.layout, settings.platform)
+    chosen = select(found, session.lines, request.packs)
+    wanted = None if chosen is None else found.graph.descendants(chosen)
+    context = RunContext(session, dry_run=True)
+    results: dict[str, PackStatus] = {}
+    limit = anyio.CapacityLimiter(max(settings.jobs or 4, 1))
+    nested = _nested_paths(found)
+
+    async def one(node: Node) -> None:
+        async with limit:
+            results[node.path] = await _pack_status(session, context, found, node, nested.get(node.path, frozenset()))
+
+    async with anyio.create_task_group() as tasks:
+        for node in found.nodes():
+            if wanted is None or node.path in wanted:
+                tasks.start_soon(one, node)
+    if wanted is None:
+        root = _root_status(session, context, found)
+        if root is not None:
+            results[ROOT] = root
+        for path in sorted(set(session.folded.packs) - set(found.graph.nodes) - {ROOT}):
+            state = observe(session.layout.pack_dir(path))
+            if state.kind == "checkout":
+                results[path] = PackStatus(
+                    path, ("undeclared",), state.head_branch, state.head_sha, text="no longer declared by any pack"
+                )
+    return StatusReport(session.layout.root, tuple(results[path] for path in sorted(results)), request.fail_on_drift)
+
+
+def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:
+    """For each pack, the packs inside its checkout, relative to it."""
+    paths = sorted(found.graph.nodes)
+    nested: dict[str, set[str]] = {}
+    for path in paths:
+        parts = path.split("/")
+        for cut in range(1, len(parts)):
+            above = "/".join(parts[:cut])
+            if above in found.graph.nodes:
+                nested.setdefault(above, set()).add("/".join(parts[cut:]))
+    return {path: frozenset(below) for path, below in nested.items()}
+
+
+def _root_status(session: Session, context: RunContext, found: Survey) -> PackStatus | None:
+    if _is_install_outdated(session, context, ROOT, found.root_spec, ""):
+        return PackStatus(ROOT, ("install-outdated",), text="the root's own actions changed since they were run")
+    return None
+
+
+async def _pack_status(
+    session: Session, context: RunContext, found: Survey, node: Node, nested: frozenset[str]
+) -> PackStatus:
+    error = found.errors.get(node.path)
+    state = found.states.get(node.path)
+    if error is not None or state is None:
+        return PackStatus(node.path, ("error",), ref=node.ref, text=error.message if error else "", error=error)
+    if state.kind in ("absent", "empty"):
+        return PackStatus(node.path, ("missing",), ref=node.ref, text="not cloned yet; `grex sync` brings it")
+    if state.kind != "checkout":
+        return PackStatus(node.path, ("in-the-way",), ref=node.ref, text="something that is no checkout is in the way")
+    states: list[str] = []
+    told: list[str] = []
+    _judge_head(session, node, state, states, told)
+    edited, untracked, conflicted = await _work_tree(session, state, nested)
+    for name, count in (("edited", edited), ("untracked", untracked), ("conflicted", conflicted)):
+        if count:
+            states.append(name)
+            told.append(f"{count} {name}")
+    ahead, behind = await _ahead_behind(session, state)
+    if ahead and behind:
+        states.append("diverged")
+    elif ahead:
+        states.append("ahead")
+    elif behind:
+        states.append("behind")
+    if ahead:
+        told.append(f"{ahead} ahead")
+    if behind:
+        told.append(f"{behind} behind")
+    if _is_install_outdated(session, context, node.path, node.spec, state.head_sha or ""):
+        states.append("install-outdated")
+        told.append("install outdated")
+    return PackStatus(
+        path=node.path,
+        states=tuple(states),
+        branch=state.head_branch,
+        sha=state.head_sha,
+        ref=node.ref,
+        edited=edited,
+        untracked=untracked,
+        ahead=ahead,
+        behind=behind,
+        text=", ".join(told) or "clean",
+    )
+
+
+def _judge_head(session: Session, node: Node, state: CheckoutState, states: list[str], told: list[str]) -> None:
+    if state.note is not None:
+        states.append("interrupted")
+        told.append("an interrupted run; `grex sync` mends it")
+    if state.operation is not None:
+        states.append("in-progress")
+        told.append(f"a {state.operation} is in progress")
+    line = session.lines.get(node.path)
+    record = state.record
+    if record is None or record.url != node.url.identity:
+        states.append("wrong-ref")
+        told.append("not checked out by grex from this URL")
+    elif line is not None and line.branch is not None:
+        if state.head_branch != line.branch:
+            states.append("wrong-ref")
+            told.append(f"on {state.head_branch or 'a detached HEAD'}, not on {line.branch}")
+    elif state.head_branch is not None:
+        if line is not None or (node.ref is not None and is_full_sha(node.ref)):
+            states.append("wrong-ref")
+            told.append(f"on branch {state.head_branch}, not at {node.ref}")
+    elif line is not None and state.head_sha != line.sha:
+        states.append("wrong-ref")
+        told.append(f"at {(state.head_sha or 'no commit')[:10]}, not at {line.sha[:10]}")
+    if state.head_branch is None and "wrong-ref" not in states:
+        states.append("detached")
+        told.append(f"detached at {node.ref or (state.head_sha or '')[:10]}")
+
+
+async def _work_tree(session: Session, state: CheckoutState, nested: frozenset[str]) -> tuple[int, int, int]:
+    edits = edited_paths(state)
+    if edits.decided and untracked_hint(state, ignore=nested) is False:
+        return len(edits.edited), 0, 0
+    found = await git_status.porcelain(session.git, state)
+    return len(found.edited), len(found.untracked), len(found.conflicted)
+
+
+async def _ahead_behind(session: Session, state: CheckoutState) -> tuple[int, int]:
+    if state.head_branch is None or state.head_sha is None:
+        return 0, 0
+    upstream = state.ref(f"refs/remotes/origin/{state.head_branch}")
+    if upstream is None or upstream == state.head_sha:
+        return 0, 0
+    return await git_status.ahead_behind(session.git, state, state.head_sha, upstream)
+
+
+def _is_install_outdated(
+    session: Session, context: RunContext, path: str, spec: PackSpec | None, commit: str
+) -> bool:
+    if spec is None:
+        return False
+    try:
+        pack_type = session.registry.pack_type(spec.type)
+        root = session.layout.root if path == ROOT else session.layout.pack_dir(path)
+        if not pack_type.has_install(Pack(path, root, spec.name, spec.type, spec, commit)):
+            return False
+        digest = actions_hash(spec, root, commit)
+    except GrexError:
+        return False  # sync says what is wrong with the plugin; status speaks of the checkout
+    del context
+    record = session.folded.packs.get(path)
+    return record is None or record.installed is None or record.installed.actions_hash != digest

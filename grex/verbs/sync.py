@@ -1,0 +1,365 @@
+"""`grex sync`: brings the workspace into the state that its manifests declare.
+
+Recipe: hold WORKSPACE, read the records, clean what a crash left, walk (clone and move in parallel), plan the installs,
+ask for trust while holding no permit and no pack, install, write the lockfile once, report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from grex.engine import (
+    ROOT,
+    CheckoutOptions,
+    CheckoutOutcome,
+    Checkouts,
+    Graph,
+    Hiding,
+    InstallOutcome,
+    InstallPlan,
+    InstallStep,
+    Node,
+    Present,
+    Recovered,
+    RunContext,
+    Session,
+    Settings,
+    Walk,
+    Walked,
+    lock_line,
+    prepare,
+    recover_workspace,
+    run,
+    untrusted,
+)
+from grex.engine.checkout import lock_url
+from grex.engine.survey import read_overrides, read_root_spec, select, survey
+from grex.errors import GrexError, LockfileError, ManifestError, PackError, PackSpecError
+from grex.manifest import LockLine, write_lockfile
+from grex.verbs.report import exit_code_of, failure_json
+
+__all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
+
+TrustQuestion = Callable[[Sequence[InstallStep]], Awaitable[Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """What to sync, and how.
+
+    Attributes:
+        root: the workspace.
+        packs: PACK arguments: paths or unique names; empty for all.
+        locked: check out the lockfile's commits; a pack that it lacks is an error.
+        offline: ask no remote.
+        dry_run: print the plan and write nothing.
+        fail_fast: start nothing new after a failure.
+        no_install: leave the install phase out.
+        keep_partial: leave what a failed install had done.
+        ask_trust: asks the user about untrusted packs and gives the URL prefixes to trust from now on; None where
+            nobody can be asked.
+    """
+
+    root: Path
+    packs: tuple[str, ...] = ()
+    locked: bool = False
+    offline: bool = False
+    dry_run: bool = False
+    fail_fast: bool = False
+    no_install: bool = False
+    keep_partial: bool = False
+    ask_trust: TrustQuestion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """What became of one pack.
+
+    `status` is the checkout's: `cloned`, `moved`, `unchanged`, `left`, `failed`, `not-reached`, `planned`.
+    `install` is None where there was nothing to install.
+    """
+
+    path: str
+    type: str
+    status: str
+    url: str | None = None
+    ref: str | None = None
+    branch: str | None = None
+    old_sha: str | None = None
+    new_sha: str | None = None
+    code: str | None = None
+    text: str = ""
+    hint: str | None = None
+    notes: tuple[str, ...] = ()
+    error: GrexError | None = None
+    install: InstallOutcome | None = None
+
+    @property
+    def failures(self) -> list[GrexError]:
+        """Everything about this pack that makes the run fail."""
+        found = [] if self.error is None else [self.error]
+        if self.install is not None and self.install.error is not None:
+            found.append(self.install.error)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The pack's entry in the document."""
+        install = None
+        if self.install is not None:
+            install = {
+                "status": self.install.status,
+                "changes": list(self.install.changes),
+                "notes": list(self.install.notes),
+                "error": None if self.install.error is None else failure_json(self.install.error),
+            }
+        return {
+            "path": self.path,
+            "type": self.type,
+            "status": self.status,
+            "url": self.url,
+            "ref": self.ref,
+            "branch": self.branch,
+            "old": self.old_sha,
+            "new": self.new_sha,
+            "code": self.code,
+            "text": self.text,
+            "hint": self.hint,
+            "notes": list(self.notes),
+            "error": None if self.error is None else failure_json(self.error),
+            "install": install,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync did, packs sorted by path; equal for equal work but for `elapsed_s`."""
+
+    root: Path
+    dry_run: bool
+    packs: tuple[PackReport, ...]
+    undeclared: tuple[str, ...] = ()
+    recovered: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    lockfile_changed: bool = False
+    elapsed_s: float = 0.0
+    extra_errors: tuple[GrexError, ...] = field(default=())
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what the failures come to."""
+        return exit_code_of([*self.extra_errors, *(error for pack in self.packs for error in pack.failures)])
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `--json`."""
+        return {
+            "schema": "grex.sync/1",
+            "workspace": str(self.root),
+            "dry_run": self.dry_run,
+            "exit_code": self.exit_code,
+            "packs": [pack.to_json() for pack in self.packs],
+            "undeclared": list(self.undeclared),
+            "recovered": list(self.recovered),
+            "notes": list(self.notes),
+            "errors": [failure_json(error) for error in self.extra_errors],
+            "lockfile_changed": self.lockfile_changed,
+            "elapsed_s": round(self.elapsed_s, 3),
+        }
+
+
+async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
+    """Sync a workspace.
+
+    Tiers: all, in order. Cancellation: no new step starts, running git and hooks are ended with their groups, brackets
+    are closed as cancelled, then every lock is free; the next sync goes on from there.
+
+    Raises:
+        ManifestError: the root's pack.yaml, the log or the lockfile cannot be used; nothing was changed.
+        UsageError: a PACK argument means no pack.
+        LockError: the workspace could not be had.
+    """
+    session = Session.open(request.root, settings)
+    if request.dry_run:
+        session.reread()
+        return await sync_session(session, request)
+    async with session.exclusive():
+        return await sync_session(session, request)
+
+
+async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
+    """Sync with WORKSPACE held already (or nothing at all, in a dry run)."""
+    started = time.monotonic()
+    platform = session.settings.platform
+    root_spec = read_root_spec(session.layout, platform)
+    overrides = read_overrides(session.layout, root_spec)
+    graph = Graph(session.layout.root, overrides)
+    selected = select(survey(session.layout, platform), session.lines, request.packs) if request.packs else None
+    recovered = Recovered() if request.dry_run else await recover_workspace(session)
+    hiding = Hiding(session.layout)
+    options = CheckoutOptions(locked=request.locked, offline=request.offline, dry_run=request.dry_run)
+    walk = Walk(
+        session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast
+    )
+    if request.locked:
+        _check_lockfile_covers(session, graph, root_spec)
+    try:
+        walked = await walk.run(root_spec)
+    except PackSpecError as error:
+        raise ManifestError(error.message, hint=error.hint, details=error.details) from error
+    if request.locked:
+        _fail_unlocked(session, walked)
+    context = RunContext(session, dry_run=request.dry_run, keep_partial=request.keep_partial)
+    plan, installs = InstallPlan(), dict[str, InstallOutcome]()
+    if not request.no_install:
+        plan = prepare(session, context, _present(session, root_spec, walked, selected), graph)
+        await _ask_for_trust(session, request, plan)
+        failed = [path for path, outcome in walked.outcomes.items() if outcome.is_failure]
+        installs = await run(
+            session, context, plan, fail_fast=request.fail_fast, failed_before=[*failed, *walked.not_reached]
+        )
+    complete = selected is None and not walked.not_reached and not recovered.failures
+    changed = False
+    if not request.dry_run:
+        if complete and not any(outcome.is_failure for outcome in walked.outcomes.values()):
+            hiding.settle([node.path for node in graph.ordered()])
+        changed = await _write_lockfile(session, walked, complete=complete)
+    notes = [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()] if complete else []
+    return SyncReport(
+        root=session.layout.root,
+        dry_run=request.dry_run,
+        packs=tuple(_pack_reports(walked, installs, graph)),
+        undeclared=tuple(sorted(set(session.folded.packs) - set(graph.nodes) - {ROOT})) if complete else (),
+        recovered=tuple(sorted(recovered.notes)),
+        notes=tuple(notes),
+        lockfile_changed=changed,
+        elapsed_s=time.monotonic() - started,
+        extra_errors=tuple(recovered.failures[path] for path in sorted(recovered.failures)),
+    )
+
+
+def _check_lockfile_covers(session: Session, graph: Graph, root_spec: Any) -> None:
+    """With --locked: what the root declares must be in the lockfile as it is declared, before anything is cloned."""
+    probe = Graph(session.layout.root, read_overrides(session.layout, root_spec))
+    try:
+        declared = probe.declare(ROOT, root_spec)
+    except PackSpecError as error:
+        raise ManifestError(error.message, hint=error.hint, details=error.details) from error
+    del graph
+    wrong = [problem for node in declared if (problem := _unlocked(node, session.lines.get(node.path))) is not None]
+    if wrong:
+        raise _unlocked_error(wrong)
+
+
+def _fail_unlocked(session: Session, walked: Walked) -> None:
+    for node in walked.graph.ordered():
+        problem = _unlocked(node, session.lines.get(node.path))
+        outcome = walked.outcomes.get(node.path)
+        if problem is not None and outcome is not None and outcome.status != "passed":
+            walked.outcomes[node.path] = outcome.failed_with(_unlocked_error([problem]))
+
+
+def _unlocked(node: Node, line: LockLine | None) -> str | None:
+    if line is None:
+        return f"{node.path} is not in the lockfile"
+    if line.url != lock_url(node):
+        return f"{node.path} is declared with {lock_url(node)}, and locked with {line.url}"
+    if line.ref != node.ref:
+        return f"{node.path} is declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
+    return None
+
+
+def _unlocked_error(wrong: list[str]) -> LockfileError:
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    return LockfileError(
+        f"grex.lock.jsonl does not fit the declarations: {wrong[0]}{more}",
+        hint="Run `grex sync` without --locked to resolve anew, and commit the lockfile.",
+        details={"problems": wrong},
+    )
+
+
+def _present(session: Session, root_spec: Any, walked: Walked, selected: set[str] | None) -> list[Present]:
+    found = [] if selected is not None else [Present(ROOT, root_spec, "", None)]
+    for node in walked.graph.ordered():
+        outcome = walked.outcomes.get(node.path)
+        if outcome is None or not outcome.is_present or outcome.status == "failed":
+            continue
+        if outcome.status == "passed":
+            continue
+        found.append(Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity))
+    del session
+    return found
+
+
+async def _ask_for_trust(session: Session, request: SyncRequest, plan: InstallPlan) -> None:
+    """Ask once, after the walk: WORKSPACE is held, no permit and no pack is."""
+    if request.dry_run or request.ask_trust is None:
+        return
+    barred = untrusted(session, plan)
+    if barred:
+        for prefix in await request.ask_trust(barred):
+            session.trust.add(prefix)
+
+
+async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -> bool:
+    lines: dict[str, LockLine] = {}
+    for node in walked.graph.ordered():
+        outcome = walked.outcomes.get(node.path)
+        line = session.lines.get(node.path) if outcome is None else lock_line(node, outcome, session.lines)
+        if line is not None:
+            lines[node.path] = replace(line, parents=node.parents)
+    if not complete:
+        # A filtered or broken run keeps the lines of the packs that it did not touch.
+        for path, line in session.lines.items():
+            lines.setdefault(path, line)
+    if lines == dict(session.lines):
+        return False
+    async with session.holds.manifest_exclusive("lockfile") as hold:
+        return write_lockfile(session.layout.lockfile, list(lines.values()), hold=hold)
+
+
+def _pack_reports(walked: Walked, installs: dict[str, InstallOutcome], graph: Graph) -> list[PackReport]:
+    reports: list[PackReport] = []
+    if ROOT in installs:
+        spec = graph.root_spec
+        reports.append(
+            PackReport(ROOT, spec.type if spec is not None else "meta", "unchanged", install=installs[ROOT])
+        )
+    for path in sorted({*graph.nodes, *walked.not_reached}):
+        outcome = walked.outcomes.get(path)
+        if outcome is not None and outcome.status == "passed":
+            continue
+        node = graph.nodes.get(path)
+        if outcome is None:
+            reason = walked.not_reached.get(path, "")
+            reports.append(PackReport(path, "plain" if node is None else node.type, "not-reached", text=reason))
+            continue
+        reports.append(_pack_report(path, node, outcome, installs.get(path)))
+    return reports
+
+
+def _pack_report(
+    path: str, node: Node | None, outcome: CheckoutOutcome, install: InstallOutcome | None
+) -> PackReport:
+    target = outcome.target
+    error = outcome.error
+    if error is None and outcome.is_failure:
+        error = PackError(f"{path} was left alone: {outcome.text}", hint=outcome.hint, details={"reason": outcome.code})
+    return PackReport(
+        path=path,
+        type=outcome.spec.type if outcome.spec is not None else "plain",
+        status=outcome.status,
+        url=node.url.redacted if node is not None else None,
+        ref=node.ref if node is not None else None,
+        branch=target.name if target is not None and target.kind == "branch" else None,
+        old_sha=outcome.old_sha,
+        new_sha=outcome.new_sha,
+        code=outcome.code,
+        text=outcome.text,
+        hint=outcome.hint,
+        notes=outcome.notes,
+        error=error,
+        install=install,
+    )
