@@ -1,0 +1,29 @@
+"""Files and paths: durable replacement, joins that cannot escape, removal that follows no link.
+
+The rules for touching the disk live here once, so that the rest of grex never opens a temporary file, joins a path
+that it was given, or deletes a tree in its own way. Everything here is synchronous and short; what may take long
+(`remove_tree`, `move_to_trash` across devices) is sent to a thread by its caller.
+"""
+
+from grex.fs.atomic import TEMP_PREFIX, fsync_dir, replace_file, write_all, write_if_changed
+from grex.fs.canonical import canonical
+from grex.fs.regular import open_regular, read_regular
+from grex.fs.remove import move_to_trash, remove_tree
+from grex.fs.safe_join import UnsafeJoinError, safe_join
+from grex.fs.stamp import utc_stamp
+
+__all__ = [
+    "TEMP_PREFIX",
+    "UnsafeJoinError",
+    "canonical",
+    "fsync_dir",
+    "move_to_trash",
+    "open_regular",
+    "read_regular",
+    "remove_tree",
+    "replace_file",
+    "safe_join",
+    "utc_stamp",
+    "write_all",
+    "write_if_changed",
+]

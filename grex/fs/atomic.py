@@ -1,0 +1,154 @@
+"""The one function that replaces a file.
+
+`replace_file` writes a temporary file beside the target, flushes it, renames it over the target and flushes the
+directory. A reader sees the old bytes or the new ones, never a mixture and never nothing; after the function has
+returned, the new bytes survive a power cut. When it raises, the old file is untouched - except when the very last
+step failed, the flush of the directory: then the new bytes are in place and their survival is unknown, which is why
+that is an error too.
+
+The temporary file has a random name and is opened with `O_EXCL | O_NOFOLLOW`, so nothing that waits under its name
+can be written through. A kill leaves at most one such file, recognisable by `TEMP_PREFIX`; `doctor` removes it.
+
+A target that is a symlink is refused: a rename would replace the link, not the file, and following it would let
+whoever made the link choose what is overwritten. Callers whose file is the user's own (a dotfile kept as a link into
+a repository) say `follow=True`. Hard links are not preserved: other names keep the old bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+
+from grex.fs.regular import read_regular
+
+__all__ = ["TEMP_PREFIX", "fsync_dir", "replace_file", "write_all", "write_if_changed"]
+
+TEMP_PREFIX = ".grex-tmp-"
+"""How every temporary file and directory of grex begins; pack paths may not."""
+
+_NEW_FILE_MODE = 0o666  # before the umask, as any program creates files
+_TEMP_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte, however many calls the kernel needs for it.
+
+    Raises:
+        OSError: the disk is full, or broken; a part may have been written.
+    """
+    view = memoryview(data)
+    while view:
+        written = os.write(fd, view)
+        if written <= 0:  # POSIX allows it, no file system should do it, and looping on it would never end
+            raise OSError(errno.EIO, "the file system accepted no bytes")
+        view = view[written:]
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a directory durable: a rename, a new file or a removal survives a power cut.
+
+    Raises:
+        OSError: the directory cannot be opened or flushed.
+    """
+    if os.name == "nt":  # directories cannot be opened there; NTFS journals the names itself
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some network and FUSE file systems do not know how to flush a directory, and nothing better can be asked.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: Path, data: bytes, *, mode: int | None = None, follow: bool = False) -> None:
+    """Give a file these bytes, atomically and durably; it is created if it is not there.
+
+    Args:
+        path: the file; its directory must exist.
+        data: all that it shall hold.
+        mode: its permission bits; by default an existing file keeps its own (and its owner, where we may set it)
+            and a new one gets what the umask allows.
+        follow: write through a symlink at `path` instead of refusing it.
+
+    Raises:
+        OSError: nothing was changed (the module says which one case is different). ELOOP for a symlink, EINVAL for
+            a target that is neither a file nor missing.
+    """
+    if follow:
+        path = Path(os.path.realpath(path))
+    old = _target_status(path)
+    if mode is None and old is not None:
+        mode = stat.S_IMODE(old.st_mode)
+    temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
+    # Never readable by more people than the file will be: the final bits are set before the rename.
+    fd = os.open(temp, _TEMP_FLAGS, _NEW_FILE_MODE if mode is None else 0o600)
+    try:
+        try:
+            if old is not None:
+                _keep_owner(fd, old)
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(fd, mode)
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temp, path)  # noqa: PTH105 - Path.replace is the same call with an allocation around it
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first failure is the one to report
+            temp.unlink()
+        raise
+    fsync_dir(path.parent)
+
+
+def write_if_changed(path: Path, data: bytes, *, mode: int | None = None, follow: bool = False) -> bool:
+    """Replace a file only if its bytes differ; an equal one keeps its bytes, inode and times.
+
+    Returns:
+        Whether the file was written.
+
+    Raises:
+        OSError: as `replace_file`.
+    """
+    if follow:
+        path = Path(os.path.realpath(path))
+    old = _target_status(path)
+    if old is not None and old.st_size == len(data) and read_regular(path) == data:
+        return False
+    replace_file(path, data, mode=mode)
+    return True
+
+
+def _target_status(path: Path) -> os.stat_result | None:
+    """What is at the target now, if it may be replaced."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, "is a symbolic link, which is not written through", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return status
+
+
+def _keep_owner(fd: int, old: os.stat_result) -> None:
+    """Give the new file the owner and group of the old one, so that a run as root takes nothing from its user."""
+    if not hasattr(os, "fchown"):
+        return
+    new = os.fstat(fd)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with contextlib.suppress(PermissionError):  # only root may give files away; the bytes matter more
+            os.fchown(fd, old.st_uid, old.st_gid)
