@@ -1,0 +1,26 @@
+"""What texts, paths, URLs and refs may look like, and how they are shown.
+
+Everything here judges strings that somebody else wrote: a pack.yaml, a remote, a child process. The room knows
+nothing of files that exist and of git as a process, so every other room may use it. There is one function for each
+question (may this be a path, a ref, a URL; how is it printed without its credentials), and no second one elsewhere.
+"""
+
+from __future__ import annotations
+
+from grex.names.paths import check_pack_path, fold_key, resolve_pack_path
+from grex.names.refs import check_ref, is_full_sha
+from grex.names.text import clean, redact
+from grex.names.urls import InvalidUrlError, PackUrl, parse_url
+
+__all__ = [
+    "InvalidUrlError",
+    "PackUrl",
+    "check_pack_path",
+    "check_ref",
+    "clean",
+    "fold_key",
+    "is_full_sha",
+    "parse_url",
+    "redact",
+    "resolve_pack_path",
+]

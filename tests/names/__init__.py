@@ -1,0 +1,1 @@
+"""Tests of what names, paths, URLs and refs may look like."""
