@@ -130,8 +130,15 @@ def add(
     from grex.verbs.add import AddRequest, add as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(
-        context, "add", as_json=json, quiet=quiet, workspace=workspace, jobs=jobs, no_wait=no_wait,
-        lock_timeout_s=lock_timeout, trace=trace,
+        context,
+        "add",
+        as_json=json,
+        quiet=quiet,
+        workspace=workspace,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+        trace=trace,
     )
     request = AddRequest(
         call.root(), url, path, ref=ref, groups=tuple(group or ()), no_install=no_install, trust_url=True
@@ -148,9 +155,7 @@ def sync(
     dry_run: DryRun = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after a failure.")] = False,
     no_install: NoInstall = False,
-    keep_partial: Annotated[
-        bool, typer.Option("--keep-partial", help="Leave what a failed install had done.")
-    ] = False,
+    keep_partial: Annotated[bool, typer.Option("--keep-partial", help="Leave what a failed install had done.")] = False,
     trust: Trust = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -166,12 +171,27 @@ def sync(
     from grex.verbs.sync import SyncRequest, sync as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(
-        context, "sync", as_json=json, quiet=quiet, workspace=workspace, jobs=jobs, no_wait=no_wait,
-        lock_timeout_s=lock_timeout, trace=trace, trust=tuple(trust or ()),
+        context,
+        "sync",
+        as_json=json,
+        quiet=quiet,
+        workspace=workspace,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+        trace=trace,
+        trust=tuple(trust or ()),
     )
     request = SyncRequest(
-        call.root(), tuple(packs or ()), locked=locked, offline=offline, dry_run=dry_run, fail_fast=fail_fast,
-        no_install=no_install, keep_partial=keep_partial, ask_trust=trust_question(as_json=call.as_json),
+        call.root(),
+        tuple(packs or ()),
+        locked=locked,
+        offline=offline,
+        dry_run=dry_run,
+        fail_fast=fail_fast,
+        no_install=no_install,
+        keep_partial=keep_partial,
+        ask_trust=trust_question(as_json=call.as_json),
     )
     return execute(call, lambda settings: verb(request, settings), render.sync)
 
@@ -229,9 +249,7 @@ def trust(
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.trust import TrustRequest, trust as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(
-        context, "trust", as_json=json, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout
-    )
+    call = Call.of(context, "trust", as_json=json, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout)
     request = TrustRequest(call.root(), prefix, revoke=revoke)
     return execute(call, lambda settings: verb(request, settings), render.trust)
 

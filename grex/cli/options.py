@@ -45,7 +45,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write n
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Clone and move only; install nothing.")]
 Trust = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above
-    typer.Option("--trust", metavar="PREFIX", help="Trust packs under this URL prefix, for this run (also GREX_TRUST)."),
+    typer.Option(
+        "--trust", metavar="PREFIX", help="Trust packs under this URL prefix, for this run (also GREX_TRUST)."
+    ),
 ]
 Packs = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above

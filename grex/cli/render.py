@@ -125,7 +125,9 @@ def _pack_lines(pack: PackReport) -> list[str]:
             if install.error.hint:
                 lines.append(f"{'':<12} hint: {install.error.hint}")
         else:
-            lines.append(f"{install.status:<12} {pack.path}: {said if not install.notes else '; '.join((*install.changes, *install.notes))}")
+            lines.append(
+                f"{install.status:<12} {pack.path}: {said if not install.notes else '; '.join((*install.changes, *install.notes))}"
+            )
     return lines
 
 
@@ -147,7 +149,16 @@ def _summary(report: SyncReport) -> str:
         if pack.install is not None and pack.install.status not in ("skipped",):
             counts[pack.install.status] = counts.get(pack.install.status, 0) + 1
     order = (
-        "cloned", "moved", "installed", "updated", "planned", "unchanged", "left", "untrusted", "failed", "not-reached",
+        "cloned",
+        "moved",
+        "installed",
+        "updated",
+        "planned",
+        "unchanged",
+        "left",
+        "untrusted",
+        "failed",
+        "not-reached",
     )
     told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "no packs"
     lead = "Plan" if report.dry_run else "Synced"

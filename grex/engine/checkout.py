@@ -306,9 +306,7 @@ class Checkouts:
         found.target = target
         return None
 
-    async def _clone(
-        self, node: Node, root: Path, wanted: planner.Wanted, hold: PackHold
-    ) -> CheckoutOutcome:
+    async def _clone(self, node: Node, root: Path, wanted: planner.Wanted, hold: PackHold) -> CheckoutOutcome:
         session = self._session
         real = root.resolve()
         temp = real.parent / f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}"
@@ -330,7 +328,9 @@ class Checkouts:
                     url=node.url.resolved,
                     identity=node.url.identity,
                     ref=node.ref,
-                    pinned=wanted.line if wanted.locked or (wanted.line is not None and wanted.line.branch is None) else None,
+                    pinned=wanted.line
+                    if wanted.locked or (wanted.line is not None and wanted.line.branch is None)
+                    else None,
                     temp=temp,
                     depth=child.depth,
                     filter_spec=child.filter,
@@ -358,7 +358,16 @@ class Checkouts:
         spec, problem = self._try_spec(node, root)
         await session.record(
             node.path,
-            [synced(node.path, url=node.url.redacted, ref=node.ref, branch=cloned.target.name if cloned.target.kind == "branch" else None, sha=cloned.target.sha, cloned=True)],
+            [
+                synced(
+                    node.path,
+                    url=node.url.redacted,
+                    ref=node.ref,
+                    branch=cloned.target.name if cloned.target.kind == "branch" else None,
+                    sha=cloned.target.sha,
+                    cloned=True,
+                )
+            ],
         )
         remove_note(session.layout.state_dir, note)
         outcome = CheckoutOutcome(
@@ -374,9 +383,7 @@ class Checkouts:
 
     # -- under a disk permit --------------------------------------------------------------------------------------
 
-    async def _disk_step(
-        self, node: Node, root: Path, wanted: planner.Wanted, found: _Found
-    ) -> CheckoutOutcome | None:
+    async def _disk_step(self, node: Node, root: Path, wanted: planner.Wanted, found: _Found) -> CheckoutOutcome | None:
         session = self._session
         async with session.holds.pack(node.path, root, "disk"):
             state = observe(root)
@@ -460,7 +467,9 @@ class Checkouts:
                 else:
                     await git_move.checkout_detached(session.git, state, target, record, backend, pack=node.path)
         except CheckoutRefusedError as error:
-            listed = ", ".join(clean(path, 80) for path in error.paths[:5]) + (" and more" if len(error.paths) > 5 else "")  # noqa: PLR2004 - five are shown
+            listed = ", ".join(clean(path, 80) for path in error.paths[:5]) + (
+                " and more" if len(error.paths) > 5 else ""
+            )  # noqa: PLR2004 - five are shown
             leave = planner.Leave(
                 "edits-in-the-way",
                 f"local files are in the way of what comes in: {listed}",
@@ -469,14 +478,21 @@ class Checkouts:
             return self._left(node, state, leave, target)
         except AnotherGitError as error:
             return self._left(
-                node, state, planner.Leave("another-git", error.message, error.hint or "Sync again when it is done."), target
+                node,
+                state,
+                planner.Leave("another-git", error.message, error.hint or "Sync again when it is done."),
+                target,
             )
         after = observe(root)
         if decision.kind == "branch-ref":
             return await self._unchanged(node, root, after, target, tuple(notes))
         await session.record(
             node.path,
-            [synced(node.path, url=node.url.redacted, ref=node.ref, branch=record.branch, sha=target.sha, cloned=False)],
+            [
+                synced(
+                    node.path, url=node.url.redacted, ref=node.ref, branch=record.branch, sha=target.sha, cloned=False
+                )
+            ],
         )
         spec, problem = self._try_spec(node, root)
         moved = after.head_sha != state.head_sha
@@ -646,7 +662,11 @@ class Checkouts:
                 )
             case planner.Mend():
                 return CheckoutOutcome(
-                    node.path, "planned", old_sha=state.head_sha, is_present=True, code="recover",
+                    node.path,
+                    "planned",
+                    old_sha=state.head_sha,
+                    is_present=True,
+                    code="recover",
                     text="recover from an interrupted run, then look again",
                 )
             case planner.Finished(target):
@@ -666,8 +686,15 @@ class Checkouts:
         spec, problem = self._try_spec(node, root)
         if not await git_move.has_commit(self._session.git, state, target.sha):
             outcome = CheckoutOutcome(
-                node.path, "planned", old_sha=state.head_sha, new_sha=target.sha, target=target, spec=spec,
-                is_present=True, code="fetch", text=f"fetch, then move {_short(state.head_sha)}..{_short(target.sha)}",
+                node.path,
+                "planned",
+                old_sha=state.head_sha,
+                new_sha=target.sha,
+                target=target,
+                spec=spec,
+                is_present=True,
+                code="fetch",
+                text=f"fetch, then move {_short(state.head_sha)}..{_short(target.sha)}",
             )
             return outcome.failed_with(problem) if problem is not None else outcome
         decision = planner.movement(await self._situation(state, wanted, _Found(), target))
@@ -677,8 +704,15 @@ class Checkouts:
             notes = (decision.note,) if decision.note else ()
             return await self._unchanged(node, root, state, target, notes)
         outcome = CheckoutOutcome(
-            node.path, "planned", old_sha=state.head_sha, new_sha=target.sha, target=target, spec=spec,
-            is_present=True, code=decision.kind, text=f"{decision.kind} {_short(state.head_sha)}..{_short(target.sha)}",
+            node.path,
+            "planned",
+            old_sha=state.head_sha,
+            new_sha=target.sha,
+            target=target,
+            spec=spec,
+            is_present=True,
+            code=decision.kind,
+            text=f"{decision.kind} {_short(state.head_sha)}..{_short(target.sha)}",
         )
         return outcome.failed_with(problem) if problem is not None else outcome
 

@@ -23,7 +23,16 @@ from grex.errors import ActionError, GrexError, PackSpecError, PluginError
 from grex.locks import child_environment
 from grex.manifest import Event, action_completed_event, action_halted_event, action_started_event
 from grex.names import clean
-from grex.pack import ActionEntry, MissingVariableError, PlainData, PredicateNode, Problems, decode, evaluate, expand_variables
+from grex.pack import (
+    ActionEntry,
+    MissingVariableError,
+    PlainData,
+    PredicateNode,
+    Problems,
+    decode,
+    evaluate,
+    expand_variables,
+)
 from grex.plugin import (
     ActionArguments,
     ActionType,
@@ -42,10 +51,19 @@ from grex.progress import Slice
 __all__ = ["RunContext", "child_environ"]
 
 _CLOSING_TIME_S = 5.0
-_KEPT_GIT_VARIABLES = ("GIT_SSH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_ASKPASS")
+_KEPT_GIT_VARIABLES = (
+    "GIT_SSH",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_AUTHOR_",
+    "GIT_COMMITTER_",
+    "GIT_ASKPASS",
+)
 
 
-def child_environ(environ: Mapping[str, str], pack: Pack, workspace: Path, platform: str, *, dry_run: bool) -> dict[str, str]:
+def child_environ(
+    environ: Mapping[str, str], pack: Pack, workspace: Path, platform: str, *, dry_run: bool
+) -> dict[str, str]:
     """The environment of a hook or a command: the caller's without git's own variables, and what grex tells it."""
     kept = {
         name: value
@@ -253,9 +271,7 @@ async def _run_action(
         return Change(planned is not None, planned or "already so")
     kind = arguments.action
     pack = state.pack.path
-    await session.record(
-        pack, [action_started_event(pack, action=name, kind=kind, run=session.run_id)], durable=False
-    )
+    await session.record(pack, [action_started_event(pack, action=name, kind=kind, run=session.run_id)], durable=False)
     start = time.monotonic_ns()
     try:
         done: Done = await implementation.do(arguments, run)
@@ -284,7 +300,11 @@ async def _run_action(
 def _reason(error: BaseException) -> Literal["failed", "skipped", "cancelled"]:
     if isinstance(error, PackSkippedError):
         return "skipped"
-    return "failed" if isinstance(error, Exception) and not isinstance(error, anyio.get_cancelled_exc_class()) else "cancelled"
+    return (
+        "failed"
+        if isinstance(error, Exception) and not isinstance(error, anyio.get_cancelled_exc_class())
+        else "cancelled"
+    )
 
 
 class _ActionRun:
@@ -319,7 +339,11 @@ class _ActionRun:
         expanded = self.expand(text)
         if expanded == "~" or expanded.startswith("~/"):
             expanded = str(self.home) + expanded[1:]
-        return Path(os.path.normpath(self.pack.root / expanded)) if ".." not in Path(expanded).parts else self.pack.root / expanded
+        return (
+            Path(os.path.normpath(self.pack.root / expanded))
+            if ".." not in Path(expanded).parts
+            else self.pack.root / expanded
+        )
 
     def evaluate(self, predicate: PredicateNode) -> bool | None:
         """Whether the condition holds."""

@@ -208,11 +208,7 @@ def untrusted(session: Session, plan: InstallPlan) -> list[InstallStep]:
         step
         for step in plan.steps
         if step.needs_trust
-        and not (
-            session.trust.trusts_root()
-            if step.identity is None
-            else session.trust.trusts(step.identity)
-        )
+        and not (session.trust.trusts_root() if step.identity is None else session.trust.trusts(step.identity))
     ]
 
 
@@ -320,7 +316,9 @@ async def _run_step(
 
 
 def _untrusted_error(step: InstallStep) -> UntrustedError:
-    what = "; ".join(step.needs_trust[:3]) + (f"; and {len(step.needs_trust) - 3} more" if len(step.needs_trust) > 3 else "")  # noqa: PLR2004 - three are shown
+    what = "; ".join(step.needs_trust[:3]) + (
+        f"; and {len(step.needs_trust) - 3} more" if len(step.needs_trust) > 3 else ""
+    )  # noqa: PLR2004 - three are shown
     where = step.identity if step.identity is not None else "."
     return UntrustedError(
         f"{step.pack.path} is not trusted to run: {what}",

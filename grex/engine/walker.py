@@ -143,7 +143,9 @@ class Walk:
     def _name_lost_descendants(self) -> None:
         """Packs that the lockfile knows below a failed one, and that nobody could declare this time."""
         lines = self._session.lines
-        unknown = {path for path, outcome in self.walked.outcomes.items() if outcome.is_failure and outcome.spec is None}
+        unknown = {
+            path for path, outcome in self.walked.outcomes.items() if outcome.is_failure and outcome.spec is None
+        }
         unknown.update(self.walked.not_reached)
         grown = True
         while grown:

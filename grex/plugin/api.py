@@ -141,6 +141,12 @@ class ActionContext(Protocol):
     def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
         """The actions inside this one (`when`), decoded and checked."""
 
+    def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
+        """What another action would run, or touch outside the pack."""
+
+    async def plan(self, arguments: ActionArguments) -> str | None:
+        """What another action would change, or None; raises what its `plan` raises."""
+
     async def run(self, arguments: ActionArguments) -> Change:
         """Run another action as a part of this one, with its own bracket in the log."""
 
@@ -164,7 +170,17 @@ class ActionType(ABC, Generic[A]):
     """The implementation of an action; one instance serves all packs, so it keeps no state."""
 
     name: ClassVar[str]
-    arguments: ClassVar[type[ActionArguments]]
+    # A subclass of ActionArguments. Typed openly, because each implementation names a narrower class, and mypy counts
+    # that as an unsafe override of a class variable, which may not mention `A` either.
+    arguments: ClassVar[type[Any]]
+
+    def check(self, arguments: A) -> str | None:
+        """Why these arguments cannot be meant, in one sentence, or None. Types and missing ones are checked before.
+
+        It is asked before anything of the pack is done, so it looks at nothing but the arguments.
+        """
+        del arguments
+        return None
 
     def needs_trust(self, arguments: A, ctx: ActionContext) -> tuple[str, ...]:
         """What this would run, or touch outside the pack, one line each; empty when it needs no trust.
@@ -176,7 +192,15 @@ class ActionType(ABC, Generic[A]):
 
     @abstractmethod
     async def plan(self, arguments: A, ctx: ActionContext) -> str | None:
-        """What `do` would change, in one line, or None when all is as it should be. Changes nothing."""
+        """What `do` would change, in one line, or None when all is as it should be. Changes nothing.
+
+        Earlier actions of the pack may not have been done yet (a dry run), so what they could still put right is said
+        in the line and not raised.
+
+        Raises:
+            ActionError: `do` would fail, whatever is done before it.
+            PackSkippedError: the rest of the pack would be left out.
+        """
 
     @abstractmethod
     async def do(self, arguments: A, ctx: ActionContext) -> Done:
@@ -211,6 +235,7 @@ class Hold(Protocol):
 
         Raises:
             ActionError: the action failed.
+            PackSkippedError: the rest of the pack is to be left out; what was done before stays.
         """
 
     async def undo(self) -> None:
@@ -245,6 +270,9 @@ class Context(Protocol):
 
     def actions(self, pack: Pack) -> tuple[ActionArguments, ...]:
         """The actions that the pack.yaml declares, decoded and checked."""
+
+    def teardown_actions(self, pack: Pack) -> tuple[ActionArguments, ...] | None:
+        """The actions of `teardown`, decoded and checked; None where the pack.yaml has none: undo instead."""
 
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""

@@ -105,8 +105,13 @@ def _upstreams(base: Path) -> list[_Upstream]:
             "api",
             {
                 PACK_YAML: _pack(
-                    "api", "scripted", *defaults, "children:", "  - {url: common.git, path: /libs/common}",
-                    "depends_on:", "  - name: common",
+                    "api",
+                    "scripted",
+                    *defaults,
+                    "children:",
+                    "  - {url: common.git, path: /libs/common}",
+                    "depends_on:",
+                    "  - name: common",
                 ),
                 ".grex/hooks/setup.sh": '#!/bin/sh\necho "set up $GREX_PACK_NAME" > setup.log\n',
                 ".gitignore": "setup.log\n",
@@ -118,8 +123,13 @@ def _upstreams(base: Path) -> list[_Upstream]:
             "web",
             {
                 PACK_YAML: _pack(
-                    "web", "declarative", *defaults, "children:", "  - {url: common.git, path: /libs/common}",
-                    "actions:", "  - mkdir: {path: build}",
+                    "web",
+                    "declarative",
+                    *defaults,
+                    "children:",
+                    "  - {url: common.git, path: /libs/common}",
+                    "actions:",
+                    "  - mkdir: {path: build}",
                 ),
                 ".gitignore": "build/\n",
                 "index.html": "<h1>grex</h1>\n",
@@ -131,16 +141,18 @@ def _upstreams(base: Path) -> list[_Upstream]:
             "firmware",
             {
                 PACK_YAML: _pack(
-                    "firmware", "meta", *defaults, "children:", "  - {url: board.git, ref: v1.0}",
+                    "firmware",
+                    "meta",
+                    *defaults,
+                    "children:",
+                    "  - {url: board.git, ref: v1.0}",
                     "  - {url: hal.git, ref: main}",
                 )
             },
         ),
         _Upstream("board", {"board.c": "int board(void) { return 1; }\n"}, tag="v1.0", later={"board.c": "/* v2 */\n"}),
         _Upstream("hal", {"hal.c": "int hal(void) { return 1; }\n"}),
-        _Upstream(
-            "robots", {PACK_YAML: _pack("robots", "meta", *defaults, "children:", "  - {url: arm.git}")}
-        ),
+        _Upstream("robots", {PACK_YAML: _pack("robots", "meta", *defaults, "children:", "  - {url: arm.git}")}),
         _Upstream(
             "arm",
             {
@@ -191,9 +203,7 @@ def _clear(base: Path) -> None:
         shutil.rmtree(base)
         return
     if not base.is_dir() or any(base.iterdir()):
-        raise UsageError(
-            f"{base} exists and is no earlier demo", hint="Give a directory that does not exist yet."
-        )
+        raise UsageError(f"{base} exists and is no earlier demo", hint="Give a directory that does not exist yet.")
 
 
 async def _build(git: GitRunner, repository: Path, upstream: _Upstream) -> None:
@@ -215,7 +225,11 @@ async def _commit(
     parent: bool = False,
 ) -> None:
     """One commit on main, as a `git fast-import` stream (format: git-fast-import(1))."""
-    parts: list[bytes] = [b"commit refs/heads/main\n", b"committer grex demo <demo@example.invalid> now\n", _data(message)]
+    parts: list[bytes] = [
+        b"commit refs/heads/main\n",
+        b"committer grex demo <demo@example.invalid> now\n",
+        _data(message),
+    ]
     if parent:
         parts.append(b"from refs/heads/main^0\n")
     for name, text in files.items():

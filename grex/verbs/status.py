@@ -272,9 +272,7 @@ async def _ahead_behind(session: Session, state: CheckoutState) -> tuple[int, in
     return await git_status.ahead_behind(session.git, state, state.head_sha, upstream)
 
 
-def _is_install_outdated(
-    session: Session, context: RunContext, path: str, spec: PackSpec | None, commit: str
-) -> bool:
+def _is_install_outdated(session: Session, context: RunContext, path: str, spec: PackSpec | None, commit: str) -> bool:
     if spec is None:
         return False
     try:

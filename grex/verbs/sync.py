@@ -200,9 +200,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
     hiding = Hiding(session.layout)
     options = CheckoutOptions(locked=request.locked, offline=request.offline, dry_run=request.dry_run)
-    walk = Walk(
-        session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast
-    )
+    walk = Walk(session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast)
     if request.locked:
         _check_lockfile_covers(session, graph, root_spec)
     try:
@@ -226,7 +224,9 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         if complete and not any(outcome.is_failure for outcome in walked.outcomes.values()):
             hiding.settle([node.path for node in graph.ordered()])
         changed = await _write_lockfile(session, walked, complete=complete)
-    notes = [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()] if complete else []
+    notes = (
+        [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()] if complete else []
+    )
     return SyncReport(
         root=session.layout.root,
         dry_run=request.dry_run,
@@ -324,9 +324,7 @@ def _pack_reports(walked: Walked, installs: dict[str, InstallOutcome], graph: Gr
     reports: list[PackReport] = []
     if ROOT in installs:
         spec = graph.root_spec
-        reports.append(
-            PackReport(ROOT, spec.type if spec is not None else "meta", "unchanged", install=installs[ROOT])
-        )
+        reports.append(PackReport(ROOT, spec.type if spec is not None else "meta", "unchanged", install=installs[ROOT]))
     for path in sorted({*graph.nodes, *walked.not_reached}):
         outcome = walked.outcomes.get(path)
         if outcome is not None and outcome.status == "passed":
@@ -340,9 +338,7 @@ def _pack_reports(walked: Walked, installs: dict[str, InstallOutcome], graph: Gr
     return reports
 
 
-def _pack_report(
-    path: str, node: Node | None, outcome: CheckoutOutcome, install: InstallOutcome | None
-) -> PackReport:
+def _pack_report(path: str, node: Node | None, outcome: CheckoutOutcome, install: InstallOutcome | None) -> PackReport:
     target = outcome.target
     error = outcome.error
     if error is None and outcome.is_failure:

@@ -1,0 +1,115 @@
+"""The hooks of a `scripted` pack, run as actions so that they get a bracket in the log, a time limit and a dry run.
+
+There is no entry point for `hook`: a pack.yaml cannot ask for one, the pack type runs it with `using=HookAction()`.
+
+A hook is `.grex/hooks/<name>.sh` (`.ps1` on Windows). It may be a link, but only to another file of the pack: trust was
+given to this pack's content. An executable file that begins with `#!` is started itself, every other one by `/bin/sh`,
+so that a hook works from a checkout that lost its mode bits (a file system without them, a zip).
+
+A hook has no undo of its own. What `setup` did is taken back by the `teardown` hook, which the pack type runs when the
+pack is torn down; running it because a later hook failed would take away more than that hook's own part.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from grex.builtin.command import exit_error, shown_command
+from grex.builtin.paths import disk_error, is_within
+from grex.errors import ActionError
+from grex.fs import open_regular
+from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Pack
+
+__all__ = ["HookAction", "HookArguments", "hook_file"]
+
+TIMEOUT_S = 600.0
+
+HookName = Literal["setup", "sync", "teardown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookArguments(ActionArguments):
+    """Which hook."""
+
+    action: ClassVar[str] = "hook"
+    hook: HookName
+
+
+def hook_file(pack: Pack, hook: HookName, platform: str) -> Path | None:
+    """The file of a hook, or None if the pack has none of that name; whether it may be run is asked when it is."""
+    path = pack.root / ".grex" / "hooks" / f"{hook}{'.ps1' if platform == 'windows' else '.sh'}"
+    return path if os.path.lexists(path) else None
+
+
+class HookAction(ActionType[HookArguments]):
+    """Runs one hook in the root of its pack."""
+
+    name = "hook"
+    arguments = HookArguments
+
+    def needs_trust(self, arguments: HookArguments, ctx: ActionContext) -> tuple[str, ...]:
+        """The hook, if there is one."""
+        path = hook_file(ctx.pack, arguments.hook, ctx.platform)
+        return () if path is None else (_title(path, ctx.pack),)
+
+    async def plan(self, arguments: HookArguments, ctx: ActionContext) -> str | None:
+        """The hook, if there is one; what it would change, only it knows."""
+        path = hook_file(ctx.pack, arguments.hook, ctx.platform)
+        if path is None:
+            return None
+        _command(path, ctx)
+        return _title(path, ctx.pack)
+
+    async def do(self, arguments: HookArguments, ctx: ActionContext) -> Done:
+        """Run the hook, if there is one.
+
+        Cancellation: its process group has ended before the cancellation goes on.
+        """
+        path = hook_file(ctx.pack, arguments.hook, ctx.platform)
+        if path is None:
+            return Done(changed=False, text=f"hook {arguments.hook}: there is none")
+        title = _title(path, ctx.pack)
+        finished = await ctx.run_process(
+            _command(path, ctx), cwd=ctx.pack.root, env=ctx.environ, timeout_s=TIMEOUT_S, label=title
+        )
+        if finished.returncode:
+            raise exit_error(title, finished, hint="Correct what it complains about and sync again.")
+        return Done(changed=True, text=title, irreversible=True)
+
+
+def _title(path: Path, pack: Pack) -> str:
+    return f"hook {shown_command([path.relative_to(pack.root).as_posix()])}"
+
+
+def _command(path: Path, ctx: ActionContext) -> tuple[str, ...]:
+    """How the hook is started.
+
+    Raises:
+        ActionError: it is not a file of this pack, or cannot be read.
+    """
+    title = _title(path, ctx.pack)
+    if not is_within(path, ctx.pack.root):
+        raise ActionError(
+            f"{title} is a link that leads out of the pack {ctx.pack.name}",
+            hint="A hook has to be a file of the pack itself.",
+        )
+    try:
+        has_interpreter = _begins_with_interpreter(Path(os.path.realpath(path)))
+    except OSError as error:
+        raise disk_error(f"{title} cannot be read", error) from error
+    if ctx.platform == "windows":
+        return ("powershell", "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", str(path))
+    if has_interpreter and os.access(path, os.X_OK):
+        return (str(path),)
+    return ("/bin/sh", str(path))
+
+
+def _begins_with_interpreter(real: Path) -> bool:
+    fd = open_regular(real)  # no directory, no FIFO that would hang whoever runs it
+    try:
+        return os.read(fd, 2) == b"#!"
+    finally:
+        os.close(fd)

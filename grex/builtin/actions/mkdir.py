@@ -1,0 +1,63 @@
+"""The `mkdir` action: a directory and its parents.
+
+A directory that exists is as it should be, whatever its mode; the mode is for what is made. It is set exactly, on every
+directory that is made, because a umask that differs between two machines is no part of what a pack declares. The undo
+data is `{"made": [paths, outermost first]}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grex.builtin.directories import make_missing, missing_directories, remove_made
+from grex.builtin.paths import is_inside, resolve, shown
+from grex.builtin.recorded import recorded_paths
+from grex.errors import ActionError
+from grex.plugin import ActionContext, ActionType, Done
+from grex.plugin import Mkdir as MkdirArguments
+
+__all__ = ["Mkdir"]
+
+
+class Mkdir(ActionType[MkdirArguments]):
+    """Makes directories."""
+
+    name = "mkdir"
+    arguments = MkdirArguments
+
+    def check(self, arguments: MkdirArguments) -> str | None:
+        """An empty path would mean the pack itself."""
+        return None if str(arguments.path) else "mkdir needs a path that is not empty"
+
+    def needs_trust(self, arguments: MkdirArguments, ctx: ActionContext) -> tuple[str, ...]:
+        """The path, if it lies outside the pack or cannot be known yet."""
+        try:
+            path = resolve(ctx, arguments.path, "mkdir")
+        except ActionError:
+            return (f"mkdir {shown(arguments.path)}",)
+        return () if is_inside(path, ctx.pack.root) else (f"mkdir {shown(path)}",)
+
+    async def plan(self, arguments: MkdirArguments, ctx: ActionContext) -> str | None:
+        """The path, if there is no directory yet."""
+        path, missing = _look(arguments, ctx)
+        return f"mkdir {shown(path)}" if missing else None
+
+    async def do(self, arguments: MkdirArguments, ctx: ActionContext) -> Done:
+        """Make the directories that are missing."""
+        path, missing = _look(arguments, ctx)
+        if not missing:
+            return Done(changed=False, text=f"mkdir {shown(path)}: is there")
+        made = make_missing(missing, f"mkdir {shown(path)}", mode=int(arguments.mode, 8))
+        return Done(changed=True, text=f"mkdir {shown(path)}", undo={"made": [str(directory) for directory in made]})
+
+    async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
+        """Remove what was made, as far as it is empty."""
+        del ctx
+        remove_made(recorded_paths(undo, "made"))
+
+
+def _look(arguments: MkdirArguments, ctx: ActionContext) -> tuple[Path, tuple[Path, ...]]:
+    path = resolve(ctx, arguments.path, "mkdir")
+    return path, missing_directories(path, f"mkdir {shown(path)}")

@@ -1,0 +1,94 @@
+"""Directories that an action makes on its way, and takes back when it is undone.
+
+What was made is a list of paths, outermost first, and is kept in the log as such. Taking it back is `rmdir` from the
+innermost outwards: a directory that somebody has put something into stays, and so do those above it. `rmdir` follows
+no link, so a path that has meanwhile become one is left alone as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from grex.builtin.paths import disk_error, shown
+from grex.errors import ActionError
+
+__all__ = ["make_missing", "missing_directories", "remove_made"]
+
+
+def missing_directories(path: Path, what: str) -> tuple[Path, ...]:
+    """The directories that have to be made for `path` to be one, outermost first.
+
+    Args:
+        path: an absolute path.
+        what: whose path it is, for the message: `mkdir /home/ann/bin`.
+
+    Raises:
+        ActionError: something that is not a directory is in the way, or the disk cannot be asked.
+    """
+    if ".." in path.parts:
+        path = Path(os.path.realpath(path))  # `a/..` is no directory to make; without it, `a` may have to be one
+    missing: list[Path] = []
+    try:
+        while not _is_directory(path, what):
+            missing.append(path)
+            path = path.parent
+    except OSError as error:
+        raise disk_error(what, error) from error
+    return tuple(reversed(missing))
+
+
+def make_missing(missing: Iterable[Path], what: str, *, mode: int | None = None) -> tuple[Path, ...]:
+    """Make these directories, outermost first; all of them, or none.
+
+    Args:
+        missing: what `missing_directories` gave.
+        what: as there.
+        mode: the exact permission bits; by default what the umask allows.
+
+    Raises:
+        ActionError: one could not be made; those made before it are gone again.
+    """
+    made: list[Path] = []
+    try:
+        for path in missing:
+            path.mkdir(mode=0o777 if mode is None else 0o700)
+            made.append(path)
+        if mode is not None:
+            for path in reversed(made):  # the innermost first: the mode may be one that bars our own way
+                path.chmod(mode)
+    except OSError as error:
+        remove_made(made)
+        raise disk_error(what, error) from error
+    return tuple(made)
+
+
+def remove_made(made: Iterable[Path]) -> None:
+    """Remove those of the directories that are still there and empty, given outermost first."""
+    for path in reversed(list(made)):
+        with contextlib.suppress(OSError):  # in use, gone, or a link by now; one around it may still be empty
+            path.rmdir()
+
+
+def _is_directory(path: Path, what: str) -> bool:
+    """Whether there is a directory; false where nothing is."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if not os.path.lexists(path):
+            return False
+        raise ActionError(
+            f"{what}: {shown(path)} is a link to something that does not exist",
+            hint="Remove the link, or make what it points to.",
+        ) from None
+    except NotADirectoryError:
+        return False  # the file among the parents is found, and named, on the way up
+    if not stat.S_ISDIR(status.st_mode):
+        raise ActionError(
+            f"{what}: {shown(path)} is in the way and is not a directory",
+            hint="Move it away, or choose another path in the pack.yaml.",
+        )
+    return True

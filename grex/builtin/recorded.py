@@ -1,0 +1,71 @@
+"""Reading undo data back from the log.
+
+Between `do` and `undo` the facts went through a file that a person can edit, so they are looked at before anything is
+removed because of them: what is not of the kind that `do` wrote is an error, and nothing is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grex.builtin.paths import shown
+from grex.errors import ActionError
+
+__all__ = ["recorded_path", "recorded_paths", "recorded_text", "recorded_texts"]
+
+
+def recorded_text(undo: Mapping[str, Any], key: str) -> str:
+    """The text under a key.
+
+    Raises:
+        ActionError: there is none.
+    """
+    value = undo.get(key)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise _damaged(key, value)
+    return value
+
+
+def recorded_texts(undo: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """The texts in the list under a key; the list may be empty.
+
+    Raises:
+        ActionError: there is no such list.
+    """
+    value = undo.get(key)
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) and "\0" not in text for text in value):
+        raise _damaged(key, value)
+    return tuple(value)
+
+
+def recorded_path(undo: Mapping[str, Any], key: str) -> Path:
+    """The absolute path under a key.
+
+    Raises:
+        ActionError: there is none.
+    """
+    path = Path(recorded_text(undo, key))
+    if not path.is_absolute():
+        raise _damaged(key, path)
+    return path
+
+
+def recorded_paths(undo: Mapping[str, Any], key: str) -> tuple[Path, ...]:
+    """The absolute paths in the list under a key; the list may be empty.
+
+    Raises:
+        ActionError: there is no such list.
+    """
+    paths = tuple(Path(text) for text in recorded_texts(undo, key))
+    if not all(path.is_absolute() for path in paths):
+        raise _damaged(key, paths)
+    return paths
+
+
+def _damaged(key: str, value: object) -> ActionError:
+    return ActionError(
+        f"the recorded undo data cannot be used: {key!r} is {shown(repr(value))}",
+        hint="The log was edited or damaged; undo this action by hand, or take the pack away with --skip-teardown.",
+    )

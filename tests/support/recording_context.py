@@ -1,0 +1,262 @@
+"""A workspace that is not there: what pack types and actions are given, without locks, log and engine.
+
+`RecordingContext` keeps in memory what grex keeps on disk. Actions are real (found by the registry, or given), the
+files they touch are real, and their processes are started by the real room; recording, permits and locks are not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from grex.errors import ActionError
+from grex.pack.predicate import PredicateNode, evaluate
+from grex.pack.problems import Mark
+from grex.pack.spec import ActionEntry, PackSpec
+from grex.pack.variables import MissingVariableError, expand_variables
+from grex.plugin import ActionArguments, ActionType, Change, Done, Outcome, Pack, PackSkippedError, Registry
+from grex.process import Finished, ProcessTimeoutError, run_process
+
+__all__ = ["RecordingActionContext", "RecordingContext", "RecordingHold", "entry", "predicate"]
+
+_NOWHERE = Mark("pack.yaml", 1, 1)
+_REGISTRY = Registry()
+
+
+def entry(arguments: ActionArguments) -> ActionEntry:
+    """An action of a pack.yaml whose arguments are decoded already; decoding has tests of its own."""
+    return ActionEntry(arguments.action, cast("Any", arguments), _NOWHERE)
+
+
+def predicate(kind: str, value: Any = None, *operands: PredicateNode) -> PredicateNode:
+    """A condition, as the parser would have made it."""
+    return PredicateNode(kind, _NOWHERE, value, operands)
+
+
+class RecordingContext:
+    """A `Context`. `log` has what is done and not undone, by pack; `events` what happened, in order."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        platform: str = "linux",
+        environ: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+        implementations: Mapping[str, ActionType[Any]] | None = None,
+    ) -> None:
+        self.home = directory / "home"
+        self.workspace = directory / "workspace"
+        self.platform = platform
+        self.environ: Mapping[str, str] = {"PATH": os.defpath, "HOME": str(self.home), **(environ or {})}
+        self.dry_run = dry_run
+        self.events: list[str] = []
+        self.log: dict[str, list[tuple[ActionType[Any], Done]]] = {}
+        self._implementations = dict(implementations or {})
+        for made in (self.home, self.workspace):
+            made.mkdir(exist_ok=True)
+
+    def make_pack(
+        self,
+        path: str = "tools",
+        *,
+        type: str = "declarative",  # noqa: A002 - the word of the pack.yaml
+        actions: Sequence[ActionArguments] = (),
+        teardown: Sequence[ActionArguments] | None = None,
+    ) -> Pack:
+        """A pack whose checkout is an empty directory with a `.git`."""
+        root = self.workspace / path
+        (root / ".git").mkdir(parents=True, exist_ok=True)
+        spec = PackSpec(
+            schema_version="1",
+            name=root.name,
+            type=type,
+            source=root / ".grex/pack.yaml",
+            actions=tuple(map(entry, actions)),
+            teardown=None if teardown is None else tuple(map(entry, teardown)),
+        )
+        return Pack(path=path, root=root, name=root.name, type=type, spec=spec, commit="0" * 40)
+
+    def actions(self, pack: Pack) -> tuple[ActionArguments, ...]:
+        return () if pack.spec is None else _decoded(pack.spec.actions)
+
+    def teardown_actions(self, pack: Pack) -> tuple[ActionArguments, ...] | None:
+        return None if pack.spec is None or pack.spec.teardown is None else _decoded(pack.spec.teardown)
+
+    def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
+        return self.of(pack).needs_trust(arguments)
+
+    def implementation(self, name: str) -> ActionType[Any]:
+        """The given implementation of an action, or the registered one."""
+        return self._implementations.get(name) or _REGISTRY.action(name)
+
+    def of(self, pack: Pack) -> RecordingActionContext:
+        """What an action of that pack is given, outside of any hold."""
+        return RecordingActionContext(self, RecordingHold(self, pack))
+
+    @asynccontextmanager
+    async def hold(self, pack: Pack) -> AsyncGenerator[RecordingHold]:
+        self.events.append(f"hold {pack.path}")
+        hold = RecordingHold(self, pack)
+        try:
+            yield hold
+        except PackSkippedError:
+            raise
+        except BaseException:
+            await hold.undo_last(hold.count)
+            raise
+        finally:
+            self.events.append(f"release {pack.path}")
+
+
+class RecordingHold:
+    """A `Hold`. `changes` and `notes` are what its outcome will be made of, `count` how many actions it recorded."""
+
+    def __init__(self, context: RecordingContext, pack: Pack) -> None:
+        self.pack = pack
+        self.changes: list[Change] = []
+        self.notes: list[str] = []
+        self.count = 0
+        self._context = context
+
+    @property
+    def actions(self) -> tuple[ActionArguments, ...]:
+        return self._context.actions(self.pack)
+
+    async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
+        implementation = using or self._context.implementation(arguments.action)
+        action_context = RecordingActionContext(self._context, self)
+        if self._context.dry_run:
+            text = await implementation.plan(arguments, action_context)
+            change = Change(changed=False, text=text or "")
+            if text is not None:
+                self._context.events.append(f"plan {text}")
+        else:
+            self._context.events.append(f"run {arguments.action}")
+            done = await implementation.do(arguments, action_context)
+            change = Change(changed=done.changed, text=done.text)
+            json.dumps(done.undo)  # what cannot be written down cannot be undone later
+            self._context.log.setdefault(self.pack.path, []).append((implementation, done))
+            self.count += 1
+        self.changes.append(change)
+        return change
+
+    async def undo(self) -> None:
+        if not self._context.dry_run:
+            await self.undo_last(len(self._context.log.get(self.pack.path, [])))
+
+    async def undo_last(self, count: int) -> None:
+        """Take back the last actions, the last first."""
+        recorded = self._context.log.get(self.pack.path, [])
+        for _ in range(count):
+            implementation, done = recorded.pop()
+            self._context.events.append(f"undo {implementation.name}")
+            if done.undo is not None:
+                facts = json.loads(json.dumps(done.undo))
+                await implementation.undo(facts, RecordingActionContext(self._context, self))
+
+    def outcome(self) -> Outcome:
+        changes = tuple(change.text for change in self.changes if change.changed)
+        return Outcome("changed" if changes else "unchanged", changes, tuple(self.notes))
+
+
+class RecordingActionContext:
+    """An `ActionContext`. It answers conditions by looking, and does not know those of plugins."""
+
+    def __init__(self, context: RecordingContext, hold: RecordingHold) -> None:
+        self.pack = hold.pack
+        self.home = context.home
+        self.workspace = context.workspace
+        self.platform = context.platform
+        self.environ: Mapping[str, str] = {
+            **context.environ,
+            "GREX_PACK_NAME": hold.pack.name,
+            "GREX_PACK_PATH": str(hold.pack.root),
+            "GREX_PACK_OS": context.platform,
+            "GREX_WORKSPACE": str(context.workspace),
+        }
+        self._context = context
+        self._hold = hold
+
+    @property
+    def notes(self) -> list[str]:
+        return self._hold.notes
+
+    def expand(self, text: str) -> str:
+        try:
+            return expand_variables(text, self.environ)
+        except MissingVariableError as error:
+            raise ActionError(f"{error}") from error
+
+    def path(self, text: str | Path) -> Path:
+        expanded = self.expand(text) if isinstance(text, str) else str(text)
+        if expanded == "~" or expanded.startswith("~/"):
+            return self.home / expanded[2:]
+        return self.pack.root / expanded
+
+    def evaluate(self, predicate: PredicateNode) -> bool | None:
+        return evaluate(predicate, _Machine(self))
+
+    def note(self, text: str) -> None:
+        self._hold.notes.append(text)
+
+    def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
+        return _decoded(cast("Any", arguments).actions)
+
+    def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
+        return self._context.implementation(arguments.action).needs_trust(arguments, self)
+
+    async def plan(self, arguments: ActionArguments) -> str | None:
+        return await self._context.implementation(arguments.action).plan(arguments, self)
+
+    async def run(self, arguments: ActionArguments) -> Change:
+        return await self._hold.run(arguments)
+
+    async def run_process(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout_s: float,
+        label: str,
+    ) -> Finished:
+        try:
+            return await run_process(argv, cwd=cwd, env=env, timeout_s=timeout_s)
+        except (OSError, ProcessTimeoutError) as error:
+            raise ActionError(f"{label}: {error}") from error
+
+
+class _Machine:
+    """The facts of this machine, as far as the tests of actions ask for them."""
+
+    def __init__(self, context: RecordingActionContext) -> None:
+        self._context = context
+
+    def path_exists(self, path: str) -> bool:
+        return self._context.path(path).exists()
+
+    def cmd_available(self, name: str) -> bool:
+        return shutil.which(name, path=self._context.environ["PATH"]) is not None
+
+    def os_is(self, platform: str) -> bool:
+        return platform == self._context.platform
+
+    def env_set(self, name: str) -> bool:
+        return name in self._context.environ
+
+    def symlink_ok(self, src: str, dst: str) -> bool:
+        link = self._context.path(dst)
+        return link.is_symlink() and link.exists() and link.samefile(self._context.path(src))
+
+    def plugin_predicate(self, kind: str, value: object) -> bool | None:
+        return None
+
+
+def _decoded(entries: Sequence[ActionEntry]) -> tuple[ActionArguments, ...]:
+    return tuple(cast("ActionArguments", declared.args) for declared in entries)
