@@ -102,11 +102,12 @@ def init(
 ) -> int:
     """Make a workspace."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.init import InitRequest, init as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.init import InitRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.init import init as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "init", as_json=json, no_wait=no_wait, lock_timeout_s=lock_timeout)
     request = InitRequest(directory.absolute(), name=name, gitignore=gitignore)
-    return execute(call, lambda settings: verb(request, settings), render.init)
+    return execute(call, request.root, lambda settings: verb(request, settings), render.init)
 
 
 @app.command()
@@ -127,7 +128,8 @@ def add(
 ) -> int:
     """Declare a pack, clone it and install it."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.add import AddRequest, add as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.add import AddRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.add import add as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(
         context,
@@ -143,7 +145,7 @@ def add(
     request = AddRequest(
         call.root(), url, path, ref=ref, groups=tuple(group or ()), no_install=no_install, trust_url=True
     )
-    return execute(call, lambda settings: verb(request, settings), render.add)
+    return execute(call, request.root, lambda settings: verb(request, settings), render.add)
 
 
 @app.command()
@@ -168,7 +170,8 @@ def sync(
     """Bring the workspace into the state that its manifests declare."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
-    from grex.verbs.sync import SyncRequest, sync as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.sync import SyncRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.sync import sync as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(
         context,
@@ -193,7 +196,7 @@ def sync(
         keep_partial=keep_partial,
         ask_trust=trust_question(as_json=call.as_json),
     )
-    return execute(call, lambda settings: verb(request, settings), render.sync)
+    return execute(call, request.root, lambda settings: verb(request, settings), render.sync)
 
 
 @app.command()
@@ -209,11 +212,12 @@ def status(
 ) -> int:
     """Show how each pack stands to what is declared; asks no remote."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.status import StatusRequest, status as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "status", as_json=json, workspace=workspace, jobs=jobs)
     request = StatusRequest(call.root(), tuple(packs or ()), fail_on_drift=fail_on_drift)
-    return execute(call, lambda settings: verb(request, settings), render.status)
+    return execute(call, request.root, lambda settings: verb(request, settings), render.status)
 
 
 @app.command()
@@ -226,12 +230,16 @@ def ls(
 ) -> int:
     """Show what is declared and what is there."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.ls import ListRequest, ls as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.ls import ListRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "ls", as_json=json, workspace=workspace)
     request = ListRequest(call.root())
     return execute(
-        call, lambda settings: verb(request, settings), lambda report: render.ls(report, tree=tree, long=long)
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.ls(report, tree=tree, long=long),
     )
 
 
@@ -247,22 +255,24 @@ def trust(
 ) -> int:
     """Show, give or take this user's trust in packs of this workspace."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.trust import TrustRequest, trust as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.trust import TrustRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.trust import trust as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "trust", as_json=json, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout)
     request = TrustRequest(call.root(), prefix, revoke=revoke)
-    return execute(call, lambda settings: verb(request, settings), render.trust)
+    return execute(call, request.root, lambda settings: verb(request, settings), render.trust)
 
 
 @app.command()
 def locks(context: typer.Context, json: Json = False, workspace: Workspace = None) -> int:
     """Show who holds which lock of this workspace."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.locks import LocksRequest, locks as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.locks import LocksRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "locks", as_json=json, workspace=workspace)
     request = LocksRequest(call.root())
-    return execute(call, lambda settings: verb(request, settings), render.locks)
+    return execute(call, request.root, lambda settings: verb(request, settings), render.locks)
 
 
 @app.command()
@@ -278,8 +288,9 @@ def demo(
 ) -> int:
     """Build small local upstream repositories and a nested workspace, sync it, and show the tree."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.demo import DemoRequest, demo as verb  # noqa: PLC0415 - only when run
+    from grex.verbs.demo import DemoRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.demo import demo as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "demo", as_json=json, quiet=quiet, jobs=jobs, trace=trace)
     request = DemoRequest(directory.absolute())
-    return execute(call, lambda settings: verb(request, settings), render.demo)
+    return execute(call, request.workspace, lambda settings: verb(request, settings), render.demo)

@@ -92,14 +92,14 @@ class Call:
             named = Path(self.environ["GREX_WORKSPACE"])
         return locate(Path.cwd(), named)
 
-    def settings(self, sink: Callable[[Any], None]) -> Settings:
+    def settings(self, root: Path, sink: Callable[[Any], None]) -> Settings:
         """What the verb is told about this user and this machine."""
         from platformdirs import user_config_path, user_state_path  # noqa: PLC0415 - verbs only
 
         from grex.engine import Settings  # noqa: PLC0415 - verbs only
-        from grex.workspace import read_user_config  # noqa: PLC0415 - verbs only
+        from grex.workspace import read_config  # noqa: PLC0415 - verbs only
 
-        config = read_user_config(user_config_path("grex", appauthor=False))
+        config = read_config(root, user_config_path("grex", appauthor=False))
         platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
         return Settings(
             home=Path.home(),
@@ -107,7 +107,9 @@ class Call:
             platform=platform,
             state_dir=user_state_path("grex", appauthor=False),
             verb=self.verb,
-            jobs=self.jobs,
+            jobs=self.jobs if self.jobs is not None else config.jobs,
+            network_permits=config.network_permits,
+            per_host=config.per_host,
             no_wait=self.no_wait,
             lock_timeout_s=self.lock_timeout_s,
             trust=(*self.trust, *config.trust_prefixes),
@@ -126,6 +128,7 @@ def _jobs_from(environ: Mapping[str, str]) -> int | None:
 
 def execute(
     call: Call,
+    root: Path,
     verb: Callable[[Settings], Awaitable[R]],
     render: Callable[[R], str],
 ) -> int:
@@ -142,7 +145,7 @@ def execute(
                 f"the trace file {call.trace} cannot be written: {error.strerror}", hint="Give another path."
             ) from error
     sink: Callable[[Any], None] = printer if trace is None else Tee(printer, trace)
-    settings = call.settings(sink)
+    settings = call.settings(root, sink)
     caught: list[signal.Signals] = []
     try:
         report = anyio.run(_guarded, verb, settings, caught)

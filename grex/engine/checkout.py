@@ -19,8 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import anyio
-
 from grex.engine import planner
 from grex.engine.graph import Graph, Node
 from grex.engine.hiding import Hiding
@@ -45,9 +43,8 @@ from grex.git import status as git_status
 from grex.git.errors import AnotherGitError, FilesInTheWayError
 from grex.locks import PackHold
 from grex.manifest import CloneNote, LockLine, remove_note, synced, write_note
-from grex.names import clean
+from grex.names import GREX_TMP_PREFIX, clean
 from grex.pack import PackSpec, read_pack_spec
-from grex.workspace import GREX_TMP_PREFIX
 
 __all__ = ["CheckoutOptions", "CheckoutOutcome", "Checkouts"]
 
@@ -469,7 +466,7 @@ class Checkouts:
         except CheckoutRefusedError as error:
             listed = ", ".join(clean(path, 80) for path in error.paths[:5]) + (
                 " and more" if len(error.paths) > 5 else ""
-            )  # noqa: PLR2004 - five are shown
+            )
             leave = planner.Leave(
                 "edits-in-the-way",
                 f"local files are in the way of what comes in: {listed}",

@@ -33,6 +33,7 @@ from grex.pack import (
     evaluate,
     expand_variables,
 )
+from grex.pack.problems import raise_problems
 from grex.plugin import (
     ActionArguments,
     ActionType,
@@ -44,7 +45,6 @@ from grex.plugin import (
     Registry,
     When,
 )
-from grex.pack.problems import raise_problems
 from grex.process import Finished, ProcessTimeoutError, run_process
 from grex.progress import Slice
 
@@ -104,6 +104,12 @@ class RunContext:
         if pack.spec is None:
             return ()
         return decode_actions(self.session.registry, pack.spec.actions)
+
+    def teardown_actions(self, pack: Pack) -> tuple[ActionArguments, ...] | None:
+        """The actions of `teardown`, decoded and checked; None where the pack.yaml has none."""
+        if pack.spec is None or pack.spec.teardown is None:
+            return None
+        return decode_actions(self.session.registry, pack.spec.teardown)
 
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
@@ -358,6 +364,10 @@ class _ActionRun:
         if isinstance(arguments, When):
             return decode_actions(self._state.context.session.registry, arguments.actions)
         return ()
+
+    async def plan(self, arguments: ActionArguments) -> str | None:
+        """What another action would change, or None."""
+        return await self._state.context.session.registry.action(arguments.action).plan(arguments, self)
 
     async def run(self, arguments: ActionArguments) -> Change:
         """Run another action as a part of this one."""

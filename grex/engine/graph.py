@@ -126,14 +126,14 @@ class Graph:
             return cycle
         wanted = {(found.url.identity, found.ref) for found in node.declarations}
         if len(wanted) > 1:
-            places = sorted(
+            wishes = sorted(
                 (found.place, f"{found.url.redacted} at {found.ref or 'its HEAD'}") for found in node.declarations
             )
-            told = "; ".join(f"{place} wants {what}" for place, what in places)
+            told = "; ".join(f"{place} wants {what}" for place, what in wishes)
             return PackError(
                 f"{node.path} is declared differently: {told}",
                 hint=f"Settle it with an override for {node.path} in the root's pack.yaml or in .grex/local.yaml.",
-                details={"path": node.path, "places": [place for place, _ in places]},
+                details={"path": node.path, "places": [place for place, _ in wishes]},
             )
         alike = self._folded[fold_key(node.path)]
         if len(alike) > 1:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from grex.errors import PackError
-from grex.exclude import ensure_block, enclosing_repository, read_block, workspace_patterns
+from grex.exclude import enclosing_repository, ensure_block, read_block, workspace_patterns
 from grex.git import tracked_paths
 from grex.workspace import Layout
 

@@ -41,6 +41,8 @@ __all__ = ["Holds", "PermitKind", "Permits"]
 
 PermitKind = Literal["disk", "network"]
 
+_NOTICEABLE_NS = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Permits:
@@ -51,11 +53,11 @@ class Permits:
     per_host: int
 
     @classmethod
-    def for_jobs(cls, jobs: int | None) -> Permits:
+    def for_jobs(cls, jobs: int | None, network: int, per_host: int) -> Permits:
         """The permits of `--jobs`: one is serial in both kinds; None is one disk permit per core."""
         if jobs == 1:
             return cls(1, 1, 1)
-        return cls(jobs or os.cpu_count() or 1, 32, 8)
+        return cls(jobs or os.cpu_count() or 1, network, per_host)
 
 
 class Holds:
@@ -150,7 +152,7 @@ class Holds:
     def _waited(self, what: str, track: str, start: int) -> int:
         now = time.monotonic_ns()
         # Every grant takes a few microseconds; only a wait that somebody could notice is worth a slice.
-        if now - start > 1_000_000:
+        if now - start > _NOTICEABLE_NS:
             self._sink(Slice(f"wait {what}", "wait", track, start, now))
         return now
 

@@ -20,7 +20,7 @@ from grex.errors import CycleError, GrexError, PackError, PluginError, Untrusted
 from grex.manifest import installed_event
 from grex.names import InvalidUrlError, PackUrl, parse_url
 from grex.pack import Dependency, PackSpec, actions_hash
-from grex.plugin import Outcome, Pack, PackSkippedError, PackType
+from grex.plugin import Context, Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
 
 __all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run"]
@@ -282,7 +282,7 @@ async def _run_step(
         return InstallOutcome(path, "planned", changes=(step.mode,))
     sink = session.settings.sink
     sink(PackStarted(path, "install"))
-    call: Callable[[RunContext, Pack], Awaitable[Outcome]] = (
+    call: Callable[[Context, Pack], Awaitable[Outcome]] = (
         step.pack_type.install if step.mode == "install" else step.pack_type.update
     )
     try:
@@ -318,7 +318,7 @@ async def _run_step(
 def _untrusted_error(step: InstallStep) -> UntrustedError:
     what = "; ".join(step.needs_trust[:3]) + (
         f"; and {len(step.needs_trust) - 3} more" if len(step.needs_trust) > 3 else ""
-    )  # noqa: PLR2004 - three are shown
+    )
     where = step.identity if step.identity is not None else "."
     return UntrustedError(
         f"{step.pack.path} is not trusted to run: {what}",

@@ -18,7 +18,7 @@ from grex.fs import remove_tree
 from grex.git import observe, resume_move
 from grex.git.errors import FilesInTheWayError
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
-from grex.workspace import GREX_TMP_PREFIX
+from grex.names import GREX_TMP_PREFIX
 
 __all__ = ["Recovered", "recover_workspace"]
 

@@ -38,6 +38,8 @@ class Settings:
         state_dir: the user's state directory for grex (trust).
         verb: the verb that is running, for holder records.
         jobs: `--jobs`, None for one disk permit per core.
+        network_permits: how many steps may use the network at once.
+        per_host: how many of them may talk to one host.
         no_wait: fail at once where a lock is held.
         lock_timeout_s: seconds to wait for a lock, None for ever.
         trust: URL prefixes that are trusted for this run only, as typed.
@@ -50,6 +52,8 @@ class Settings:
     state_dir: Path
     verb: str
     jobs: int | None = None
+    network_permits: int = 32
+    per_host: int = 8
     no_wait: bool = False
     lock_timeout_s: float | None = None
     trust: tuple[str, ...] = ()
@@ -80,12 +84,11 @@ class Session:
         set_verb(settings.verb)
         set_workspace(root)
         policy = WaitPolicy(timeout_s=settings.lock_timeout_s, no_wait=settings.no_wait)
-        sink = settings.sink
-
+        permits = Permits.for_jobs(settings.jobs, settings.network_permits, settings.per_host)
         return cls(
             layout=layout,
             settings=settings,
-            holds=Holds(layout, permits=Permits.for_jobs(settings.jobs), policy=policy, sink=sink),
+            holds=Holds(layout, permits=permits, policy=policy, sink=settings.sink),
             registry=Registry(),
             trust=TrustStore(
                 settings.state_dir, root, tuple(canonical_prefix(prefix, root) for prefix in settings.trust)

@@ -13,8 +13,8 @@ from grex.errors import GrexError, ManifestError, PackError, PackSpecError, Usag
 from grex.git import CheckoutState, observe
 from grex.manifest import LockLine
 from grex.names import clean
-from grex.pack import OverrideSpec, PackSpec, read_pack_spec
-from grex.workspace import Layout, read_local
+from grex.pack import OverrideSpec, PackSpec, read_local, read_pack_spec
+from grex.workspace import Layout
 
 __all__ = ["Survey", "read_overrides", "read_root_spec", "select", "survey"]
 

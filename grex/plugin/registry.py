@@ -120,7 +120,7 @@ def _load(entry: EntryPoint, kind: type) -> object:
     where = f"{entry.name!r} of {_owner(entry)} ({entry.value})"
     try:
         loaded = entry.load()
-    except Exception as error:  # noqa: BLE001 - a plugin's import may raise anything, and only its packs may suffer
+    except Exception as error:
         raise PluginLoadError(
             f"the plugin {where} cannot be imported: {type(error).__name__}: {error}",
             hint=f"Update or reinstall {_owner(entry)}.",
@@ -132,7 +132,7 @@ def _load(entry: EntryPoint, kind: type) -> object:
         )
     try:
         return loaded()
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         raise PluginLoadError(
             f"the plugin {where} cannot be created: {type(error).__name__}: {error}",
             hint=f"Report it to the authors of {_owner(entry)}.",

@@ -15,10 +15,9 @@ from grex.engine import CheckoutOptions, Checkouts, Graph, Hiding, Session, Sett
 from grex.engine.survey import read_overrides, read_root_spec, survey
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.manifest import added, edit_root, insert_child
-from grex.names import InvalidUrlError, check_pack_path, check_ref, parse_url
+from grex.names import PACK_YAML, InvalidUrlError, check_pack_path, check_ref, parse_url
 from grex.pack import parse_pack_spec
 from grex.verbs.sync import SyncReport, SyncRequest, sync_session
-from grex.workspace import PACK_YAML
 
 __all__ = ["AddReport", "AddRequest", "add"]
 

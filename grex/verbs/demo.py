@@ -16,10 +16,10 @@ from grex.engine import Settings
 from grex.errors import UsageError
 from grex.fs import replace_file
 from grex.git import GitRunner
+from grex.names import PACK_YAML
 from grex.verbs.init import InitRequest, init
 from grex.verbs.ls import ListReport, ListRequest, ls
 from grex.verbs.sync import SyncReport, SyncRequest, sync
-from grex.workspace import PACK_YAML
 
 __all__ = ["DemoReport", "DemoRequest", "demo"]
 
@@ -32,6 +32,11 @@ class DemoRequest:
     """Where to build the demo: a directory that does not exist, is empty, or holds an earlier demo."""
 
     directory: Path
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace that it will have."""
+        return self.directory / "workspace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,7 @@ async def demo(request: DemoRequest, settings: Settings) -> DemoReport:
     base = request.directory
     _clear(base)
     upstream_dir = base / "upstream"
-    workspace = base / "workspace"
+    workspace = request.workspace
     upstream_dir.mkdir(parents=True)
     (base / _MARKER).touch()
     git = GitRunner(settings.environ)

@@ -10,7 +10,8 @@ from typing import Any
 from grex.engine import Hiding, Session, Settings
 from grex.errors import UsageError
 from grex.fs import replace_file
-from grex.workspace import PACK_YAML, ROOT_TRUST
+from grex.names import PACK_YAML
+from grex.workspace import ROOT_TRUST
 
 __all__ = ["InitReport", "InitRequest", "init"]
 

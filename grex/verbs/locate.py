@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grex.errors import GrexError
 from grex.manifest import Log, fold, read_lockfile
+from grex.pack import current_platform, read_declared_paths
 from grex.workspace import Layout, find_workspace
 
 __all__ = ["locate"]
@@ -18,7 +19,11 @@ def locate(start: Path, explicit: Path | None) -> Path:
     Raises:
         NotAWorkspaceError: there is none.
     """
-    return find_workspace(start, explicit=explicit, recorded=_recorded)
+    return find_workspace(start, explicit=explicit, recorded=_recorded, declared=_declared)
+
+
+def _declared(root: Path, pack: str) -> Collection[str]:
+    return read_declared_paths(root, pack, platform=current_platform())
 
 
 def _recorded(root: Path) -> Collection[str]:

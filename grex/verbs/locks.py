@@ -9,7 +9,8 @@ from typing import Any
 from grex.engine import Settings, survey
 from grex.errors import GrexError
 from grex.locks import LockInfo, Tier, inspect_locks
-from grex.workspace import PACK_LOCK_NAME, Layout, backend_lock_for
+from grex.names import PACK_LOCK_NAME
+from grex.workspace import Layout, backend_lock_for
 
 __all__ = ["LocksReport", "LocksRequest", "locks"]
 
@@ -52,4 +53,4 @@ async def locks(request: LocksRequest, settings: Settings) -> LocksReport:
         wanted.append((Tier.PACK, root / PACK_LOCK_NAME))
         if path != ".":
             wanted.append((Tier.BACKEND, backend_lock_for(root.resolve())))
-    return LocksReport(request.root, tuple(info for info in inspect_locks(wanted) if info.is_held))
+    return LocksReport(request.root, tuple(info for info in inspect_locks(wanted) if info.held))

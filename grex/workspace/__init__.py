@@ -1,4 +1,4 @@
-"""Where a workspace begins, where its things live, and how it is configured.
+"""Where a workspace begins, where its things live, how it is configured, and what this user trusts in it.
 
 The room knows files and directories, not what they mean: what packs are declared or recorded is asked of the caller,
 who can read pack.yaml and the log.
@@ -9,5 +9,16 @@ from __future__ import annotations
 from grex.workspace.config import Config, read_config
 from grex.workspace.discover import find_workspace
 from grex.workspace.layout import Layout, backend_lock_for
+from grex.workspace.trust import ROOT_TRUST, TrustStore, canonical_prefix, covers
 
-__all__ = ["Config", "Layout", "backend_lock_for", "find_workspace", "read_config"]
+__all__ = [
+    "ROOT_TRUST",
+    "Config",
+    "Layout",
+    "TrustStore",
+    "backend_lock_for",
+    "canonical_prefix",
+    "covers",
+    "find_workspace",
+    "read_config",
+]
