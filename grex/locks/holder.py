@@ -1,0 +1,197 @@
+"""Who holds a lock: the record that a holder writes into its lock file.
+
+The record is written under the lock in one write and emptied before the release, so a torn or an empty one only means
+"unknown". It is a hint and never decides anything but the refusal of a certain deadlock; the kernel's lock is the
+truth. A holder that was killed leaves its record behind, and the next one overwrites it.
+
+What is read here was written by another program into a directory that a repository can fill: it is parsed strictly,
+capped, and text that is not plainly a name is dropped, so that a record can never put words into our messages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from grex.locks import processes
+from grex.locks.kernel import OpenedFile
+from grex.locks.run_context import current_verb
+from grex.locks.tiers import Tier
+
+__all__ = ["HolderRecord", "empty_record", "is_foreign", "parse_record", "read_record", "render_record", "write_record"]
+
+RECORD_VERSION = 1
+MAX_RECORD_BYTES = 1024
+_RECORD_START = b'{"v":'
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,62}")
+_BOOT_ID = re.compile(r"[0-9a-f-]{0,36}")
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_MAX_INT = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class HolderRecord:
+    """Who holds a lock, as far as it can be told; `kept_by` names living processes that have a dead holder's lock."""
+
+    pid: int
+    boot_id: str
+    pid_start: int | None
+    host: str
+    tier: Tier | None
+    verb: str
+    acquired_at: str | None
+    kept_by: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the record speaks of this machine."""
+        return self.host == processes.host_name()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the process of the record certainly ended: it is gone, or the machine was restarted since."""
+        if not self.is_local:
+            return False
+        if self.boot_id and processes.boot_id() and self.boot_id != processes.boot_id():
+            return True
+        started = processes.start_time(self.pid)
+        if started is None:
+            return os.path.isdir("/proc/self")  # noqa: PTH112 - without /proc nothing can be told
+        return self.pid_start is not None and started != self.pid_start
+
+    def describe(self) -> str:
+        """One line: pid, host, verb, since when; and what to think of it."""
+        parts = [f"pid {self.pid} on host {self.host}"]
+        if self.verb:
+            parts.append(f"grex {self.verb}")
+        if self.acquired_at:
+            parts.append(f"for {self._held_for()} (since {self.acquired_at})")
+        text = ", ".join(parts)
+        if self.is_stale:
+            text += "; that process has ended"
+            text += f", and its lock lives on in {', '.join(self.kept_by)}" if self.kept_by else ", the note is stale"
+        elif self.pid == os.getpid() and self.is_local:
+            text += "; this very process"
+        return text
+
+    def _held_for(self) -> str:
+        since = _parse_time(self.acquired_at)
+        if since is None:
+            return "some time"
+        seconds = max(0, int(time.time() - since))
+        minutes, rest = divmod(seconds, 60)
+        return f"{seconds} s" if not minutes else f"{minutes} min {rest} s"
+
+    def kept_alive_by(self, names: tuple[str, ...]) -> HolderRecord:
+        """The same record, with the living processes that have the lock's descriptor."""
+        return replace(self, kept_by=names)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record for `details` of errors and for `--json`."""
+        return {
+            "pid": self.pid,
+            "host": self.host,
+            "tier": None if self.tier is None else self.tier.name,
+            "verb": self.verb,
+            "acquired_at": self.acquired_at,
+            "stale": self.is_stale,
+            "kept_by": list(self.kept_by),
+        }
+
+
+def _parse_time(text: str | None) -> int | None:
+    import calendar  # noqa: PLC0415 - only where a holder is described
+
+    try:
+        return calendar.timegm(time.strptime(text or "", _TIME_FORMAT))
+    except ValueError:
+        return None
+
+
+def render_record(tier: Tier) -> bytes:
+    """The record of this process, for a lock of that tier that was won just now."""
+    record = {
+        "v": RECORD_VERSION,
+        "pid": os.getpid(),
+        "boot_id": processes.boot_id(),
+        "pid_start": processes.own_start_time(),
+        "host": processes.host_name(),
+        "tier": int(tier),
+        "verb": current_verb(),
+        "acquired_at": time.strftime(_TIME_FORMAT, time.gmtime()),
+    }
+    return json.dumps(record, separators=(",", ":")).encode("ascii")
+
+
+def parse_record(data: bytes) -> HolderRecord | None:
+    """The record in the bytes of a lock file; None if it is empty, torn or not one of ours."""
+    if not data.startswith(_RECORD_START):
+        return None
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or record.get("v") != RECORD_VERSION:
+        return None
+    pid, tier = _as_int(record.get("pid")), _as_int(record.get("tier"))
+    if pid is None or pid == 0:
+        return None
+    acquired_at = record.get("acquired_at")
+    return HolderRecord(
+        pid=pid,
+        boot_id=_as_name(record.get("boot_id"), _BOOT_ID),
+        pid_start=_as_int(record.get("pid_start")),
+        host=_as_name(record.get("host"), _NAME) or "unknown",
+        tier=Tier(tier) if tier is not None and tier <= max(Tier) else None,
+        verb=_as_name(record.get("verb"), _NAME),
+        acquired_at=acquired_at if isinstance(acquired_at, str) and _parse_time(acquired_at) is not None else None,
+    )
+
+
+def _as_int(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_INT else None
+
+
+def _as_name(value: object, pattern: re.Pattern[str]) -> str:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else ""
+
+
+def is_foreign(data: bytes) -> bool:
+    """Whether the bytes are certainly not what grex left in a lock file: then they are somebody's content.
+
+    A record that a crash cut short is a beginning of one; a power failure may leave zeros instead.
+    """
+    return not data.startswith(_RECORD_START) and not _RECORD_START.startswith(data) and data.strip(b"\0") != b""
+
+
+def write_record(opened: OpenedFile, tier: Tier) -> None:
+    """Say in a lock file that was won who has it; a failure changes nothing, for the record is only a hint."""
+    with contextlib.suppress(OSError):
+        if opened.size:
+            os.ftruncate(opened.fd, 0)
+        os.pwrite(opened.fd, render_record(tier), 0)
+
+
+def empty_record(opened: OpenedFile) -> None:
+    """Take the record back, still under the lock."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(opened.fd, 0)
+
+
+def read_record(path: str) -> HolderRecord | None:
+    """The record in a lock file; None if it cannot be read. Opens for reading only, and follows no symlink."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return parse_record(os.pread(fd, MAX_RECORD_BYTES, 0))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

@@ -1,0 +1,245 @@
+"""Lock files and the kernel's locks on them: open, try, compare, release. Nothing here waits.
+
+**Open** is `O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK` and insists on a regular file, because a pack can ship a symlink, a
+FIFO or a directory under the name of its lock. The descriptor is kept from the first try to the release.
+
+**Try** is one non-blocking call on that descriptor. Nothing is awaited between "the kernel granted" and "we own it",
+so there is no moment in which a cancelled waiter owns the lock.
+
+**Compare**: after every grant the inode of the descriptor is compared with the one the path leads to now. A lock file
+that was renamed or replaced while we waited would otherwise let two holders in, each on a file of its own.
+
+**Release** is unlock, touch, close. The unlock is explicit because a close alone frees nothing while a forked child
+still has the description; the touch is for waiters that watch the file, who see no close event in that case either.
+
+One library per path: `filelock` for the exclusive locks, `portalocker` for the one that has readers. Both are flock
+on Linux. They cost 20 to 40 ms to import and are therefore imported when the first lock is tried.
+
+The manifest lock has a turnstile besides: flock alone lets a stream of readers starve a writer. A writer keeps an open
+file description lock on one byte far beyond the end of the file while it tries; a reader must pass that byte before
+it tries, and does not keep it. The kernel frees it with the descriptor, so a crash leaves nothing. Where the system
+has no such locks the turnstile is always open, which costs fairness and never exclusion.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from grex.errors import LockError, LockUnavailableError, LockUnsupportedError
+from grex.locks.inheritance import forget_descriptor, remember_descriptor
+from grex.locks.tiers import LockKey
+
+__all__ = [
+    "EXCLUSIVE",
+    "READERS",
+    "WRITER",
+    "KernelLock",
+    "Mode",
+    "OpenedFile",
+    "file_key",
+    "lock_failure",
+    "open_lock_file",
+]
+
+Mode = Literal["x", "s"]
+
+_OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_FILE_MODE = 0o666  # the umask decides: a workspace shared by a group needs group-writable lock files
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+_HINTS = {
+    errno.EACCES: "Check who owns the directory; the lock file must be writable for everybody who uses the workspace.",
+    errno.EROFS: "The file system is read-only; commands that change something need a writable workspace.",
+    errno.ENOSPC: "Free some space on the device.",
+    errno.ENOLCK: "The lock service of a network file system may be down; a local disk always works.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n), or lower --jobs.",
+    errno.ENFILE: "The system has no file handles left.",
+    errno.ENAMETOOLONG: "Shorten the path.",
+}
+
+
+def lock_failure(path: str, error: OSError) -> LockError:
+    """The typed error for a lock file that cannot be opened or locked."""
+    why = error.strerror or str(error)
+    if error.errno in _UNSUPPORTED:
+        return LockUnsupportedError(
+            f"The lock file {path} cannot be locked: {why}.",
+            hint="The file system has no kernel locks. Put the workspace on one that has; grex never goes without.",
+            details={"path": path, "errno": error.errno},
+        )
+    return LockUnavailableError(
+        f"The lock file {path} cannot be used: {why}.",
+        path=path,
+        errno=error.errno,
+        hint=_HINTS.get(error.errno or 0),
+    )
+
+
+class OpenedFile:
+    """An open lock file; its descriptor is ours until `close`."""
+
+    __slots__ = ("fd", "key", "path", "size")
+
+    def __init__(self, path: str, fd: int, key: LockKey, size: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.key = key
+        self.size = size
+
+    def is_still_at(self, path: str) -> bool:
+        """Whether the path leads to this very file."""
+        return file_key(path) == self.key
+
+    def close(self) -> None:
+        """Close the descriptor; may be called again."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            forget_descriptor(fd)
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def file_key(path: str) -> LockKey | None:
+    """The key of what stands at the path, not following a symlink there; None if nothing does."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def open_lock_file(path: str, *, create: bool, read_only: bool = False) -> OpenedFile | None:
+    """Open a lock file; None if there is none and `create` is false.
+
+    Raises:
+        LockUnavailableError: it is no regular file, or cannot be opened.
+        FileNotFoundError: its directory is missing.
+    """
+    flags = _OPEN_FLAGS | (os.O_RDONLY if read_only else os.O_RDWR) | (os.O_CREAT if create else 0)
+    try:
+        fd = os.open(path, flags, _FILE_MODE)
+    except FileNotFoundError:
+        if create:
+            raise
+        return None
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
+            raise _not_regular(path, error.errno) from error
+        raise lock_failure(path, error) from error
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        raise _not_regular(path, None)
+    remember_descriptor(fd)
+    return OpenedFile(path, fd, (found.st_dev, found.st_ino), found.st_size)
+
+
+def _not_regular(path: str, number: int | None) -> LockUnavailableError:
+    return LockUnavailableError(
+        f"{path} should be a lock file and is no regular file.",
+        path=path,
+        errno=number,
+        hint="grex keeps this name for itself: remove what stands there; if a repository tracks it, remove it there.",
+    )
+
+
+class KernelLock(Protocol):
+    """One way to lock an open file."""
+
+    @property
+    def mode(self) -> Mode:
+        """`x` for exclusive, `s` for shared."""
+
+    def try_lock(self, fd: int) -> bool:
+        """Lock without waiting; whether it is ours now. OSError if it cannot be tried."""
+
+    def unlock(self, fd: int) -> None:
+        """Give it up; the descriptor stays open."""
+
+
+class _Exclusive:
+    """The whole-file exclusive lock of every tier but the manifest's."""
+
+    mode: Mode = "x"
+
+    def __init__(self) -> None:
+        self._lock: Callable[[int], bool] | None = None
+        self._unlock: Callable[[int], None] | None = None
+
+    def _load(self) -> tuple[Callable[[int], bool], Callable[[int], None]]:
+        from filelock import lock_descriptor, unlock_descriptor  # noqa: PLC0415 - 50 ms, only where a lock is taken
+
+        def lock(fd: int) -> bool:
+            return lock_descriptor(fd, blocking=False)
+
+        self._lock, self._unlock = lock, unlock_descriptor
+        return lock, unlock_descriptor
+
+    def try_lock(self, fd: int) -> bool:
+        return (self._lock or self._load()[0])(fd)
+
+    def unlock(self, fd: int) -> None:
+        (self._unlock or self._load()[1])(fd)
+
+
+# struct flock of 64-bit Linux: type, whence, start, len, pid (which must be 0 for this kind of lock), padding.
+_FLOCK = struct.Struct("hhqqi4x")
+_TURNSTILE_BYTE = 1 << 62
+
+
+def _turnstile(fd: int, kind: int) -> bool:
+    command = getattr(fcntl, "F_OFD_SETLK", None)
+    if command is None:
+        return True
+    try:
+        fcntl.fcntl(fd, command, _FLOCK.pack(kind, os.SEEK_SET, _TURNSTILE_BYTE, 1, 0))
+    except OSError as error:
+        return error.errno not in {errno.EAGAIN, errno.EACCES}
+    return True
+
+
+class _Manifest:
+    """The lock that readers share; see the module's text for the turnstile."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+
+    def try_lock(self, fd: int) -> bool:
+        if not _turnstile(fd, fcntl.F_RDLCK if self.mode == "s" else fcntl.F_WRLCK):
+            return False
+        granted = self._try_flock(fd)
+        if granted or self.mode == "s":
+            # A reader only passes. A writer that has to wait keeps the turnstile, so that no new reader gets in.
+            _turnstile(fd, fcntl.F_UNLCK)
+        return granted
+
+    def _try_flock(self, fd: int) -> bool:
+        import portalocker  # noqa: PLC0415 - 50 ms and more, only where the manifest is locked
+
+        kind = portalocker.LockFlags.SHARED if self.mode == "s" else portalocker.LockFlags.EXCLUSIVE
+        try:
+            portalocker.lock(fd, kind | portalocker.LockFlags.NON_BLOCKING)
+        except portalocker.AlreadyLocked:
+            return False
+        except portalocker.LockException as error:
+            cause = error.args[0] if error.args else None
+            if isinstance(cause, OSError):
+                raise cause from None
+            raise OSError(errno.ENOLCK, str(error)) from error
+        return True
+
+    def unlock(self, fd: int) -> None:
+        import portalocker  # noqa: PLC0415 - see above
+
+        portalocker.unlock(fd)
+
+
+EXCLUSIVE: KernelLock = _Exclusive()
+READERS: KernelLock = _Manifest("s")
+WRITER: KernelLock = _Manifest("x")

@@ -1,0 +1,195 @@
+"""Permits: the right to run, so many of a kind at once, handed out in the order in which they were asked for.
+
+There is no file; a pool lives as long as one run in one event loop. `anyio.CapacityLimiter` is fair and can be resized
+while it is used, but one that is shared by two event loops hangs, so a pool remembers its loop and refuses another.
+
+With a limit per key (a host, say) the key's permit is taken first and the pool's second. The other way round, tasks
+that wait for a saturated key would sit on permits of the pool and starve every other key. It cannot deadlock: the pool
+is always taken last, and who holds both waits for neither.
+
+Both are one tier: one frame, one interval in the trace.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Literal, Self
+
+import anyio
+import anyio.lowlevel
+
+from grex.locks import held
+from grex.locks.tiers import Frame, Tier, enter_tier, leave_tier
+from grex.locks.trace import AttemptTrace, trace_attempt
+
+__all__ = ["PermitHold", "PermitKind", "PermitPool"]
+
+PermitKind = Literal["network", "disk"]
+
+
+class _KeyLimit:
+    """The limiter of one key, and how many holds refer to it."""
+
+    __slots__ = ("limiter", "users")
+
+    def __init__(self, total: int) -> None:
+        self.limiter = anyio.CapacityLimiter(total)
+        self.users = 0
+
+
+class PermitPool:
+    """Permits of one kind, for one run."""
+
+    __slots__ = ("_keys", "_limiter", "_loop", "_name", "_per_key", "_total")
+
+    def __init__(self, kind: PermitKind, total: int, per_key: int | None = None) -> None:
+        if total < 1 or (per_key is not None and per_key < 1):
+            raise ValueError("a pool without permits would never let anybody run")
+        self._name = f"permits:{kind}"
+        self._total = total
+        self._per_key = per_key
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._loop: object = None
+        self._keys: dict[str, _KeyLimit] = {}
+
+    @property
+    def name(self) -> str:
+        """The pool's name in messages and traces."""
+        return self._name
+
+    @property
+    def total(self) -> int:
+        """How many permits there are."""
+        return self._total
+
+    @property
+    def in_use(self) -> int:
+        """How many permits are held."""
+        return 0 if self._limiter is None else self._limiter.borrowed_tokens
+
+    @property
+    def keys_in_use(self) -> int:
+        """How many keys have holders or waiters."""
+        return len(self._keys)
+
+    def resize(self, total: int) -> None:
+        """Change the number of permits; holders keep theirs, so after shrinking it takes effect as they end."""
+        if total < 1:
+            raise ValueError("a pool without permits would never let anybody run")
+        self._total = total
+        if self._limiter is not None:
+            self._limiter.total_tokens = total
+
+    def hold(self, key: str | None = None) -> PermitHold:
+        """A permit for the time of an `async with` block; `key` counts towards the limit per key.
+
+        Tier: PERMIT. Cancellation: no permit is held afterwards; one that was granted too late is passed on.
+
+        Entering raises:
+            TierOrderError: a tier is held that is not below PERMIT.
+            LockDeadlockError: this command was started inside of a hold that is not below PERMIT.
+        """
+        return PermitHold(self, key)
+
+    def limiter_here(self) -> anyio.CapacityLimiter:
+        """The pool's limiter, for this event loop only.
+
+        Raises:
+            RuntimeError: another event loop used the pool before.
+        """
+        loop = anyio.lowlevel.current_token().native_token
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._total)
+            self._loop = loop
+        if loop is not self._loop:
+            raise RuntimeError(f"{self._name} is used from two event loops: make one pool for each run")
+        return self._limiter
+
+    def join_key(self, key: str | None) -> _KeyLimit | None:
+        """Count a user of the key; None if the key is not limited."""
+        if key is None or self._per_key is None:
+            return None
+        limit = self._keys.get(key)
+        if limit is None:
+            limit = self._keys[key] = _KeyLimit(self._per_key)
+        limit.users += 1
+        return limit
+
+    def leave_key(self, key: str | None, limit: _KeyLimit) -> None:
+        """Count a user of the key out; the last one takes its limiter away."""
+        limit.users -= 1
+        if limit.users == 0 and key is not None:
+            self._keys.pop(key, None)
+
+
+class PermitHold:
+    """One permit; enter it once."""
+
+    __slots__ = ("_frame", "_is_used", "_key", "_key_limit", "_limiter", "_pool", "_trace")
+
+    def __init__(self, pool: PermitPool, key: str | None) -> None:
+        self._pool = pool
+        self._key = key
+        self._is_used = False
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._key_limit: _KeyLimit | None = None
+        self._frame: Frame | None = None
+        self._trace: AttemptTrace | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the permit is held."""
+        return self._limiter is not None and self._frame is not None and self._frame.active
+
+    async def __aenter__(self) -> Self:
+        """Wait for the permit."""
+        if self._is_used:
+            raise RuntimeError("a permit is entered once: ask the pool for another")
+        self._is_used = True
+        pool = self._pool
+        limiter = pool.limiter_here()
+        trace = self._trace = trace_attempt(Tier.PERMIT, "permit", pool.name)
+        trace.wait(pool.total)
+        try:
+            held.check_tier(Tier.PERMIT, pool.name, None)
+            self._frame = enter_tier(Tier.PERMIT, pool.name)
+            self._key_limit = pool.join_key(self._key)
+            await self._borrow(limiter)
+        except BaseException as error:
+            if self._key_limit is not None:
+                pool.leave_key(self._key, self._key_limit)
+            if self._frame is not None:
+                leave_tier(self._frame)
+            trace.end("fail" if isinstance(error, Exception) else "cancel", pool.total)
+            raise
+        self._limiter = limiter
+        trace.acquire(self._frame, pool.total)
+        return self
+
+    async def _borrow(self, limiter: anyio.CapacityLimiter) -> None:
+        key_limit = self._key_limit
+        if key_limit is None:
+            await limiter.acquire_on_behalf_of(self)
+            return
+        await key_limit.limiter.acquire_on_behalf_of(self)
+        try:
+            await limiter.acquire_on_behalf_of(self)
+        except BaseException:
+            key_limit.limiter.release_on_behalf_of(self)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give the permit back."""
+        limiter, self._limiter = self._limiter, None
+        if limiter is None or self._frame is None or self._trace is None:
+            return
+        self._trace.release(self._pool.total)
+        limiter.release_on_behalf_of(self)
+        if self._key_limit is not None:
+            self._key_limit.limiter.release_on_behalf_of(self)
+            self._pool.leave_key(self._key, self._key_limit)
+        order_error = leave_tier(self._frame)
+        if order_error is not None:
+            raise order_error

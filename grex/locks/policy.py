@@ -1,0 +1,40 @@
+"""How long to wait for a lock, and whom to tell meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from grex.locks.holder import HolderRecord
+from grex.locks.tiers import Tier
+
+__all__ = ["WaitPolicy", "WaitReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitReport:
+    """What is said about a wait that takes long."""
+
+    tier: Tier
+    path: str
+    waited_s: float
+    holder: HolderRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitPolicy:
+    """How to wait.
+
+    Attributes:
+        timeout_s: Give up after this time. None: never, but 60 s in a nested command; `math.inf`: never, there too.
+        no_wait: Fail at once if the lock is not free.
+        on_wait: Called when the wait has taken `first_report_s`, and then every `report_every_s`.
+        first_report_s: See `on_wait`.
+        report_every_s: See `on_wait`.
+    """
+
+    timeout_s: float | None = None
+    no_wait: bool = False
+    on_wait: Callable[[WaitReport], None] | None = None
+    first_report_s: float = 1.0
+    report_every_s: float = 10.0

@@ -1,0 +1,91 @@
+"""Who a process is, and who its ancestors are: a pid alone is reused, a pid with its start time and boot is not.
+
+Everything is read from `/proc`; where that is missing (macOS) the answers are "unknown" and the records that depend on
+them are shown without a verdict. All functions answer None or an empty tuple instead of raising: they only ever feed
+hints and the check for a lost `GREX_HELD`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+__all__ = ["ancestors", "boot_id", "command_name", "host_name", "own_start_time", "start_time"]
+
+_STATE_FIELD = 0  # counted behind the command name
+_PARENT_FIELD = 1
+_START_TIME_FIELD = 19
+_MAX_ANCESTORS = 64
+
+
+@cache
+def boot_id() -> str:
+    """The id of this boot of the machine; empty where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+@cache
+def host_name() -> str:
+    """The name of this machine."""
+    return socket.gethostname()
+
+
+def _stat_fields(pid: int) -> list[str] | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes().decode("ascii", "replace")
+    except OSError:
+        return None
+    # The command name stands in parentheses and may itself hold spaces and parentheses, hence the last one.
+    return text[text.rfind(")") + 1 :].split()
+
+
+def start_time(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None if there is no such process (a zombie is none)."""
+    fields = _stat_fields(pid)
+    if fields is None or len(fields) <= _START_TIME_FIELD or fields[_STATE_FIELD] in {"Z", "X"}:
+        return None
+    try:
+        return int(fields[_START_TIME_FIELD])
+    except ValueError:
+        return None
+
+
+def command_name(pid: int) -> str:
+    """The name of the program, without control characters; empty if it cannot be told."""
+    try:
+        text = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "".join(c for c in text if c.isprintable())
+
+
+def ancestors(pid: int) -> tuple[int, ...]:
+    """The parents of a process, nearest first, without init."""
+    found: list[int] = []
+    while len(found) < _MAX_ANCESTORS:
+        fields = _stat_fields(pid)
+        try:
+            pid = int(fields[_PARENT_FIELD]) if fields else 0
+        except (ValueError, IndexError):
+            break
+        if pid <= 1 or pid in found:
+            break
+        found.append(pid)
+    return tuple(found)
+
+
+_own: tuple[int, int | None] | None = None
+
+
+def own_start_time() -> int | None:
+    """When this process started; read once per process, and again after a fork."""
+    global _own  # noqa: PLW0603 - a cache of one value, keyed by the pid so that a fork reads its own
+    pid = os.getpid()
+    if _own is None or _own[0] != pid:
+        _own = (pid, start_time(pid))
+    return _own[1]

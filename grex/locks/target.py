@@ -1,0 +1,93 @@
+"""What is locked and how: the lock file, the kernel's lock on it, its tier, and the thing that it stands for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from grex.errors import LockUnavailableError
+from grex.locks.holder import MAX_RECORD_BYTES, is_foreign
+from grex.locks.kernel import KernelLock, OpenedFile, lock_failure, open_lock_file
+from grex.locks.tiers import Tier
+
+__all__ = ["LockFile", "PlainLockFile", "Target", "Verdict", "refuse_foreign_content"]
+
+_NOUNS = {Tier.WORKSPACE: "workspace", Tier.PACK: "pack", Tier.BACKEND: "checkout", Tier.MANIFEST: "manifest"}
+
+
+class Verdict(Enum):
+    """What a kernel lock that was just granted is worth."""
+
+    HELD = "held"
+    REPLACED = "replaced"  # the path leads to another file by now
+    BUSY = "busy"  # somebody is known to hold the lock by another file
+
+
+class LockFile(Protocol):
+    """Where the file of a lock is, and whether an opened one is the right one."""
+
+    @property
+    def path(self) -> str:
+        """The path of the lock file."""
+
+    def open(self) -> OpenedFile:
+        """Open the file, creating it if it may be created."""
+
+    def confirm(self, opened: OpenedFile) -> Verdict:
+        """Judge a file whose kernel lock was just granted."""
+
+
+class PlainLockFile:
+    """A lock file that is one name and nothing else."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def open(self) -> OpenedFile:
+        """Open the file, and create it if it is missing."""
+        try:
+            opened = open_lock_file(self.path, create=True)
+        except FileNotFoundError as error:
+            raise lock_failure(self.path, error) from error
+        if opened is None:
+            raise RuntimeError("a file was neither opened nor created, and no error was raised")
+        return opened
+
+    def confirm(self, opened: OpenedFile) -> Verdict:
+        """Whether the name still leads to the file."""
+        return Verdict.HELD if opened.is_still_at(self.path) else Verdict.REPLACED
+
+
+def refuse_foreign_content(opened: OpenedFile) -> None:
+    """Refuse a file that holds something else than a record: writing ours would destroy it.
+
+    Raises:
+        LockUnavailableError: it does.
+    """
+    opened.size = os.fstat(opened.fd).st_size  # a holder may have died and left a record since it was opened
+    if opened.size and is_foreign(os.pread(opened.fd, MAX_RECORD_BYTES, 0)):
+        raise LockUnavailableError(
+            f"{opened.path} should be a lock file and holds content that is not grex's.",
+            path=opened.path,
+            errno=None,
+            hint="grex keeps this name for itself: move the file away; if a repository tracks it, remove it there.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is locked, and how."""
+
+    tier: Tier
+    subject: str  # the canonical path of the thing, for messages, trace and nested commands
+    file: LockFile
+    kernel: KernelLock
+    workspace: str | None = None
+
+    def name(self) -> str:
+        """The thing, as messages call it."""
+        return f"{_NOUNS[self.tier]} {self.subject}"
