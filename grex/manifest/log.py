@@ -192,9 +192,10 @@ class Log:
             SchemaVersionError: a newer grex wrote here; nothing was changed.
             ManifestError: the file cannot be read or replaced; nothing was changed.
         """
-        self.heal(hold=hold)
-        before = self.read()
+        require_hold(hold)
+        before = self.read()  # first: a log that is damaged in its middle is not touched at its end either
         kept = compact(before.events)
+        self.heal(hold=hold)
         if len(kept) >= len(before.events):
             return CompactReport(len(before.events), len(before.events), before.size_bytes, before.size_bytes)
         data = b"".join([render_line(event) for event in kept])
