@@ -26,7 +26,7 @@ from pathlib import Path
 from grex.errors import ManifestError
 from grex.fs import TEMP_PREFIX, canonical, fsync_dir, read_regular, write_if_changed
 
-__all__ = ["ensure_block", "escape_pattern", "remove_block", "workspace_patterns"]
+__all__ = ["ensure_block", "escape_pattern", "read_block", "remove_block", "workspace_patterns"]
 
 _START = b"# >>> grex (managed; edits inside are overwritten)"
 _START_WORDS = [b"#", b">>>", b"grex"]  # what follows in brackets may change between versions
@@ -131,6 +131,19 @@ def remove_block(exclude_file: Path) -> bool:
         ManifestError: the file cannot be read or replaced; it is as it was.
     """
     return ensure_block(exclude_file, ())
+
+
+def read_block(exclude_file: Path) -> tuple[str, ...]:
+    """The patterns that the block has now; none where there is no block or no readable file."""
+    try:
+        lines = read_regular(exclude_file).splitlines(keepends=True)
+    except OSError:
+        return ()
+    found = _find_blocks(lines)
+    if not found:
+        return ()
+    start, end = found[0]
+    return tuple(line.rstrip(b"\r\n").decode("utf-8", "surrogateescape") for line in lines[start + 1 : end - 1])
 
 
 def _make_directory(directory: Path) -> None:
