@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperGroup
@@ -35,7 +35,7 @@ __all__ = ["app", "run"]
 class _Commands(TyperGroup):
     """Keeps the commands in the order of this file."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """The names, as registered."""
         del ctx
         return list(self.commands)

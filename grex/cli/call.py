@@ -150,10 +150,10 @@ def execute(
     try:
         report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
-        error = _first_error(group)
-        if error is None:
+        first = _first_error(group)
+        if first is None:
             raise
-        return explain(error, as_json=call.as_json)
+        return explain(first, as_json=call.as_json)
     finally:
         if trace is not None:
             trace.close()
@@ -198,14 +198,14 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
     found: list[GrexError] = []
     stack: list[BaseException] = [group]
     while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(error.exceptions)
-        elif isinstance(error, GrexError):
-            found.append(error)
+        failure = stack.pop()
+        if isinstance(failure, BaseExceptionGroup):
+            stack.extend(failure.exceptions)
+        elif isinstance(failure, GrexError):
+            found.append(failure)
         else:
             return None
-    return min(found, key=lambda error: (error.exit_code, error.message), default=None)
+    return min(found, key=lambda one: (one.exit_code, one.message), default=None)
 
 
 def explain(error: GrexError, *, as_json: bool) -> int:

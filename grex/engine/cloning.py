@@ -85,9 +85,7 @@ async def clone_pack(
     remove_tree(temp)
     await session.record(node.path, arrival_events(node, cloned.remote))
     remove_note(state_dir, note.id)
-    return CheckoutOutcome(
-        node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True
-    )
+    return CheckoutOutcome(node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True)
 
 
 def arrival_events(node: Node, target: RemoteRef) -> list[Event]:

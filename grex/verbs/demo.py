@@ -231,7 +231,7 @@ async def _commit(
 ) -> None:
     """One commit on main, as a `git fast-import` stream (format: git-fast-import(1))."""
     parts: list[bytes] = [
-        b"commit refs/heads/main\n",
+        b"commit refs/heads/main\nmark :1\n",
         b"committer grex demo <demo@example.invalid> now\n",
         _data(message),
     ]
@@ -241,7 +241,7 @@ async def _commit(
         mode = b"100755" if name in executable else b"100644"
         parts += [b"M %b inline %b\n" % (mode, name.encode()), _data(text)]
     if tag is not None:
-        parts.append(b"reset refs/tags/%b\nfrom refs/heads/main^0\n" % tag.encode())
+        parts.append(b"reset refs/tags/%b\nfrom :1\n" % tag.encode())
     await git.run(["fast-import", "--quiet", "--date-format=now"], cwd=repository, stdin_data=b"".join(parts))
 
 

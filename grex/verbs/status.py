@@ -13,9 +13,9 @@ from typing import Any
 import anyio
 
 from grex.engine import ROOT, Node, RunContext, Session, Settings, survey
+from grex.engine.moving import ref_of
 from grex.engine.survey import Survey, select
 from grex.errors import GrexError
-from grex.engine.moving import ref_of
 from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
 from grex.names import is_full_sha
 from grex.pack import PackSpec, actions_hash
