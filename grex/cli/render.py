@@ -103,8 +103,9 @@ def sync(report: SyncReport) -> str:
         lines.append(f"failed       {error.message}")
         if error.hint:
             lines.append(f"             hint: {error.hint}")
-    for path in report.undeclared:
-        lines.append(f"undeclared   {path}: no pack declares it any more; it was left there.")
+    lines.extend(
+        f"undeclared   {path}: no pack declares it any more; it was left there." for path in report.undeclared
+    )
     lines.extend(f"note: {note}." for note in report.notes)
     lines.append(_summary(report))
     return "\n".join(lines)
@@ -119,15 +120,13 @@ def _pack_lines(pack: PackReport) -> list[str]:
     lines.extend(f"{'note':<12} {pack.path}: {note}." for note in pack.notes)
     install = pack.install
     if install is not None:
-        said = "; ".join(install.changes) or "nothing to change"
+        said = "; ".join((*install.changes, *install.notes)) or "nothing to change"
         if install.error is not None:
             lines.append(f"{install.status:<12} {pack.path}: {install.error.message}")
             if install.error.hint:
                 lines.append(f"{'':<12} hint: {install.error.hint}")
         else:
-            lines.append(
-                f"{install.status:<12} {pack.path}: {said if not install.notes else '; '.join((*install.changes, *install.notes))}"
-            )
+            lines.append(f"{install.status:<12} {pack.path}: {said}")
     return lines
 
 
@@ -146,7 +145,7 @@ def _summary(report: SyncReport) -> str:
     counts: dict[str, int] = {}
     for pack in report.packs:
         counts[pack.status] = counts.get(pack.status, 0) + 1
-        if pack.install is not None and pack.install.status not in ("skipped",):
+        if pack.install is not None and pack.install.status != "skipped":
             counts[pack.install.status] = counts.get(pack.install.status, 0) + 1
     order = (
         "cloned",

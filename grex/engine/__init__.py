@@ -1,11 +1,12 @@
 """Walks, plans, schedules, dispatches and recovers: how a verb gets from declarations to outcomes."""
 
-from grex.engine.checkout import CheckoutOptions, CheckoutOutcome, Checkouts, lock_line
+from grex.engine.checkout import Checkouts
 from grex.engine.context import RunContext
 from grex.engine.graph import ROOT, Declaration, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.holds import Holds, Permits
 from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, Present, prepare, run, untrusted
+from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
 from grex.engine.recovery import Recovered, recover_workspace
 from grex.engine.session import Session, Settings
 from grex.engine.survey import Survey, survey
@@ -34,6 +35,7 @@ __all__ = [
     "Walk",
     "Walked",
     "lock_line",
+    "lock_url",
     "prepare",
     "recover_workspace",
     "run",

@@ -8,12 +8,14 @@ of this workspace out.
 
 from __future__ import annotations
 
+import os
+from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
 
 from grex.errors import PackError
 from grex.exclude import enclosing_repository, ensure_block, read_block, workspace_patterns
-from grex.git import tracked_paths
+from grex.git import IndexUnreadableError, find_git_dirs, read_index
 from grex.workspace import Layout
 
 __all__ = ["Hiding"]
@@ -25,7 +27,7 @@ class Hiding:
     def __init__(self, layout: Layout, *, gitignore: bool = False) -> None:
         self._layout = layout
         self._gitignore = gitignore
-        self._tracked: dict[Path, tuple[tuple[int, int], frozenset[str]]] = {}
+        self._tracked: dict[Path, tuple[tuple[int, int], list[str]]] = {}
 
     def hide(self, packs: Iterable[str]) -> None:
         """Hide these packs (paths in the workspace) and grex's own files from whatever repository encloses them."""
@@ -55,10 +57,8 @@ class Hiding:
             relative = directory.relative_to(work_tree).as_posix()
         except ValueError:
             relative = directory.parent.resolve().joinpath(directory.name).relative_to(work_tree.resolve()).as_posix()
-        tracked = tracked_paths(work_tree, common_dir)
-        if tracked is None:
-            return None
-        found = next((path for path in tracked if path == relative or path.startswith(relative + "/")), None)
+        del common_dir
+        found = self._tracked_at(work_tree, relative)
         if found is None:
             return None
         owner = self._name(work_tree)
@@ -67,6 +67,28 @@ class Hiding:
             hint=f"Give the child another path, or remove {relative} from {owner}.",
             details={"path": pack, "owner": owner, "tracked": found},
         )
+
+    def _tracked_at(self, work_tree: Path, relative: str) -> str | None:
+        """A tracked path that is the given one or lies below it."""
+        dirs = find_git_dirs(work_tree)
+        if dirs is None:
+            return None
+        try:
+            stamp = (dirs.own / "index").stat()
+            key = (stamp.st_mtime_ns, stamp.st_ino)
+            known = self._tracked.get(work_tree)
+            if known is None or known[0] != key:
+                paths = sorted(os.fsdecode(entry.path) for entry in read_index(dirs).entries)
+                known = self._tracked[work_tree] = (key, paths)
+        except (OSError, IndexUnreadableError):
+            return None  # no index, or one that only git reads: the clone's own check of its way still stands
+        position = bisect_left(known[1], relative)
+        for path in known[1][position : position + 1]:
+            if path == relative:
+                return path
+        position = bisect_left(known[1], relative + "/")
+        below = known[1][position : position + 1]
+        return below[0] if below and below[0].startswith(relative + "/") else None
 
     def _name(self, work_tree: Path) -> str:
         try:

@@ -15,8 +15,7 @@ from pathlib import Path
 from grex.engine.session import Session
 from grex.errors import GrexError
 from grex.fs import remove_tree
-from grex.git import observe, resume_move
-from grex.git.errors import FilesInTheWayError
+from grex.git import FilesInTheWayError, observe, resume_move
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
 from grex.names import GREX_TMP_PREFIX
 

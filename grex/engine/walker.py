@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.abc import TaskGroup
 
-from grex.engine.checkout import CheckoutOutcome, Checkouts
+from grex.engine.checkout import Checkouts
+from grex.engine.outcome import CheckoutOutcome
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.session import Session
 from grex.errors import GrexError, PackSpecError
@@ -127,7 +128,7 @@ class Walk:
                 refused.add(node.path)
                 before = self.walked.outcomes.get(node.path)
                 self.walked.outcomes[node.path] = (
-                    before.failed_with(verdict) if before is not None else CheckoutOutcome.refused(node, verdict)
+                    before.failed_with(verdict) if before is not None else CheckoutOutcome.refused(node.path, verdict)
                 )
         # A path walked before its conflict was known may have brought children: they are reported as not reached,
         # as they would be had the conflict been known first.

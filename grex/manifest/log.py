@@ -136,10 +136,16 @@ class Log:
                 events.append(completed)
         return LogContents(events, torn, len(data))
 
-    def append(self, events: Sequence[Event], *, hold: ManifestWriteHold) -> AppendReport:
+    def append(self, events: Sequence[Event], *, hold: ManifestWriteHold, durable: bool = True) -> AppendReport:
         """Record events, all or none; they are durable when this returns.
 
         A torn last line is healed first. No events: nothing is touched.
+
+        Args:
+            events: what to record.
+            hold: MANIFEST, held exclusively.
+            durable: whether to flush. A bracket that is opened survives the death of this process without it, and the
+                next durable append of the same pack step flushes it as well: one flush a step, not one a line.
 
         Raises:
             ManifestError: nothing was recorded; the file cannot be opened, or the disk is full or broken.
@@ -155,7 +161,7 @@ class Log:
             if not ends_in_lf:
                 block = b"\n" + block
             length = os.fstat(fd).st_size
-            _write(fd, block, length)
+            _write(fd, block, length, durable=durable)
         except OSError as error:
             raise self._unusable("written", error) from error
         finally:
@@ -192,9 +198,10 @@ class Log:
             SchemaVersionError: a newer grex wrote here; nothing was changed.
             ManifestError: the file cannot be read or replaced; nothing was changed.
         """
-        self.heal(hold=hold)
-        before = self.read()
+        require_hold(hold)
+        before = self.read()  # first: a log that is damaged in its middle is not touched at its end either
         kept = compact(before.events)
+        self.heal(hold=hold)
         if len(kept) >= len(before.events):
             return CompactReport(len(before.events), len(before.events), before.size_bytes, before.size_bytes)
         data = b"".join([render_line(event) for event in kept])
@@ -274,7 +281,7 @@ _HINTS = {
 }
 
 
-def _write(fd: int, block: bytes, length: int) -> None:
+def _write(fd: int, block: bytes, length: int, *, durable: bool) -> None:
     """One write, one flush; or the file as it was.
 
     A short write means a full disk: going on with the rest would fail, and leave more to cut back. After a failed
@@ -284,7 +291,8 @@ def _write(fd: int, block: bytes, length: int) -> None:
         written = os.write(fd, block)
         if written != len(block):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - both failures are cut back below
-        os.fsync(fd)
+        if durable:
+            os.fsync(fd)
     except BaseException:
         # If the disk refuses even this, whole lines that are there count, and a torn one is healed next time: it is
         # the first failure that says what is wrong.

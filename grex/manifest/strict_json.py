@@ -26,14 +26,14 @@ class DamageError(ValueError):
     """Why a line cannot be used, as the end of a sentence that begins with "the line"."""
 
 
-def load_object(line: bytes) -> dict[str, Any]:
+def load_object(line: bytes, *, limit_bytes: int = MAX_LINE_BYTES) -> dict[str, Any]:
     """The object on a line, with or without its LF.
 
     Raises:
         DamageError: the line is too long, or no JSON object as the module says.
     """
-    if len(line) > MAX_LINE_BYTES:
-        raise DamageError(f"is longer than {MAX_LINE_BYTES} bytes")
+    if len(line) > limit_bytes:
+        raise DamageError(f"is longer than {limit_bytes} bytes")
     value = _load(line)
     # A deep value has as many opening brackets, so the common line does not pay for being measured.
     if line.count(b"{") + line.count(b"[") > MAX_DEPTH and nesting(value) > MAX_DEPTH:
@@ -43,7 +43,7 @@ def load_object(line: bytes) -> dict[str, Any]:
     return value
 
 
-def render_object(head: Mapping[str, Json], rest: Mapping[str, Json]) -> bytes:
+def render_object(head: Mapping[str, Json], rest: Mapping[str, Json], *, limit_bytes: int = MAX_LINE_BYTES) -> bytes:
     """The line of an object, its LF included: the keys of `head` in their order, then those of `rest`, sorted.
 
     Raises:
@@ -55,8 +55,8 @@ def render_object(head: Mapping[str, Json], rest: Mapping[str, Json]) -> bytes:
     if rest:
         text = f"{text[:-1]},{_SORTING_ENCODER.encode(dict(rest))[1:]}"
     line = text.encode("utf-8") + b"\n"  # a lone surrogate is a UnicodeEncodeError, which is a ValueError
-    if len(line) > MAX_LINE_BYTES:
-        raise ValueError(f"would be a line of {len(line)} bytes, and {MAX_LINE_BYTES} is the limit")
+    if len(line) > limit_bytes:
+        raise ValueError(f"would be a line of {len(line)} bytes, and {limit_bytes} is the limit")
     return line
 
 

@@ -17,6 +17,8 @@ from grex.pack import ActionEntry, Mode, PredicateNode
 
 __all__ = ["ActionArguments", "Exec", "Mkdir", "Require", "Symlink", "When"]
 
+_DIRECTORY_MODE = Mode("0755")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionArguments:
@@ -49,7 +51,7 @@ class Mkdir(ActionArguments):
 
     action: ClassVar[str] = "mkdir"
     path: str | Path
-    mode: Mode = Mode("0755")
+    mode: Mode = _DIRECTORY_MODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

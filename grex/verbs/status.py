@@ -15,8 +15,8 @@ import anyio
 from grex.engine import ROOT, Node, RunContext, Session, Settings, survey
 from grex.engine.survey import Survey, select
 from grex.errors import GrexError
-from grex.git import CheckoutState, edited_paths, observe, untracked_hint
-from grex.git import status as git_status
+from grex.engine.moving import ref_of
+from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
 from grex.names import is_full_sha
 from grex.pack import PackSpec, actions_hash
 from grex.plugin import Pack
@@ -259,17 +259,17 @@ async def _work_tree(session: Session, state: CheckoutState, nested: frozenset[s
     edits = edited_paths(state)
     if edits.decided and untracked_hint(state, ignore=nested) is False:
         return len(edits.edited), 0, 0
-    found = await git_status.porcelain(session.git, state)
-    return len(found.edited), len(found.untracked), len(found.conflicted)
+    found = await porcelain(session.git_for("status"), state)
+    return found.edited_count, found.untracked_count, found.conflicted_count
 
 
 async def _ahead_behind(session: Session, state: CheckoutState) -> tuple[int, int]:
     if state.head_branch is None or state.head_sha is None:
         return 0, 0
-    upstream = state.ref(f"refs/remotes/origin/{state.head_branch}")
+    upstream = ref_of(state, f"refs/remotes/origin/{state.head_branch}")
     if upstream is None or upstream == state.head_sha:
         return 0, 0
-    return await git_status.ahead_behind(session.git, state, state.head_sha, upstream)
+    return await ahead_behind(session.git_for("status"), state, state.head_sha, upstream)
 
 
 def _is_install_outdated(session: Session, context: RunContext, path: str, spec: PackSpec | None, commit: str) -> bool:

@@ -31,12 +31,12 @@ from grex.engine import (
     Walk,
     Walked,
     lock_line,
+    lock_url,
     prepare,
     recover_workspace,
     run,
     untrusted,
 )
-from grex.engine.checkout import lock_url
 from grex.engine.survey import read_overrides, read_root_spec, select, survey
 from grex.errors import GrexError, LockfileError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile

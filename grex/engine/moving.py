@@ -1,0 +1,196 @@
+"""Moves an existing checkout to the wanted commit, or finds out why not. Under a disk permit and PACK.
+
+What has to move is `planner.movement`'s decision; this module collects the facts for it (which need git where commits
+must be compared) and carries it out under BACKEND.
+"""
+
+from __future__ import annotations
+
+from grex.engine import planner
+from grex.engine.graph import Node
+from grex.engine.session import Session
+from grex.errors import FetchError
+from grex.git import (
+    CheckoutState,
+    CompletionRecord,
+    GitRunner,
+    RefsUnreadableError,
+    RemoteRef,
+    check_out,
+    edited_paths,
+    fast_forward_ref,
+    has_commit,
+    is_ancestor,
+    is_reachable,
+    keep_rescue_ref,
+    porcelain,
+    read_config,
+    read_ref,
+    tree_of,
+    write_record,
+)
+from grex.names import InvalidUrlError, clean, parse_url
+
+__all__ = ["carry_out", "local_work", "record_for", "ref_of", "record_arrival", "situation", "stranger", "tracking_of"]
+
+_SHOWN = 3
+
+
+def ref_of(state: CheckoutState, name: str) -> str | None:
+    """What a ref of the checkout holds, None if there is no such ref or its storage is not plain files."""
+    if state.git_dir is None:
+        return None
+    try:
+        return read_ref(state.dirs, name)
+    except RefsUnreadableError:
+        return None
+
+
+def tracking_of(state: CheckoutState, target: RemoteRef) -> str | None:
+    """The remote's branch as of the last fetch."""
+    return ref_of(state, f"refs/remotes/origin/{target.name}") if target.kind == "branch" else None
+
+
+def record_for(node: Node, target: RemoteRef) -> CompletionRecord:
+    """What is recorded when the checkout is at its target."""
+    branch = target.name if target.kind == "branch" else None
+    return CompletionRecord(
+        url=node.url.identity,
+        ref=node.ref,
+        kind=target.kind,
+        branch=branch,
+        sha=target.sha,
+        upstream=f"origin/{branch}" if branch is not None else None,
+    )
+
+
+async def stranger(git: GitRunner, node: Node, state: CheckoutState) -> planner.Leave | None:
+    """Why a checkout is not this pack's; one that grex did not make is adopted if its origin is the declared URL."""
+    if state.record is not None and state.record.url == node.url.identity:
+        return None
+    url = await _origin_url(git, state)
+    try:
+        if url is not None and parse_url(url, relative_to=state.real).identity == node.url.identity:
+            return None
+    except InvalidUrlError:
+        pass  # an origin that grex would not clone from is another repository all the same
+    said = node.url.redacted
+    return planner.Leave(
+        "different-repository",
+        f"the checkout there is of another repository than {said}",
+        f"Move it away, or, if it is the same repository under another address, `git remote set-url origin {said}`.",
+    )
+
+
+async def _origin_url(git: GitRunner, state: CheckoutState) -> str | None:
+    config = read_config(state.dirs.common / "config")
+    if config is not None:
+        return config.get("remote", "url", subsection="origin")
+    found = await git.run(["config", "--get", "remote.origin.url"], cwd=state.real, accept=(0, 1))
+    return found.stdout.decode("utf-8", "surrogateescape").strip() or None
+
+
+async def situation(
+    git: GitRunner, state: CheckoutState, target: RemoteRef, *, tracking_before: str | None, locked: bool
+) -> planner.Situation:
+    """The local side of a move, as `planner.movement` wants to know it. The target commit is present."""
+    record = state.record
+    branch_sha = ref_of(state, f"refs/heads/{target.name}") if target.kind == "branch" else None
+    relation = await _relation(git, state, branch_sha, target.sha) if branch_sha is not None else None
+    is_upstream = False
+    if branch_sha is not None and relation in (planner.Relation.DIVERGED, planner.Relation.AHEAD):
+        # Commits that the remote had are not the user's: those of the remote's branch before this fetch, and of the
+        # commit at which grex left the branch last (which also covers a fetch that was killed before the move).
+        known = {tracking_before, tracking_of(state, target), record.sha if record is not None else None}
+        for upstream in sorted(sha for sha in known if sha is not None):
+            if await has_commit(git, state, upstream) and await is_ancestor(git, state, branch_sha, upstream):
+                is_upstream = True
+                break
+    placed = record.sha if record is not None else None
+    reachable = True
+    if state.head_branch is None and state.head_sha is not None and state.head_sha != placed:
+        reachable = await is_reachable(git, state, state.head_sha)
+    return planner.Situation(
+        target=target,
+        head_branch=state.head_branch,
+        head_sha=state.head_sha,
+        operation=state.operation,
+        placed_branch=record.branch if record is not None else None,
+        placed_sha=placed,
+        branch_sha=branch_sha,
+        branch_relation=relation,
+        branch_is_upstream=is_upstream,
+        head_is_reachable=reachable,
+        locked=locked,
+    )
+
+
+async def _relation(git: GitRunner, state: CheckoutState, local: str, target: str) -> planner.Relation:
+    if local == target:
+        return planner.Relation.SAME
+    if await is_ancestor(git, state, local, target):
+        return planner.Relation.BEHIND
+    if await is_ancestor(git, state, target, local):
+        return planner.Relation.AHEAD
+    return planner.Relation.DIVERGED
+
+
+async def carry_out(
+    session: Session, node: Node, state: CheckoutState, found: planner.Situation, move: planner.Move
+) -> list[str]:
+    """Do what was decided. Tier: BACKEND. Cancellation: git is ended; its note lets the next run recover.
+
+    Returns:
+        Notes for the report.
+
+    Raises:
+        CheckoutRefusedError: something of the user's is in the way; nothing was changed.
+    """
+    git = session.git_for(node.path)
+    target = found.target
+    notes = [move.note] if move.note else []
+    edits = edited_paths(state)
+    async with session.holds.backend(node.path, state.real) as backend:
+        if move.kind == "branch-ref":
+            if found.branch_sha is None or target.name is None:
+                raise FetchError(f"{node.path} has no branch to move", hint="Sync again.")
+            await fast_forward_ref(
+                git, state, target.name, to_sha=target.sha, expected=found.branch_sha, backend=backend
+            )
+            return notes
+        if move.rescue is not None:
+            kept = await keep_rescue_ref(git, state, move.rescue, f"before {move.kind} to {target.sha}", backend=backend)
+            notes.append(f"what it left behind is kept as {kept}")
+        await check_out(
+            git,
+            state,
+            record_for(node, target),
+            pack=node.path,
+            was_clean=edits.decided and not edits.edited,
+            backend=backend,
+            expected=found.branch_sha,
+        )
+    return notes
+
+
+async def record_arrival(session: Session, node: Node, state: CheckoutState, target: RemoteRef) -> None:
+    """Record that a checkout is where it belongs, though grex did not bring it there. Tier: BACKEND."""
+    from dataclasses import replace  # noqa: PLC0415 - only for an adopted checkout
+
+    record = replace(record_for(node, target), tree=await tree_of(session.git_for(node.path), state, target.sha))
+    if state.record != record:
+        async with session.holds.backend(node.path, state.real):
+            write_record(state.dirs.own, record)
+
+
+async def local_work(git: GitRunner, state: CheckoutState) -> tuple[str, ...]:
+    """A note about edited files, none where there are none; asks git only where the index cannot decide."""
+    edits = edited_paths(state)
+    edited, count = edits.edited, len(edits.edited)
+    if not edits.decided:
+        status = await porcelain(git, state)
+        edited, count = (*status.edited, *status.conflicted), status.edited_count + status.conflicted_count
+    if not count:
+        return ()
+    shown = ", ".join(clean(path, 80) for path in edited[:_SHOWN]) + (", ..." if count > _SHOWN else "")
+    return (f"{count} edited file{'s' if count > 1 else ''} left as they are: {shown}",)

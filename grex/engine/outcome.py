@@ -1,0 +1,142 @@
+"""What became of one checkout, and the lockfile's line that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from grex.engine.graph import Node
+from grex.engine.planner import Leave
+from grex.errors import GrexError
+from grex.git import CheckoutState, RemoteRef
+from grex.manifest import LockLine
+from grex.pack import PackSpec
+
+__all__ = ["CheckoutOptions", "CheckoutOutcome", "CheckoutStatus", "lock_line", "lock_url", "short"]
+
+CheckoutStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "planned", "passed"]
+_SHORT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutOptions:
+    """What a run may do to checkouts."""
+
+    locked: bool = False
+    offline: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutOutcome:
+    """What became of one checkout.
+
+    Attributes:
+        path: the pack.
+        status: what happened; `left` is left alone with the reason in `code`, `text`; `passed` was not asked for.
+        old_sha: HEAD before, None where there was no checkout.
+        new_sha: HEAD now.
+        target: the commit that the declared ref resolved to, if that is known.
+        spec: the checked pack.yaml, if the checkout is usable and has one.
+        is_present: whether there is a usable checkout of this pack.
+        code: why it was left alone, or what is planned; stable for programs.
+        text: the same in one line for people.
+        hint: what to do about it.
+        had_to_move: whether leaving it alone is a failure.
+        notes: what else is worth saying.
+        error: the failure.
+    """
+
+    path: str
+    status: CheckoutStatus
+    old_sha: str | None = None
+    new_sha: str | None = None
+    target: RemoteRef | None = None
+    spec: PackSpec | None = None
+    is_present: bool = False
+    code: str | None = None
+    text: str = ""
+    hint: str | None = None
+    had_to_move: bool = False
+    notes: tuple[str, ...] = ()
+    error: GrexError | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether this makes the run end with a failure."""
+        return self.status == "failed" or (self.status == "left" and self.had_to_move)
+
+    def failed_with(self, error: GrexError) -> CheckoutOutcome:
+        """The same checkout, failed."""
+        return replace(self, status="failed", error=error, text=error.message, hint=error.hint, code=error.code)
+
+    @classmethod
+    def refused(cls, path: str, error: GrexError) -> CheckoutOutcome:
+        """A pack that failed without anything to say about its checkout."""
+        return cls(path, "failed", error=error, text=error.message, hint=error.hint, code=error.code)
+
+    @classmethod
+    def left_alone(
+        cls,
+        path: str,
+        state: CheckoutState,
+        leave: Leave,
+        *,
+        target: RemoteRef | None = None,
+        spec: PackSpec | None = None,
+    ) -> CheckoutOutcome:
+        """A pack that was not touched, for a reason."""
+        return cls(
+            path,
+            "left",
+            old_sha=state.head_sha,
+            new_sha=state.head_sha,
+            target=target,
+            spec=spec,
+            is_present=state.kind == "checkout" and leave.code != "different-repository",
+            code=leave.code,
+            text=leave.text,
+            hint=leave.hint,
+            had_to_move=leave.had_to_move,
+        )
+
+    def line(self) -> str:
+        """One line about it."""
+        if self.text:
+            return self.text
+        if self.status == "cloned":
+            return f"cloned at {short(self.new_sha)}"
+        if self.status == "moved":
+            return f"{short(self.old_sha)}..{short(self.new_sha)}"
+        return "; ".join(self.notes)
+
+
+def short(sha: str | None) -> str:
+    """An object id for people."""
+    return sha[:_SHORT] if sha else "nothing"
+
+
+def lock_url(node: Node) -> str:
+    """The URL as the lockfile has it: without credentials, and as declared where it is relative to the workspace."""
+    text = node.url.text
+    return text if text.startswith(("./", "../")) and node.url.is_local else node.url.redacted
+
+
+def lock_line(node: Node, outcome: CheckoutOutcome, before: Mapping[str, LockLine]) -> LockLine | None:
+    """The lockfile's line for a pack after this run, or None if it never was resolved.
+
+    A pack that failed or was left alone keeps its line.
+    """
+    target = outcome.target
+    if outcome.status not in ("cloned", "moved", "unchanged") or target is None:
+        return before.get(node.path)
+    return LockLine(
+        path=node.path,
+        url=lock_url(node),
+        ref=node.ref,
+        branch=target.name if target.kind == "branch" else None,
+        sha=target.sha,
+        type=outcome.spec.type if outcome.spec is not None else "plain",
+        parents=node.parents,
+    )
