@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from grex.builtin.paths import shown
-from grex.pack.predicate import PredicateNode
+from grex.pack import PredicateNode
 from grex.plugin import ActionContext, Require, When
 
 __all__ = ["Verdict", "judge"]

@@ -15,10 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from grex.errors import ActionError
-from grex.pack.predicate import PredicateNode, evaluate
-from grex.pack.problems import Mark
-from grex.pack.spec import ActionEntry, PackSpec
-from grex.pack.variables import MissingVariableError, expand_variables
+from grex.pack import ActionEntry, Mark, MissingVariableError, PackSpec, PredicateNode, evaluate, expand_variables
 from grex.plugin import ActionArguments, ActionType, Change, Done, Outcome, Pack, PackSkippedError, Registry
 from grex.process import Finished, ProcessTimeoutError, run_process
 

@@ -15,6 +15,7 @@ from grex.builtin.directories import make_missing, missing_directories, remove_m
 from grex.builtin.paths import is_inside, resolve, shown
 from grex.builtin.recorded import recorded_paths
 from grex.errors import ActionError
+from grex.pack import mode_bits
 from grex.plugin import ActionContext, ActionType, Done
 from grex.plugin import Mkdir as MkdirArguments
 
@@ -49,7 +50,7 @@ class Mkdir(ActionType[MkdirArguments]):
         path, missing = _look(arguments, ctx)
         if not missing:
             return Done(changed=False, text=f"mkdir {shown(path)}: is there")
-        made = make_missing(missing, f"mkdir {shown(path)}", mode=int(arguments.mode, 8))
+        made = make_missing(missing, f"mkdir {shown(path)}", mode=mode_bits(arguments.mode))
         return Done(changed=True, text=f"mkdir {shown(path)}", undo={"made": [str(directory) for directory in made]})
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:

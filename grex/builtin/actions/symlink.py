@@ -25,8 +25,8 @@ inside the workspace with a checkout in it - moving another pack needs that pack
 Undo data: `{"link", "src", "made", "backup"}`. Undo removes the link only while it holds the text that was written. The
 previous text of a link of ours that was replaced is not kept: what it pointed to is no longer declared.
 
-A link whose text is exactly ours is reported with its undo data even if it was there already. A run that was killed
-between making the link and recording it has left just that, and it must still be possible to take it back.
+A link that was right already has no undo data: this run did not make it, and taking back a failed run must not remove
+what an earlier run, or the user, had put there. The earlier run's own data is still in the log.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Symlink(ActionType[SymlinkArguments]):
             )
         found = _look(link, ctx)
         if found == "right":
-            return Done(changed=False, text=f"{link.title}: is there", undo=_facts(link) if link.is_exact() else None)
+            return Done(changed=False, text=f"{link.title}: is there")
         if found == "foreign":
             _refuse_foreign(link, ctx, backup=arguments.backup)
         try:
@@ -138,9 +138,6 @@ class _Link:
     def title(self) -> str:
         return f"symlink {shown(self.dst)} -> {shown(self.src)}"
 
-    def is_exact(self) -> bool:
-        return _link_text(self.dst) == str(self.src)
-
 
 _Found = Literal["free", "right", "ours", "foreign"]
 
@@ -151,7 +148,7 @@ def _read(arguments: SymlinkArguments, ctx: ActionContext) -> _Link:
         raise ActionError(
             f"{link.title}: the destination has no name of its own", hint="Correct `dst` in the pack.yaml."
         )
-    if Path(os.path.realpath(link.dst.parent), link.dst.name) == Path(os.path.realpath(link.src.parent), link.src.name):
+    if os.path.normpath(link.src) == os.path.normpath(link.dst):
         raise ActionError(f"{link.title}: a link cannot point to itself", hint="Correct `dst` in the pack.yaml.")
     return link
 
@@ -164,7 +161,8 @@ def _look(link: _Link, ctx: ActionContext) -> _Found:
         return "free"
     except OSError as error:
         raise disk_error(link.title, error) from error
-    if link.is_exact() or (link.src.exists() and os.path.realpath(link.dst) == os.path.realpath(link.src)):
+    is_same = link.src.exists() and os.path.realpath(link.dst) == os.path.realpath(link.src)
+    if is_same or _link_text(link.dst) == str(link.src):
         return "right"
     if stat.S_ISLNK(status.st_mode) and _leads_into(link.dst, ctx.pack.root):
         return "ours"

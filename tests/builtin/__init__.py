@@ -1,0 +1,1 @@
+"""Tests of the pack types and actions that ship with grex."""

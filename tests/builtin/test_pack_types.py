@@ -1,0 +1,260 @@
+"""The pack types: what each runs in which step, what it asks trust for, what it holds meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from grex.builtin.pack_types.declarative import Declarative
+from grex.builtin.pack_types.meta import Meta
+from grex.builtin.pack_types.plain import Plain
+from grex.builtin.pack_types.scripted import Scripted
+from grex.errors import ActionError
+from grex.plugin import ActionArguments, Exec, Mkdir, Outcome, Pack, PackType, Require, Symlink, When
+from tests.support.recording_context import RecordingContext, entry, predicate
+
+pytestmark = pytest.mark.anyio
+
+NEVER = predicate("os", ["windows"])
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+# --- meta and plain
+
+
+@pytest.mark.parametrize("pack_type", [Meta(), Plain()], ids=["meta", "plain"])
+async def test_a_pack_with_nothing_to_install_takes_no_hold_and_no_trust(
+    pack_type: PackType, context: RecordingContext
+) -> None:
+    pack = context.make_pack(type=pack_type.name)
+    assert not pack_type.has_install(pack)
+    assert pack_type.needs_trust(context, pack) == ()
+    for step in (pack_type.install, pack_type.update, pack_type.sync):
+        assert await step(context, pack) == Outcome("unchanged")
+    assert context.events == []
+
+
+@pytest.mark.parametrize("pack_type", [Meta(), Plain()], ids=["meta", "plain"])
+async def test_what_a_pack_did_when_it_was_of_another_type_goes_with_its_teardown(
+    pack_type: PackType, context: RecordingContext
+) -> None:
+    pack = context.make_pack(actions=[Mkdir(path="~/a")])
+    await Declarative().install(context, pack)
+    await pack_type.teardown(context, pack)
+    assert names(context.home) == []
+
+
+# --- declarative
+
+
+def declared(
+    context: RecordingContext, *actions: ActionArguments, teardown: Sequence[ActionArguments] | None = None
+) -> Pack:
+    pack = context.make_pack(actions=actions, teardown=teardown)
+    (pack.root / "rc").touch()
+    return pack
+
+
+async def test_actions_run_in_their_order_under_one_hold(context: RecordingContext) -> None:
+    pack = declared(context, Mkdir(path="~/bin"), Symlink(src="rc", dst="~/bin/rc"), Exec(cmd=("touch", "ran")))
+    outcome = await Declarative().install(context, pack)
+    assert context.events == ["hold tools", "run mkdir", "run symlink", "run exec", "release tools"]
+    assert outcome.status == "changed"
+    assert [line.split()[0] for line in outcome.changes] == ["mkdir", "symlink", "exec"]
+
+
+async def test_installing_twice_changes_nothing(context: RecordingContext) -> None:
+    pack = declared(context, Mkdir(path="~/bin"), Symlink(src="rc", dst="~/bin/rc"))
+    await Declarative().install(context, pack)
+    assert (await Declarative().update(context, pack)).status == "unchanged"
+    assert (await Declarative().sync(context, pack)) == Outcome("unchanged")
+
+
+async def test_a_failure_takes_back_what_was_done_before_it(context: RecordingContext) -> None:
+    pack = declared(context, Mkdir(path="~/a"), Symlink(src="rc", dst="~/a/rc"), Exec(cmd=("false",)))
+    with pytest.raises(ActionError):
+        await Declarative().install(context, pack)
+    assert names(context.home) == []
+    assert context.events[-3:] == ["undo symlink", "undo mkdir", "release tools"]
+
+
+async def test_skip_keeps_what_was_done_and_leaves_the_rest_out(context: RecordingContext) -> None:
+    pack = declared(context, Mkdir(path="~/a"), Require(all_of=(NEVER,), on_fail="skip"), Mkdir(path="~/b"))
+    outcome = await Declarative().install(context, pack)
+    assert outcome.status == "skipped"
+    assert outcome.changes == (f"mkdir {context.home}/a",)
+    assert outcome.notes == ("require: os windows does not hold",)
+    assert names(context.home) == ["a"]
+
+
+async def test_a_dry_run_plans_every_action_and_changes_nothing(context: RecordingContext) -> None:
+    context.dry_run = True
+    pack = declared(context, Mkdir(path="~/a"), Symlink(src="rc", dst="~/a/rc"), Exec(cmd=("touch", "ran")))
+    outcome = await Declarative().install(context, pack)
+    assert outcome.status == "unchanged"
+    assert context.events[1:-1] == [
+        f"plan mkdir {context.home}/a",
+        f"plan symlink {context.home}/a/rc -> {pack.root}/rc",
+        "plan exec touch ran",
+    ]
+    assert names(context.home) == []
+    assert names(pack.root) == [".git", "rc"]
+
+
+async def test_teardown_undoes_the_actions_last_first(context: RecordingContext) -> None:
+    (context.home / "rc").write_text("mine")
+    pack = declared(context, Mkdir(path="~/a"), Symlink(src="rc", dst="~/rc", backup=True))
+    await Declarative().install(context, pack)
+    context.events.clear()
+    await Declarative().teardown(context, pack)
+    assert context.events == ["hold tools", "undo symlink", "undo mkdir", "release tools"]
+    assert names(context.home) == ["rc"]
+    assert (context.home / "rc").read_text() == "mine"
+
+
+async def test_a_declared_teardown_is_run_instead(context: RecordingContext) -> None:
+    pack = declared(context, Mkdir(path="~/a"), teardown=[Exec(cmd=("touch", "torn"))])
+    await Declarative().install(context, pack)
+    outcome = await Declarative().teardown(context, pack)
+    assert names(context.home) == ["a"]
+    assert (pack.root / "torn").exists()
+    assert outcome.changes == ("exec touch torn",)
+
+
+async def test_an_empty_teardown_does_nothing(context: RecordingContext) -> None:
+    pack = declared(context, Mkdir(path="~/a"), teardown=[])
+    await Declarative().install(context, pack)
+    assert (await Declarative().teardown(context, pack)).status == "unchanged"
+    assert names(context.home) == ["a"]
+
+
+def test_trust_is_asked_for_what_any_action_and_the_teardown_would_do(context: RecordingContext) -> None:
+    pack = declared(
+        context,
+        Mkdir(path="build"),
+        When(actions=(entry(Exec(cmd=("make",))),), os="windows"),
+        Symlink(src="rc", dst="~/.rc"),
+        teardown=[Exec(cmd=("make", "clean")), Exec(cmd=("make",))],
+    )
+    assert Declarative().needs_trust(context, pack) == (
+        "exec make",
+        f"symlink {context.home}/.rc -> {pack.root}/rc",
+        "exec make clean",
+    )
+
+
+def test_a_pack_that_stays_inside_itself_needs_no_trust(context: RecordingContext) -> None:
+    pack = declared(context, Mkdir(path="build"), Symlink(src="rc", dst="build/rc"), Require(all_of=(NEVER,)))
+    assert Declarative().needs_trust(context, pack) == ()
+
+
+def test_only_a_pack_with_actions_has_something_to_install(context: RecordingContext) -> None:
+    assert Declarative().has_install(declared(context, Mkdir(path="a")))
+    assert not Declarative().has_install(declared(context))
+
+
+# --- scripted
+
+
+def scripted(context: RecordingContext, hooks: Mapping[str, str]) -> Pack:
+    pack = context.make_pack("scripts", type="scripted")
+    (pack.root / ".grex/hooks").mkdir(parents=True)
+    for name, line in hooks.items():
+        (pack.root / ".grex/hooks" / name).write_text(f"{line}\n")
+    return pack
+
+
+def logged(pack: Pack) -> list[str]:
+    log = pack.root / "log"
+    return log.read_text().split() if log.exists() else []
+
+
+ALL = {f"{name}.sh": f"echo {name} >> log" for name in ("setup", "sync", "teardown")}
+
+
+def without(*names: str) -> dict[str, str]:
+    return {file: line for file, line in ALL.items() if file.removesuffix(".sh") not in names}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "expected"),
+    [
+        (ALL, ["setup", "sync"]),
+        (without("sync"), ["setup"]),
+        (without("setup"), ["sync"]),
+        (without("setup", "sync"), []),
+    ],
+)
+async def test_install_runs_setup_then_sync(
+    hooks: dict[str, str], expected: list[str], context: RecordingContext
+) -> None:
+    pack = scripted(context, hooks)
+    outcome = await Scripted().install(context, pack)
+    assert logged(pack) == expected
+    assert outcome.changes == tuple(f"hook .grex/hooks/{name}.sh" for name in expected)
+    assert Scripted().has_install(pack) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "expected"),
+    [(ALL, ["sync"]), (without("sync"), ["setup"]), (without("setup"), ["sync"]), (without("setup", "sync"), [])],
+)
+async def test_update_runs_sync_or_else_setup(
+    hooks: dict[str, str], expected: list[str], context: RecordingContext
+) -> None:
+    pack = scripted(context, hooks)
+    await Scripted().update(context, pack)
+    assert logged(pack) == expected
+
+
+async def test_a_pack_that_did_not_change_runs_no_hook(context: RecordingContext) -> None:
+    pack = scripted(context, ALL)
+    await Scripted().sync(context, pack)
+    assert logged(pack) == []
+    assert context.events == []
+
+
+async def test_teardown_runs_its_hook_and_then_undoes_what_the_log_has(context: RecordingContext) -> None:
+    pack = scripted(context, {**ALL, "teardown.sh": f"test -d {context.home}/a && echo teardown >> log"})
+    async with context.hold(pack) as hold:
+        await hold.run(Mkdir(path="~/a"))
+    await Scripted().teardown(context, pack)
+    assert logged(pack) == ["teardown"]
+    assert names(context.home) == []
+
+
+async def test_a_pack_without_a_teardown_hook_is_torn_down_all_the_same(context: RecordingContext) -> None:
+    pack = scripted(context, without("teardown"))
+    assert (await Scripted().teardown(context, pack)).status == "unchanged"
+
+
+async def test_sync_is_not_reached_when_setup_fails(context: RecordingContext) -> None:
+    pack = scripted(context, {**ALL, "setup.sh": "exit 1"})
+    with pytest.raises(ActionError, match=r"setup\.sh exited with code 1"):
+        await Scripted().install(context, pack)
+    assert logged(pack) == []
+    assert context.events[-1] == "release scripts"
+
+
+async def test_a_dry_run_names_the_hooks_and_runs_none(context: RecordingContext) -> None:
+    context.dry_run = True
+    pack = scripted(context, ALL)
+    await Scripted().install(context, pack)
+    assert context.events[1:-1] == ["plan hook .grex/hooks/setup.sh", "plan hook .grex/hooks/sync.sh"]
+    assert logged(pack) == []
+
+
+def test_trust_is_asked_for_every_hook_that_is_there(context: RecordingContext) -> None:
+    assert Scripted().needs_trust(context, scripted(context, without("sync"))) == (
+        "hook .grex/hooks/setup.sh",
+        "hook .grex/hooks/teardown.sh",
+    )
+
+
+def test_a_pack_without_hooks_needs_no_trust(context: RecordingContext) -> None:
+    assert Scripted().needs_trust(context, scripted(context, {})) == ()

@@ -1,0 +1,1 @@
+"""Tests of the plugin API, the registry and the example plugin."""

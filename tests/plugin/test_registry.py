@@ -1,0 +1,169 @@
+"""The registry: grex's own entries first, everybody else's by the same mechanism, and clear words when it fails."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from grex.errors import PluginError, PluginLoadError, UnknownActionError, UnknownPackTypeError
+from grex.plugin import ActionArguments, ActionType, PackType, Registry
+from grex.plugin.registry import ACTIONS_GROUP, PACK_TYPES_GROUP
+
+GOOD = """
+from grex.plugin import Outcome, PackType
+
+
+class Good(PackType):
+    name = "good"
+
+    async def install(self, ctx, pack):
+        return Outcome("unchanged")
+
+
+class Demanding(Good):
+    def __init__(self, argument):
+        pass
+
+
+thing = object()
+"""
+
+Install = Callable[[str, str, Mapping[str, str]], None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put a distribution on the path: its name, the source of its module, its entry points `group:name -> value`."""
+
+    def put(name: str, source: str, entries: Mapping[str, str]) -> None:
+        site = tmp_path / f"site-{name}"
+        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = [f"[{key.partition(':')[0]}]\n{key.partition(':')[2]} = {value}\n" for key, value in entries.items()]
+        (info / "entry_points.txt").write_text("".join(lines))
+        module = f"{name.replace('-', '_')}_module"
+        (site / f"{module}.py").write_text(source)
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return put
+
+
+def types(name: str) -> str:
+    return f"{PACK_TYPES_GROUP}:{name}"
+
+
+@pytest.mark.parametrize("name", ["declarative", "meta", "plain", "scripted"])
+def test_the_pack_types_that_ship_with_grex_are_found(name: str) -> None:
+    found = Registry().pack_type(name)
+    assert isinstance(found, PackType)
+    assert found.name == name
+
+
+@pytest.mark.parametrize("name", ["exec", "mkdir", "require", "symlink", "when"])
+def test_the_actions_that_ship_with_grex_are_found_and_name_their_arguments(name: str) -> None:
+    found = Registry().action(name)
+    assert isinstance(found, ActionType)
+    assert found.name == name
+    assert issubclass(found.arguments, ActionArguments)
+    assert found.arguments.action == name
+
+
+def test_every_name_of_a_group_is_known() -> None:
+    assert {"declarative", "meta", "plain", "scripted"} <= set(Registry().names(PACK_TYPES_GROUP))
+    assert {"exec", "mkdir", "require", "symlink", "when"} <= set(Registry().names(ACTIONS_GROUP))
+    assert "hook" not in Registry().names(ACTIONS_GROUP)
+
+
+def test_a_plugin_is_loaded_once_and_then_kept(install: Install) -> None:
+    install("grex-good", GOOD, {types("good"): "grex_good_module:Good"})
+    registry = Registry()
+    assert registry.pack_type("good").name == "good"
+    assert registry.pack_type("good") is registry.pack_type("good")
+
+
+def test_a_name_of_our_own_costs_no_scan_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: pytest.fail("scanned"))
+    assert Registry().pack_type("declarative").name == "declarative"
+
+
+def test_nobody_replaces_a_name_that_ships_with_grex(install: Install) -> None:
+    install("grex-evil", GOOD, {types("declarative"): "grex_evil_module:Good"})
+    assert type(Registry().pack_type("declarative")).__module__ == "grex.builtin.pack_types.declarative"
+
+
+def test_an_unknown_name_is_an_error_that_says_what_was_meant(install: Install) -> None:
+    install("grex-good", GOOD, {types("dotty"): "grex_good_module:Good"})
+    with pytest.raises(UnknownPackTypeError, match="no plugin registers the pack type 'doty'") as type_error:
+        Registry().pack_type("doty")
+    assert type_error.value.hint == ("Did you mean 'dotty'? Known here: declarative, dotty, meta, plain, scripted.")
+    with pytest.raises(UnknownActionError, match="no plugin registers the action 'simlink'") as action_error:
+        Registry().action("simlink")
+    assert action_error.value.hint is not None
+    assert action_error.value.hint.startswith("Did you mean 'symlink'?")
+
+
+def test_an_unknown_name_near_to_nothing_lists_what_there_is() -> None:
+    with pytest.raises(UnknownPackTypeError) as caught:
+        Registry().pack_type("zzz")
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("Install the plugin that brings it, or use one of: declarative, ")
+
+
+def test_a_pack_type_is_no_action() -> None:
+    with pytest.raises(UnknownActionError):
+        Registry().action("declarative")
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "reason"),
+    [
+        ("import not_there", ":Good", "cannot be imported: ModuleNotFoundError: No module named 'not_there'"),
+        ("raise RuntimeError('broken')", ":Good", "cannot be imported: RuntimeError: broken"),
+        ("class Good(", ":Good", "cannot be imported: SyntaxError"),
+        (GOOD, ":Absent", "cannot be imported: AttributeError"),
+        (GOOD, ":thing", "is not a PackType"),
+        ("Good = dict", ":Good", "is not a PackType"),
+        (GOOD, ":Demanding", "cannot be created: TypeError"),
+    ],
+)
+def test_a_plugin_that_does_not_load_is_one_error_that_names_its_distribution(
+    source: str, value: str, reason: str, install: Install
+) -> None:
+    install("grex-broken", source, {types("broken"): f"grex_broken_module{value}"})
+    registry = Registry()
+    with pytest.raises(PluginLoadError) as caught:
+        registry.pack_type("broken")
+    assert f"'broken' of grex-broken (grex_broken_module{value}) {reason}" in str(caught.value)
+    assert caught.value.hint is not None
+    assert "grex-broken" in caught.value.hint
+    assert registry.pack_type("plain").name == "plain"  # and nobody else suffers
+
+
+def test_a_name_that_two_distributions_claim_is_an_error_that_names_both(install: Install) -> None:
+    for name in ("grex-one", "grex-two"):
+        install(name, GOOD, {types("good"): f"{name.replace('-', '_')}_module:Good"})
+    with pytest.raises(PluginLoadError, match="registered by more than one distribution") as caught:
+        Registry().pack_type("good")
+    assert "grex-one (grex_one_module:Good), grex-two (grex_two_module:Good)" in str(caught.value)
+    assert caught.value.hint == "Uninstall all but one of them."
+
+
+def test_the_same_distribution_seen_twice_is_no_conflict(install: Install, tmp_path: Path) -> None:
+    install("grex-good", GOOD, {types("good"): "grex_good_module:Good"})
+    sys.path.insert(0, sys.path[0])
+    assert Registry().pack_type("good").name == "good"
+
+
+def test_a_grex_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", absent)
+    with pytest.raises(PluginError, match="grex's own pack types are not registered in this environment"):
+        Registry().pack_type("plain")
