@@ -195,7 +195,7 @@ class _Decoder:
             elif field.name in entries:
                 values[field.name] = self._value(field, entries[field.name].node)
             elif field.required:
-                self.problems.add(node, f"{self.what} needs '{field.name}'")
+                self.problems.add(node, f"{self.what} needs '{field.name}'", "give it a value")
         return values
 
     def _value(self, field: _Field, node: Node) -> object:
@@ -222,7 +222,7 @@ def _read_float(node: Node, what: str, problems: Problems) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if value is not UNREADABLE:
-        problems.add(node, f"{what} is a number, and this is {node.kind if isinstance(value, str) else 'none'}")
+        problems.add(node, f"{what} is a finite number, and this is {node.kind}", "write digits, without quotes")
     return None
 
 

@@ -122,6 +122,7 @@ def read_yaml(data: bytes, *, file: str, problems: Problems) -> Node | None:
         file: the name that marks carry.
         problems: collects everything that is wrong.
     """
+    problems.begin(file)
     text = _decode(data, file, problems)
     if text is None:
         return None
@@ -214,7 +215,7 @@ class _Builder:
             )
             return None
         except YAMLError as error:  # the reader's; what it refuses was refused above, so this is a second lock
-            self._problems.add(Mark(self._file, 1, 1), f"this is not YAML: {clean(str(error))}")
+            self._problems.add(Mark(self._file, 1, 1), f"this is not YAML: {clean(str(error))}", _syntax_hint(error))
             return None
         if self._root is None and not self._documents:
             self._problems.add(Mark(self._file, 1, 1), "the file is empty", "see docs/reference/pack-yaml.md")
