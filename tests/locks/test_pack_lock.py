@@ -21,7 +21,8 @@ from grex.errors import (
     LockUnsupportedError,
     TierOrderError,
 )
-from grex.locks import PACK_LOCK_FILE_NAME, PackLock, Tier, WaitPolicy, WaitReport, held_tiers, set_verb
+from grex.locks import PACK_LOCK_FILE_NAME, PackLock, Tier, WaitPolicy, WaitReport, file_lock, held_tiers, set_verb
+from grex.locks import hold as hold_module
 from grex.locks.kernel import EXCLUSIVE
 from grex.locks.path_mutex import PATH_MUTEXES
 from tests.support.lock_holder import LockHolder
@@ -387,6 +388,37 @@ def test_a_release_gives_everything_up_even_if_the_kernel_refuses_to_unlock(
     assert held_tiers() == ()
     assert len(PATH_MUTEXES) == 0
     lock.try_acquire().release()
+
+
+@pytest.mark.invariant("L4")
+def test_a_release_goes_the_way_of_the_acquire_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is let in by one step must find the steps inside of it done already."""
+    steps: list[str] = []
+
+    def note(name: str, step: Callable[..., object]) -> Callable[..., object]:
+        def noted(*arguments: object, **keywords: object) -> object:
+            steps.append(name)
+            return step(*arguments, **keywords)
+
+        return noted
+
+    lock = PackLock.open(tmp_path / "pack")
+    lock.try_acquire().release()  # loads what is loaded at the first lock
+    for owner, attribute, name in (
+        (file_lock, "enter_tier", "enter tier"),
+        (PATH_MUTEXES, "enter", "enter mutex"),
+        (EXCLUSIVE, "_lock", "lock"),
+        (file_lock, "write_record", "write record"),
+        (hold_module, "empty_record", "empty record"),
+        (EXCLUSIVE, "_unlock", "unlock"),
+        (PATH_MUTEXES, "leave", "leave mutex"),
+        (hold_module, "leave_tier", "leave tier"),
+    ):
+        monkeypatch.setattr(owner, attribute, note(name, getattr(owner, attribute)))
+    lock.try_acquire().release()
+    acquired, released = steps[:4], steps[4:]
+    assert acquired == ["enter tier", "enter mutex", "lock", "write record"]
+    assert released == ["empty record", "unlock", "leave mutex", "leave tier"]
 
 
 def test_a_hold_may_be_released_many_times_and_not_entered_again(tmp_path: Path) -> None:
