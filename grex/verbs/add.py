@@ -154,7 +154,7 @@ async def _clone(session: Session, declaration: _Declaration) -> None:
     hiding = Hiding(session.layout)
     hiding.hide([declaration.path])
     outcome = await Checkouts(session, CheckoutOptions(), hiding).bring(declaration.node)
-    if outcome.is_failure:
+    if outcome is not None and outcome.is_failure:
         raise outcome.error or PackError(f"{declaration.path} was not added: {outcome.text}", hint=outcome.hint)
 
 

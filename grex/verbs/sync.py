@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from grex.engine import (
     ROOT,
@@ -31,15 +31,16 @@ from grex.engine import (
     Walk,
     Walked,
     lock_line,
-    lock_url,
     prepare,
     recover_workspace,
     run,
     untrusted,
 )
+from grex.engine.outcome import unlocked, unlocked_error
 from grex.engine.survey import read_overrides, read_root_spec, select, survey
-from grex.errors import GrexError, LockfileError, ManifestError, PackError, PackSpecError
+from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
+from grex.pack import PackSpec
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
@@ -205,18 +206,16 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     hiding = Hiding(session.layout)
     options = CheckoutOptions(locked=request.locked, offline=request.offline, dry_run=request.dry_run)
     walk = Walk(session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast)
-    if request.locked:
-        _check_lockfile_covers(session, graph, root_spec)
     try:
+        if request.locked:
+            _check_lockfile_covers(session, root_spec, selected)
         walked = await walk.run(root_spec)
     except PackSpecError as error:
         raise ManifestError(error.message, hint=error.hint, details=error.details) from error
-    if request.locked:
-        _fail_unlocked(session, walked)
     context = RunContext(session, dry_run=request.dry_run, keep_partial=request.keep_partial)
     plan, installs = InstallPlan(), dict[str, InstallOutcome]()
     if not request.no_install:
-        plan = prepare(session, context, _present(session, root_spec, walked, selected), graph)
+        plan = prepare(session, context, _present(root_spec, walked, selected))
         await _ask_for_trust(session, request, plan)
         failed = [path for path, outcome in walked.outcomes.items() if outcome.is_failure]
         installs = await run(
@@ -244,47 +243,20 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     )
 
 
-def _check_lockfile_covers(session: Session, graph: Graph, root_spec: Any) -> None:
-    """With --locked: what the root declares must be in the lockfile as it is declared, before anything is cloned."""
+def _check_lockfile_covers(session: Session, root_spec: PackSpec, selected: set[str] | None) -> None:
+    """With --locked: what the root declares must be in the lockfile as it is declared, before anything is cloned.
+
+    What packs declare is judged as the walk reaches it, before it is cloned.
+    """
     probe = Graph(session.layout.root, read_overrides(session.layout, root_spec))
-    try:
-        declared = probe.declare(ROOT, root_spec)
-    except PackSpecError as error:
-        raise ManifestError(error.message, hint=error.hint, details=error.details) from error
-    del graph
-    wrong = [problem for node in declared if (problem := _unlocked(node, session.lines.get(node.path))) is not None]
+    declared = [node for node in probe.declare(ROOT, root_spec) if selected is None or node.path in selected]
+    found = (unlocked(node, session.lines.get(node.path)) for node in declared)
+    wrong = [problem for problem in found if problem is not None]
     if wrong:
-        raise _unlocked_error(wrong)
+        raise unlocked_error(wrong)
 
 
-def _fail_unlocked(session: Session, walked: Walked) -> None:
-    for node in walked.graph.ordered():
-        problem = _unlocked(node, session.lines.get(node.path))
-        outcome = walked.outcomes.get(node.path)
-        if problem is not None and outcome is not None and outcome.status != "passed":
-            walked.outcomes[node.path] = outcome.failed_with(_unlocked_error([problem]))
-
-
-def _unlocked(node: Node, line: LockLine | None) -> str | None:
-    if line is None:
-        return f"{node.path} is not in the lockfile"
-    if line.url != lock_url(node):
-        return f"{node.path} is declared with {lock_url(node)}, and locked with {line.url}"
-    if line.ref != node.ref:
-        return f"{node.path} is declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
-    return None
-
-
-def _unlocked_error(wrong: list[str]) -> LockfileError:
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return LockfileError(
-        f"grex.lock.jsonl does not fit the declarations: {wrong[0]}{more}",
-        hint="Run `grex sync` without --locked to resolve anew, and commit the lockfile.",
-        details={"problems": wrong},
-    )
-
-
-def _present(session: Session, root_spec: Any, walked: Walked, selected: set[str] | None) -> list[Present]:
+def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> list[Present]:
     found = [] if selected is not None else [Present(ROOT, root_spec, "", None)]
     for node in walked.graph.ordered():
         outcome = walked.outcomes.get(node.path)
@@ -293,7 +265,6 @@ def _present(session: Session, root_spec: Any, walked: Walked, selected: set[str
         if outcome.status == "passed":
             continue
         found.append(Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity))
-    del session
     return found
 
 
