@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperGroup
 
 from grex import __version__
-from grex.cli.call import Call, execute, explain
+from grex.cli.call import Call, execute, explain, print_document
 from grex.cli.options import (
     DryRun,
     Jobs,
@@ -35,7 +35,7 @@ __all__ = ["app", "run"]
 class _Commands(TyperGroup):
     """Keeps the commands in the order of this file."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """The names, as registered."""
         del ctx
         return list(self.commands)
@@ -294,3 +294,16 @@ def demo(
     call = Call.of(context, "demo", as_json=json, quiet=quiet, jobs=jobs, trace=trace)
     request = DemoRequest(directory.absolute())
     return execute(call, request.workspace, lambda settings: verb(request, settings), render.demo)
+
+
+@app.command()
+def schema(
+    context: typer.Context,
+    verb: Annotated[str, typer.Argument(help="A verb with a --json document, or `error`.")],
+) -> int:
+    """Print the JSON Schema of a verb's --json document."""
+    from grex.verbs.schema import SchemaRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.schema import schema as verb_schema  # noqa: PLC0415 - only when run
+
+    del context
+    return print_document(verb_schema(SchemaRequest(verb)))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from grex.progress import ChromeTrace
     from grex.verbs.report import Report
 
-__all__ = ["Call", "execute", "explain"]
+__all__ = ["Call", "execute", "explain", "print_document"]
 
 R = TypeVar("R", bound="Report")
 
@@ -150,10 +150,10 @@ def execute(
     try:
         report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
-        error = _first_error(group)
-        if error is None:
+        first = _first_error(group)
+        if first is None:
             raise
-        return explain(error, as_json=call.as_json)
+        return explain(first, as_json=call.as_json)
     finally:
         if trace is not None:
             trace.close()
@@ -163,11 +163,16 @@ def execute(
             print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
         return 128 + int(caught[0]) if caught else 130
     if call.as_json:
-        print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
-    else:
-        text = render(report)
-        if text:
-            print(text)
+        return print_document(report)
+    text = render(report)
+    if text:
+        print(text)
+    return report.exit_code
+
+
+def print_document(report: Report) -> int:
+    """Print a report's JSON document, and give the exit code."""
+    print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
     return report.exit_code
 
 
@@ -198,14 +203,14 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
     found: list[GrexError] = []
     stack: list[BaseException] = [group]
     while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(error.exceptions)
-        elif isinstance(error, GrexError):
-            found.append(error)
+        failure = stack.pop()
+        if isinstance(failure, BaseExceptionGroup):
+            stack.extend(failure.exceptions)
+        elif isinstance(failure, GrexError):
+            found.append(failure)
         else:
             return None
-    return min(found, key=lambda error: (error.exit_code, error.message), default=None)
+    return min(found, key=lambda one: (one.exit_code, one.message), default=None)
 
 
 def explain(error: GrexError, *, as_json: bool) -> int:

@@ -35,6 +35,7 @@ from grex.git import (
     AnotherGitError,
     CheckoutRefusedError,
     CheckoutState,
+    RecoveryReport,
     RemoteRef,
     ask_head,
     fetch_branch,
@@ -199,7 +200,7 @@ class Checkouts:
             match look:
                 case planner.Clone():
                     try:
-                        outcome = await clone_pack(session, node, root, wanted, hold)
+                        outcome = await clone_pack(session, node, root, wanted, hold, self._hiding)
                     except BaseException:
                         remove_made(root, made)
                         raise
@@ -209,7 +210,7 @@ class Checkouts:
                 case planner.AskRemote():
                     return await self._ask(node, root, state, wanted, found)
                 case planner.Reach(target):
-                    await self._fetch(node, root, state, target, found)
+                    await self._fetch(node, state, target, found)
                 case _:
                     found.must_fetch = False
         return None
@@ -224,12 +225,10 @@ class Checkouts:
         target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
         if _is_settled(wanted, state, target):
             return await self._unchanged(node, root, state, target)
-        await self._fetch(node, root, state, target, found)
+        await self._fetch(node, state, target, found)
         return None
 
-    async def _fetch(
-        self, node: Node, root: Path, state: CheckoutState, target: RemoteRef, found: _Found
-    ) -> None:
+    async def _fetch(self, node: Node, state: CheckoutState, target: RemoteRef, found: _Found) -> None:
         """Make sure that the wanted commit is here. Tier: BACKEND."""
         session = self._session
         git = session.git_for(node.path)
@@ -252,13 +251,10 @@ class Checkouts:
                     name = target.name.removeprefix("refs/tags/")
                     tip = await fetch_tag(git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
                     if tip != target.sha:
-                        found.notes.append(
-                            f"the tag {name} moved upstream to {short(tip)}; the commit that was resolved before is kept"
-                        )
+                        moved = f"the tag {name} moved upstream to {short(tip)}"
+                        found.notes.append(f"{moved}; the commit that was resolved before is kept")
                 if not await has_commit(git, state, target.sha):
-                    await fetch_sha(
-                        git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S
-                    )
+                    await fetch_sha(git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
         found.target = target
 
     # -- under a disk permit --------------------------------------------------------------------------------------
@@ -287,6 +283,8 @@ class Checkouts:
             foreign = await stranger(session.git_for(node.path), node, state)
             if foreign is not None:
                 return self._left(node, root, state, foreign)
+            if state.record is None:  # adopted: the user's own clone
+                self._hiding.hide_own(state.real, state.dirs.common)
             if await has_commit(session.git_for(node.path), state, found.target.sha):
                 return await self._move(node, root, state, found, found.target)
             found.must_fetch = True  # both permit and pack are given back now, and taken again for the network
@@ -298,16 +296,14 @@ class Checkouts:
             state = observe(root)
             if state.note is not None:
                 report = await recover(self._session.git_for(node.path), state, backend=backend)
-                found.notes.extend(report.notes)
+                found.notes.extend(_recovery_notes(report))
 
     async def _move(
         self, node: Node, root: Path, state: CheckoutState, found: _Found, target: RemoteRef
     ) -> CheckoutOutcome:
         session = self._session
         git = session.git_for(node.path)
-        local = await situation(
-            git, state, target, tracking_before=found.tracking_before, locked=self._options.locked
-        )
+        local = await situation(git, state, target, tracking_before=found.tracking_before, locked=self._options.locked)
         decision = planner.movement(local)
         notes = tuple(found.notes)
         match decision:
@@ -452,6 +448,15 @@ class Checkouts:
             code=code,
             text=text,
         )
+
+
+def _recovery_notes(report: RecoveryReport) -> list[str]:
+    notes = ["recovered from an interrupted run"]
+    if report.rescue_ref is not None:
+        notes.append(f"files that the interrupted run or somebody since had changed are kept as {report.rescue_ref}")
+    if report.left:
+        notes.append(f"{len(report.left)} files could not be restored without touching others: {report.left[0]}")
+    return notes
 
 
 def _is_settled(wanted: planner.Wanted, state: CheckoutState, target: RemoteRef) -> bool:

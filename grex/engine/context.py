@@ -161,7 +161,7 @@ def _decode(registry: Registry, entries: Sequence[ActionEntry], problems: Proble
             continue
         wrong = implementation.check(arguments)
         if wrong is not None:
-            problems.add(entry.mark, wrong)
+            problems.add(entry.mark, wrong, "")
         elif isinstance(arguments, When):
             _decode(registry, arguments.actions, problems)
         decoded.append(arguments)

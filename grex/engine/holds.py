@@ -71,13 +71,13 @@ class Holds:
             "disk": PermitPool("disk", total=permits.disk, per_key=None),
             "network": PermitPool("network", total=permits.network, per_key=permits.per_host),
         }
-        self._manifest = ManifestLock(layout.manifest_lock)
+        self._manifest = ManifestLock(layout.root)
 
     @asynccontextmanager
     async def workspace(self) -> AsyncGenerator[WorkspaceHold]:
         """Hold the workspace. Tier: WORKSPACE. Cancellation: nothing is held afterwards."""
         start = time.monotonic_ns()
-        async with await WorkspaceLock(self._layout.workspace_lock).acquire_async(policy=self._policy) as hold:
+        async with await WorkspaceLock(self._layout.root).acquire_async(policy=self._policy) as hold:
             got = self._waited("WORKSPACE", "workspace", start)
             try:
                 yield hold

@@ -7,7 +7,7 @@ dependents "not reached"; nothing else is stopped by a failure, unless the run i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,12 +20,13 @@ from grex.errors import CycleError, GrexError, PackError, PluginError, Untrusted
 from grex.manifest import installed_event
 from grex.names import InvalidUrlError, PackUrl, parse_url
 from grex.pack import Dependency, PackSpec, actions_hash
-from grex.plugin import Context, Outcome, Pack, PackSkippedError, PackType
+from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
 
 __all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run"]
 
 InstallMode = Literal["install", "update"]
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,45 +281,49 @@ async def _run_step(
         return InstallOutcome(path, "untrusted", error=_untrusted_error(step))
     if context.dry_run:
         return InstallOutcome(path, "planned", changes=(step.mode,))
-    sink = session.settings.sink
-    sink(PackStarted(path, "install"))
-    call: Callable[[Context, Pack], Awaitable[Outcome]] = (
-        step.pack_type.install if step.mode == "install" else step.pack_type.update
-    )
+    session.settings.sink(PackStarted(path, "install"))
+    outcome = await _call(session, context, step)
+    text = outcome.error.message if outcome.error is not None else "; ".join((*outcome.changes, *outcome.notes))
+    session.settings.sink(PackFinished(path, outcome.status, text))
+    return outcome
+
+
+async def _call(session: Session, context: RunContext, step: InstallStep) -> InstallOutcome:
+    """The lifecycle call itself; whatever a plugin raises becomes this pack's failure and nobody else's."""
+    path = step.pack.path
+    call = step.pack_type.install if step.mode == "install" else step.pack_type.update
     try:
-        outcome = await call(context, step.pack)
-        if not isinstance(outcome, Outcome):
-            raise PluginError(
-                f"the pack type {step.pack.type!r} gave {type(outcome).__name__} instead of an Outcome",
-                hint="Report it to the authors of the plugin.",
-            )
+        outcome = _checked(await call(context, step.pack), step)
+        if outcome.status != "skipped":
+            await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
     except PackSkippedError as skipped:
-        sink(PackFinished(path, "skipped", str(skipped)))
         return InstallOutcome(path, "skipped", notes=(str(skipped),))
     except GrexError as error:
-        sink(PackFinished(path, "failed", error.message))
         return InstallOutcome(path, "failed", error=error)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-        where = _place(error)
         failure = PluginError(
-            f"{path}: the pack type {step.pack.type!r} raised {type(error).__name__}: {error}{where}",
+            f"{path}: the pack type {step.pack.type!r} raised {type(error).__name__}: {error}{_place(error)}",
             hint="Report it to the authors of the plugin.",
         )
-        sink(PackFinished(path, "failed", failure.message))
         return InstallOutcome(path, "failed", error=failure)
     if outcome.status == "skipped":
-        sink(PackFinished(path, "skipped", "; ".join(outcome.notes)))
         return InstallOutcome(path, "skipped", outcome.changes, outcome.notes)
-    await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
-    status: Literal["installed", "updated"] = "installed" if step.mode == "install" else "updated"
-    sink(PackFinished(path, status, "; ".join(outcome.changes)))
-    return InstallOutcome(path, status, outcome.changes, outcome.notes)
+    done: Literal["installed", "updated"] = "installed" if step.mode == "install" else "updated"
+    return InstallOutcome(path, done, outcome.changes, outcome.notes)
+
+
+def _checked(outcome: object, step: InstallStep) -> Outcome:
+    if isinstance(outcome, Outcome):
+        return outcome
+    raise PluginError(
+        f"the pack type {step.pack.type!r} gave {type(outcome).__name__} instead of an Outcome",
+        hint="Report it to the authors of the plugin.",
+    )
 
 
 def _untrusted_error(step: InstallStep) -> UntrustedError:
-    what = "; ".join(step.needs_trust[:3]) + (
-        f"; and {len(step.needs_trust) - 3} more" if len(step.needs_trust) > 3 else ""
-    )
+    more = len(step.needs_trust) - _SHOWN
+    what = "; ".join(step.needs_trust[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
     where = step.identity if step.identity is not None else "."
     return UntrustedError(
         f"{step.pack.path} is not trusted to run: {what}",

@@ -24,14 +24,14 @@ from grex.git import (
     is_reachable,
     keep_rescue_ref,
     porcelain,
-    read_config,
     read_ref,
-    tree_of,
     write_record,
 )
+from grex.git.commits import tree_of
+from grex.git.config_file import read_config
 from grex.names import InvalidUrlError, clean, parse_url
 
-__all__ = ["carry_out", "local_work", "record_for", "ref_of", "record_arrival", "situation", "stranger", "tracking_of"]
+__all__ = ["carry_out", "local_work", "record_arrival", "record_for", "ref_of", "situation", "stranger", "tracking_of"]
 
 _SHOWN = 3
 
@@ -159,7 +159,9 @@ async def carry_out(
             )
             return notes
         if move.rescue is not None:
-            kept = await keep_rescue_ref(git, state, move.rescue, f"before {move.kind} to {target.sha}", backend=backend)
+            kept = await keep_rescue_ref(
+                git, state, move.rescue, f"before {move.kind} to {target.sha}", backend=backend
+            )
             notes.append(f"what it left behind is kept as {kept}")
         await check_out(
             git,

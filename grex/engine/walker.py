@@ -14,8 +14,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from grex.engine.checkout import Checkouts
-from grex.engine.outcome import CheckoutOutcome
 from grex.engine.graph import ROOT, Graph, Node
+from grex.engine.outcome import CheckoutOutcome
 from grex.engine.session import Session
 from grex.errors import GrexError, PackSpecError
 from grex.names import clean

@@ -181,7 +181,7 @@ class Log:
         try:
             torn, ends_in_lf = self._heal(fd)
             if not ends_in_lf:
-                _write(fd, b"\n", os.fstat(fd).st_size)
+                _write(fd, b"\n", os.fstat(fd).st_size, durable=True)
             elif torn is not None:
                 os.fsync(fd)
         except OSError as error:

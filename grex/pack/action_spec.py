@@ -4,7 +4,9 @@ The class of an action names a frozen dataclass. Its fields are the keys, their 
 the defaults; there is no second list anywhere. The annotations that are understood:
 
 * `str`, `bool`, `int`, `float` (a whole number will do), `Mode`, `Literal["a", "b"]`
-* `tuple[str, ...]`, `dict[str, str]`
+* `tuple[str, ...]`, `dict[str, str]` or `Mapping[str, str]`
+* `str | Path`: text; a plugin that makes the arguments itself may give a path
+* `str | tuple[str, ...]`: text, or a list of texts, which comes as a tuple either way
 * `tuple[ActionEntry, ...]`: nested actions; their own arguments are decoded when their turn comes
 * `tuple[PredicateNode, ...]`: a list of predicates
 * `PredicateNode`: the predicates and combiners that stand among the arguments themselves, as in
@@ -24,6 +26,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal, NewType, TypeVar
 
 from grex.pack.fields import (
@@ -137,7 +140,9 @@ _KINDS: dict[Any, str] = {
     float: "float",
     Mode: "mode",
     tuple[str, ...]: "texts",
+    "text or texts": "text or texts",
     dict[str, str]: "mapping",
+    Mapping[str, str]: "mapping",
     tuple[ActionEntry, ...]: "actions",
     tuple[PredicateNode, ...]: "predicates",
     PredicateNode: "conditions",
@@ -155,10 +160,14 @@ def _fields(cls: type) -> tuple[_Field, ...]:
 def _field(cls: type, field: dataclasses.Field[Any], hint: Any) -> _Field:
     optional = False
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        rest = [part for part in typing.get_args(hint) if part is not types.NoneType]
+        parts = typing.get_args(hint)
+        rest = [part for part in parts if part not in (types.NoneType, Path)]
+        optional = types.NoneType in parts
+        if rest == [str, tuple[str, ...]]:
+            rest = ["text or texts"]
         if len(rest) != 1:
             raise TypeError(f"{cls.__qualname__}.{field.name} has more than one type")
-        optional, hint = True, rest[0]
+        hint = rest[0]
     required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     if typing.get_origin(hint) is Literal:
         return _Field(field.name, "choice", optional, required, tuple(str(choice) for choice in typing.get_args(hint)))
@@ -195,7 +204,7 @@ class _Decoder:
             elif field.name in entries:
                 values[field.name] = self._value(field, entries[field.name].node)
             elif field.required:
-                self.problems.add(node, f"{self.what} needs '{field.name}'")
+                self.problems.add(node, f"{self.what} needs '{field.name}'", "give it a value")
         return values
 
     def _value(self, field: _Field, node: Node) -> object:
@@ -222,7 +231,7 @@ def _read_float(node: Node, what: str, problems: Problems) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if value is not UNREADABLE:
-        problems.add(node, f"{what} is a number, and this is {node.kind if isinstance(value, str) else 'none'}")
+        problems.add(node, f"{what} is a finite number, and this is {node.kind}", "write digits, without quotes")
     return None
 
 
@@ -238,6 +247,13 @@ def _read_mode(node: Node, what: str, problems: Problems) -> str | None:
     return text
 
 
+def _read_text_or_texts(node: Node, what: str, problems: Problems) -> tuple[str, ...] | None:
+    if isinstance(node.value, tuple):
+        return read_texts(node, what, problems)
+    text = read_text(node, what, problems)
+    return None if text is None else (text,)
+
+
 _READERS: dict[str, Callable[[Node, str, Problems], object]] = {
     "text": lambda node, what, problems: read_text(node, what, problems, empty=True),
     "bool": read_bool,
@@ -245,6 +261,7 @@ _READERS: dict[str, Callable[[Node, str, Problems], object]] = {
     "float": _read_float,
     "mode": _read_mode,
     "texts": lambda node, what, problems: read_texts(node, what, problems, empty=True),
+    "text or texts": _read_text_or_texts,
     "mapping": read_text_mapping,
     "actions": parse_actions,
 }

@@ -8,6 +8,7 @@ wanted is a mistake with the hint to quote it, because `1.10` that became `1.1` 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from grex.names import suggest
 from grex.pack.problems import Problems, quoted
@@ -54,11 +55,10 @@ def read_int(node: Node, what: str, problems: Problems, *, at_least: int | None 
     """Return the whole number."""
     value = node.value
     if not isinstance(value, int) or isinstance(value, bool):
-        hint = "take the quotes away" if isinstance(value, str) and value.isdecimal() else ""
-        _wrong_type(node, what, "a whole number", problems, hint)
+        _wrong_type(node, what, "a whole number", problems)
         return None
     if at_least is not None and value < at_least:
-        problems.add(node, f"{what} is {value}, and at least {at_least} is needed")
+        problems.add(node, f"{what} is {value}", f"at least {at_least}, or leave the key out")
         return None
     return value
 
@@ -76,7 +76,7 @@ def read_list(node: Node, what: str, problems: Problems) -> tuple[Node, ...] | N
     """Return the items of a list."""
     if isinstance(node.value, tuple):
         return node.value
-    _wrong_type(node, what, "a list", problems, "write [] for an empty one" if node.value is None else "")
+    _wrong_type(node, what, "a list", problems)
     return None
 
 
@@ -113,6 +113,15 @@ def check_keys(entries: Mapping[str, Entry], what: str, known: Collection[str], 
             problems.add(entry.mark, f"{what} has no key {quoted(key)}", suggest(key, known))
 
 
-def _wrong_type(node: Node, what: str, wanted: str, problems: Problems, hint: str = "") -> None:
+_HINTS: Final = {
+    "text": "write its value after the colon",
+    "true or false": "write true or false, without quotes",
+    "a whole number": "write digits, without quotes",
+    "a list": "write one item to a line, each after '- '; or [] for an empty list",
+    "a mapping of keys to values": "write 'key: value' lines below it",
+}
+
+
+def _wrong_type(node: Node, what: str, wanted: str, problems: Problems) -> None:
     if node.value is not UNREADABLE:
-        problems.add(node, f"{what} is {wanted}, and this is {node.kind}", hint)
+        problems.add(node, f"{what} is {wanted}, and this is {node.kind}", _HINTS[wanted])

@@ -33,6 +33,10 @@ class Mark(NamedTuple):
         """The place as compilers write it."""
         return f"{self.file}:{self.line}:{self.column}"
 
+    def seen_from(self, here: Mark) -> str:
+        """The place in words, shorter for a reader who is in the same file."""
+        return f"in line {self.line}" if here.file == self.file else f"in line {self.line} of {self.file}"
+
 
 class Marked(Protocol):
     """Anything that knows where it was read."""
@@ -74,8 +78,13 @@ class Problems:
 
     _found: list[Problem] = field(default_factory=list)
     _total: int = 0
+    _files: list[str] = field(default_factory=list)
 
-    def add(self, at: Mark | Marked, message: str, hint: str = "") -> None:
+    def begin(self, file: str) -> None:
+        """Say that a file is read now: problems are listed in this order, whenever they are found."""
+        self._files.append(file)
+
+    def add(self, at: Mark | Marked, message: str, hint: str) -> None:
         """Record a problem at a place, or at the place of something that was read."""
         mark = at if isinstance(at, Mark) else at.mark
         self._total += 1
@@ -84,8 +93,10 @@ class Problems:
 
     def sorted(self) -> tuple[Problem, ...]:
         """All problems: the base file before its target, from the top down."""
-        files = list(dict.fromkeys(problem.file for problem in self._found))
-        return tuple(sorted(self._found, key=lambda problem: (files.index(problem.file), problem.line, problem.column)))
+        order = {file: index for index, file in enumerate(self._files)}
+        return tuple(
+            sorted(self._found, key=lambda problem: (order.get(problem.file, 0), problem.line, problem.column))
+        )
 
     def __len__(self) -> int:
         """How many were found; beyond `MAX_PROBLEMS` they are only counted."""

@@ -29,7 +29,7 @@ from grex.pack.fields import (
     read_mapping,
     read_text,
 )
-from grex.pack.problems import Problems, quoted
+from grex.pack.problems import Mark, Problems, quoted
 from grex.pack.spec import ChildSpec, Defaults, Dependency, OverrideSpec
 from grex.pack.yaml_events import Entry, Node
 
@@ -84,7 +84,7 @@ def read_children(node: Node, defaults: Defaults, problems: Problems, *, is_root
             problems.add(
                 place,
                 f"the path {quoted(child.path)} is taken by {quoted(first.path)}",
-                f"declared in line {first.mark.line}; file systems without case would mix them up",
+                f"declared {first.mark.seen_from(place.mark)}; file systems without case would mix them up",
             )
     return tuple(children)
 
@@ -92,15 +92,17 @@ def read_children(node: Node, defaults: Defaults, problems: Problems, *, is_root
 def read_dependencies(node: Node, defaults: Defaults, problems: Problems) -> tuple[Dependency, ...]:
     """Return the packs that have to be present: what looks like a name is one, everything else is a URL."""
     found: list[Dependency] = []
-    seen: dict[str, int] = {}
+    seen: dict[str, Mark] = {}
     for item in read_list(node, "depends_on", problems) or ():
         text = read_text(item, "an item of depends_on", problems)
         if text is None:
             continue
         if text in seen:
-            problems.add(item, f"{quoted(text)} is named a second time", f"the first is in line {seen[text]}")
+            problems.add(
+                item, f"{quoted(text)} is named a second time", f"the first is {seen[text].seen_from(item.mark)}"
+            )
             continue
-        seen[text] = item.line
+        seen[text] = item.mark
         if PACK_NAME.fullmatch(text):
             found.append(Dependency(text, None, item.mark))
         elif _parse_url(item, text, defaults.base, problems) is not None:
@@ -111,14 +113,19 @@ def read_dependencies(node: Node, defaults: Defaults, problems: Problems) -> tup
 def read_overrides(node: Node, base: str | None, problems: Problems) -> tuple[OverrideSpec, ...]:
     """Return what is said about packs that others declare; see the module for the syntax."""
     overrides: list[OverrideSpec] = []
-    seen: dict[str, int] = {}
+    seen: dict[str, Mark] = {}
     for item in read_list(node, "overrides", problems) or ():
         override = _read_override(item, base, problems)
         if override is None:
             continue
-        first = seen.setdefault(fold_key(override.path), item.line)
-        if first != item.line:
-            problems.add(item, f"{quoted(override.path)} is overridden a second time", f"the first is in line {first}")
+        key = fold_key(override.path)
+        if key in seen:
+            problems.add(
+                item,
+                f"{quoted(override.path)} is overridden a second time",
+                f"the first is {seen[key].seen_from(item.mark)}",
+            )
+        seen.setdefault(key, item.mark)
         overrides.append(override)
     return tuple(overrides)
 
@@ -132,8 +139,8 @@ def _read_child(item: Node, defaults: Defaults, problems: Problems) -> ChildSpec
     ref = _read_ref(entries, problems) or defaults.ref
     depth = _read_depth(entries, problems) or defaults.depth
     blob_filter = _read_filter(entries, problems) or defaults.filter
-    groups = _read_labels(entries, "groups", "a group", _check_label, problems)
-    sparse = _read_labels(entries, "sparse", "a sparse directory", _check_sparse, problems)
+    groups = _read_labels(entries, "groups", "a group", _is_label, problems)
+    sparse = _read_labels(entries, "sparse", "a sparse directory", _is_directory, problems)
     remotes = _read_remotes(entries, defaults.base, problems)
     with_submodules = submodules is not None and bool(read_bool(submodules, "submodules", problems))
     url_node = _node(entries, "url")
@@ -250,31 +257,34 @@ def _read_labels(
     entries: Mapping[str, Entry],
     key: str,
     what: str,
-    check: Callable[[str], str | None],
+    check: Callable[[str], bool],
     problems: Problems,
 ) -> tuple[str, ...]:
     node = _node(entries, key)
     found: list[str] = []
     for item in () if node is None else read_list(node, key, problems) or ():
         text = read_text(item, what, problems)
-        reason = None if text is None else check(text)
-        if reason is not None:
-            problems.add(item, f"{what} {reason}")
+        if text is not None and not check(text):
+            problems.add(item, f"{what} cannot be {quoted(text)}", _LABEL_HINTS[key])
         elif text is not None and text not in found:
             found.append(text)
     return tuple(found)
 
 
-def _check_label(text: str) -> str | None:
-    return None if _LABEL.fullmatch(text) else f"cannot be called {quoted(text)}"
+_LABEL_HINTS: Final = {
+    "groups": "letters, digits and . _ -, the first a letter or digit",
+    "sparse": "a directory inside the pack; no patterns, and nothing that starts with -, ! or #",
+}
 
 
-def _check_sparse(text: str) -> str | None:
-    if _SPARSE_PATTERN.search(text):
-        return f"is named without patterns, unlike {quoted(text)}"
-    if not text.isprintable() or any(part in {"", ".", ".."} for part in text.strip("/").split("/")):
-        return f"is a path inside the pack, unlike {quoted(text)}"
-    return None
+def _is_label(text: str) -> bool:
+    return _LABEL.fullmatch(text) is not None
+
+
+def _is_directory(text: str) -> bool:
+    if _SPARSE_PATTERN.search(text) or not text.isprintable():
+        return False
+    return all(part not in {"", ".", ".."} for part in text.strip("/").split("/"))
 
 
 def _read_remotes(entries: Mapping[str, Entry], base: str | None, problems: Problems) -> Mapping[str, str]:
@@ -284,7 +294,7 @@ def _read_remotes(entries: Mapping[str, Entry], base: str | None, problems: Prob
         if name == "origin":
             problems.add(entry.mark, "the remote 'origin' is the URL itself", "choose another name")
         elif not _LABEL.fullmatch(name) or check_ref(name) is not None:
-            problems.add(entry.mark, f"a remote cannot be called {quoted(name)}", "letters, digits and . _ -")
+            problems.add(entry.mark, f"a remote cannot be called {quoted(name)}", _LABEL_HINTS["groups"])
         elif (url := _read_url(entry.node, "the URL of a remote", base, problems)) is not None:
             remotes[name] = url.text
     return MappingProxyType(remotes)

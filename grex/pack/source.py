@@ -70,13 +70,14 @@ def read_pack_file(root: Path, name: str) -> bytes | None:
         if error.errno == errno.ENXIO:
             raise RefusedFileError("this is a socket", "put a regular file in its place") from error
         raise _unreadable(error) from error
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, which no Path can open
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RefusedFileError("this is no regular file", "put a regular file in its place")
-        try:
-            return _read_at_most(file.fileno(), MAX_BYTES + 1)
-        except OSError as error:
-            raise _unreadable(error) from error
+        return _read_at_most(descriptor, MAX_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(error) from error
+    finally:
+        os.close(descriptor)
 
 
 def _read_at_most(descriptor: int, limit: int) -> bytes:

@@ -258,7 +258,7 @@ class _Reader:
     def _read_version(self, node: Node) -> str | None:
         text = read_text(node, "version", self._problems)
         if text is not None and (not text.isprintable() or len(text) > _LENGTH):
-            self._problems.add(node, f"version is one line of at most {_LENGTH} characters", "")
+            self._problems.add(node, f"version is one line of at most {_LENGTH} characters", "shorten it")
             return None
         return text
 

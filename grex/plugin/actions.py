@@ -99,7 +99,7 @@ class When(ActionArguments):
 
     action: ClassVar[str] = "when"
     actions: tuple[ActionEntry, ...]
-    os: Literal["linux", "macos", "windows"] | tuple[str, ...] | None = None
+    os: str | tuple[str, ...] | None = None
     all_of: tuple[PredicateNode, ...] = ()
     any_of: tuple[PredicateNode, ...] = ()
     none_of: tuple[PredicateNode, ...] = ()

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from grex.engine import CheckoutOptions, Checkouts, Graph, Hiding, Session, Settings
-from grex.engine.survey import read_overrides, read_root_spec, survey
-from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
-from grex.manifest import added, edit_root, insert_child
-from grex.names import PACK_YAML, InvalidUrlError, check_pack_path, check_ref, parse_url
-from grex.pack import parse_pack_spec
+from grex.engine import ROOT, CheckoutOptions, Checkouts, Graph, Hiding, Session, Settings, survey
+from grex.engine.survey import read_overrides
+from grex.errors import ManifestError, PackError, UsageError
+from grex.manifest import Value, edit_root, insert_child
+from grex.names import PACK_YAML, InvalidUrlError, PackUrl, check_pack_path, check_ref, parse_url
+from grex.pack import PackSpec, parse_pack_spec
 from grex.verbs.sync import SyncReport, SyncRequest, sync_session
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import AddDocument
 
 __all__ = ["AddReport", "AddRequest", "add"]
 
@@ -58,7 +61,7 @@ class AddReport:
         """The sync's."""
         return self.sync.exit_code
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> AddDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.add/1",
@@ -79,68 +82,93 @@ async def add(request: AddRequest, settings: Settings) -> AddReport:
         PackError: it could not be cloned, or would collide with another pack.
     """
     session = Session.open(request.root, settings)
-    layout = session.layout
-    try:
-        url = parse_url(request.url, relative_to=layout.root)
-    except InvalidUrlError as error:
-        raise UsageError(str(error), hint=error.hint or "Give an https, ssh or file URL, or a path.") from error
+    url = _checked_url(request.url, session.layout.root)
     path = _checked_path(request.path if request.path is not None else url.default_name)
     if request.ref is not None and (wrong := check_ref(request.ref)) is not None:
-        raise UsageError(f"{request.ref!r} is no ref: {wrong}", hint="Give a branch, a tag or a full commit id.")
+        raise UsageError(f"{request.ref!r} is no ref: it {wrong}", hint="Give a branch, a tag or a full commit id.")
     async with session.exclusive():
-        root_spec = read_root_spec(layout, settings.platform)
-        known = survey(layout, settings.platform)
+        declaration = _Declaration(session, request, url, path)
+        await _clone(session, declaration)
+        await _declare(session, declaration)
+        if request.trust_url:
+            session.trust.add(url.identity)
+        report = await sync_session(
+            session, SyncRequest(root=session.layout.root, packs=(path,), no_install=request.no_install)
+        )
+    return AddReport(path, url.redacted, report)
+
+
+class _Declaration:
+    """The entry that is to be added, and what the root's pack.yaml looks like with it."""
+
+    def __init__(self, session: Session, request: AddRequest, url: PackUrl, path: str) -> None:
+        self.url = url
+        self.path = path
+        self.ref = request.ref
+        platform = session.settings.platform
+        known = survey(session.layout, platform)
         declared = known.graph.nodes.get(path)
         if declared is not None:
             raise UsageError(
                 f"{path} is declared already, at {declared.first.place}",
                 hint="Give another PATH, or `grex sync` to bring what is declared.",
             )
-        text = (layout.root / PACK_YAML).read_bytes()
-        child: dict[str, str | list[str]] = {"url": request.url}
+        self._count = len(known.root_spec.children)
+        self._child: dict[str, Value] = {"url": request.url}
         if path != url.default_name:
-            child["path"] = path
+            self._child["path"] = path
         if request.ref is not None:
-            child["ref"] = request.ref
+            self._child["ref"] = request.ref
         if request.groups:
-            child["groups"] = list(request.groups)
+            self._child["groups"] = list(request.groups)
+        # The edit is tried before anything is cloned, on the text as it is now.
+        spec = self.parse(self.edit(session.layout.pack_yaml.read_text(encoding="utf-8")).encode())
+        graph = Graph(session.layout.root, read_overrides(session.layout, spec))
+        graph.declare(ROOT, spec)
+        self.node = graph.nodes[path]
+        verdict = graph.verdict(self.node)
+        if verdict is not None:
+            raise verdict
 
-        def edited(before: str) -> str:
-            return insert_child(before, child, file=PACK_YAML)
+    def edit(self, text: str) -> str:
+        """The root's pack.yaml with the new child, all else as it was."""
+        return insert_child(text, self._child, file=PACK_YAML)
 
-        def check(data: bytes) -> None:
-            again = parse_pack_spec(data, file=PACK_YAML, is_root=True, platform=settings.platform)
-            if len(again.children) != len(root_spec.children) + 1:
-                raise ManifestError(
-                    f"{PACK_YAML} could not be edited safely", hint="Add the child by hand, then `grex sync`."
-                )
+    def parse(self, data: bytes) -> PackSpec:
+        """The checked result of an edit.
 
-        try:
-            new_spec = parse_pack_spec(
-                edited(text.decode()).encode(), file=PACK_YAML, is_root=True, platform=settings.platform
-            )
-        except PackSpecError as error:
-            raise UsageError(error.message, hint=error.hint, details=error.details) from error
-        graph = Graph(layout.root, read_overrides(layout, new_spec))
-        graph.declare(".", new_spec)
-        node = graph.nodes[path]
-        _refuse_verdict(graph.verdict(node))
-        hiding = Hiding(layout)
-        hiding.hide([path])
-        outcome = await Checkouts(session, CheckoutOptions(), hiding).bring(node)
-        if outcome.is_failure:
-            error = outcome.error or PackError(f"{path} was not added: {outcome.text}", hint=outcome.hint)
-            raise error
-        async with session.holds.manifest_exclusive(path) as hold:
-            edit_root(layout.root / PACK_YAML, edited, hold=hold, check=check)
-            session.log.append([added(path, url=url.redacted, ref=request.ref)], hold=hold)
-            session.reread()
-        if request.trust_url:
-            session.trust.add(url.identity)
-        report = await sync_session(
-            session, SyncRequest(root=layout.root, packs=(path,), no_install=request.no_install)
-        )
-    return AddReport(path, url.redacted, report)
+        Raises:
+            ManifestError: it is not what was meant; nothing may be written.
+        """
+        spec = parse_pack_spec(data, file=PACK_YAML, is_root=True)
+        if len(spec.children) != self._count + 1:
+            raise ManifestError(f"{PACK_YAML} was changed while the pack was being added", hint="Run `grex add` again.")
+        return spec
+
+    def check(self, data: bytes) -> None:
+        """Refuse a result that is not what was meant."""
+        self.parse(data)
+
+
+async def _clone(session: Session, declaration: _Declaration) -> None:
+    hiding = Hiding(session.layout)
+    hiding.hide([declaration.path])
+    outcome = await Checkouts(session, CheckoutOptions(), hiding).bring(declaration.node)
+    if outcome.is_failure:
+        raise outcome.error or PackError(f"{declaration.path} was not added: {outcome.text}", hint=outcome.hint)
+
+
+async def _declare(session: Session, declaration: _Declaration) -> None:
+    async with session.holds.manifest_exclusive(declaration.path) as hold:
+        edit_root(session.layout.pack_yaml, declaration.edit, hold=hold, check=declaration.check)
+        session.reread()
+
+
+def _checked_url(text: str, workspace: Path) -> PackUrl:
+    try:
+        return parse_url(text, relative_to=workspace)
+    except InvalidUrlError as error:
+        raise UsageError(str(error), hint=error.hint or "Give an https, ssh or file URL, or a path.") from error
 
 
 def _checked_path(path: str) -> str:
@@ -149,8 +177,3 @@ def _checked_path(path: str) -> str:
     if wrong is not None:
         raise UsageError(f"{path!r} is no pack path: {wrong}", hint="Give a path inside the workspace, such as libs/x.")
     return cleaned
-
-
-def _refuse_verdict(verdict: GrexError | None) -> None:
-    if verdict is not None:
-        raise verdict

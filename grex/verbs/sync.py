@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from grex.engine import (
     ROOT,
@@ -42,8 +42,12 @@ from grex.errors import GrexError, LockfileError, ManifestError, PackError, Pack
 from grex.manifest import LockLine, write_lockfile
 from grex.verbs.report import exit_code_of, failure_json
 
+if TYPE_CHECKING:
+    from grex.verbs.documents import InstallObject, SyncDocument, SyncPackObject
+
 __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
 
+SyncStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "not-reached", "planned"]
 TrustQuestion = Callable[[Sequence[InstallStep]], Awaitable[Sequence[str]]]
 
 
@@ -85,7 +89,7 @@ class PackReport:
 
     path: str
     type: str
-    status: str
+    status: SyncStatus
     url: str | None = None
     ref: str | None = None
     branch: str | None = None
@@ -106,9 +110,9 @@ class PackReport:
             found.append(self.install.error)
         return found
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SyncPackObject:
         """The pack's entry in the document."""
-        install = None
+        install: InstallObject | None = None
         if self.install is not None:
             install = {
                 "status": self.install.status,
@@ -153,7 +157,7 @@ class SyncReport:
         """0, or what the failures come to."""
         return exit_code_of([*self.extra_errors, *(error for pack in self.packs for error in pack.failures)])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SyncDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.sync/1",
@@ -346,7 +350,7 @@ def _pack_report(path: str, node: Node | None, outcome: CheckoutOutcome, install
     return PackReport(
         path=path,
         type=outcome.spec.type if outcome.spec is not None else "plain",
-        status=outcome.status,
+        status=cast("SyncStatus", outcome.status),  # packs that were only passed through have no report
         url=node.url.redacted if node is not None else None,
         ref=node.ref if node is not None else None,
         branch=target.name if target is not None and target.kind == "branch" else None,

@@ -1,0 +1,177 @@
+"""What git can fail with, and how its words become one sentence with a next step.
+
+git's standard error is text of others (a server can write into it), so it is redacted, cleaned and cut before it is
+shown. Since git runs with LC_ALL=C, its own phrases can be recognised; a phrase that is not known costs the hint and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from grex.errors import FetchError, PackError
+from grex.names import clean, redact
+
+__all__ = [
+    "AnotherGitError",
+    "CheckoutRefusedError",
+    "FilesInTheWayError",
+    "GitError",
+    "RefNotFoundError",
+    "explain_failure",
+    "shown_paths",
+]
+
+_REASON_CHARS = 300
+_SHOWN_PATHS = 5
+_KEPT_LINES = 20
+
+
+class GitError(PackError):
+    """A git command failed, or could not be started."""
+
+    code = "pack.git"
+
+
+class RefNotFoundError(FetchError):
+    """The remote has no such branch, tag or commit."""
+
+    code = "pack.ref-not-found"
+
+
+class FilesInTheWayError(FetchError):
+    """Files stand where a clone's would go; `paths` names them, and nothing was overwritten."""
+
+    code = "pack.files-in-the-way"
+
+    def __init__(self, message: str, *, paths: Sequence[str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, details={"paths": list(paths)})
+        self.paths = tuple(paths)
+
+
+class CheckoutRefusedError(GitError):
+    """git, or a check before it, would not move this checkout; nothing was changed, `paths` says because of what."""
+
+    code = "pack.checkout-refused"
+
+    def __init__(self, message: str, *, paths: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, details={"paths": list(paths)})
+        self.paths = tuple(paths)
+
+
+class AnotherGitError(GitError):
+    """Another git is at work in this checkout, or has left a lock file that is not ours to remove."""
+
+    code = "pack.another-git"
+
+
+def shown_paths(paths: Sequence[str]) -> str:
+    """A few of the paths, for a sentence."""
+    text = ", ".join(f"'{clean(path)}'" for path in paths[:_SHOWN_PATHS])
+    return f"{text} and {len(paths) - _SHOWN_PATHS} more" if len(paths) > _SHOWN_PATHS else text
+
+
+_LOGIN_HINT = (
+    "git asks for nothing here: set up a credential helper (`git config --global credential.helper ...`), "
+    "an ssh agent or GIT_ASKPASS, and check that `git ls-remote URL` works without a question"
+)
+# The first that matches wins, so what is specific stands before what it is usually accompanied by.
+_HINTS: Sequence[tuple[re.Pattern[str], type[PackError] | None, str]] = tuple(
+    (re.compile(pattern, re.IGNORECASE), error, hint)
+    for pattern, error, hint in (
+        (
+            r"\.lock': File exists",
+            AnotherGitError,
+            "another git is at work in this checkout; wait for it, or remove its lock file if it has died",
+        ),
+        (
+            r"No space left on device|Disk quota exceeded",
+            None,
+            "make room on this file system and try again; what is complete stays",
+        ),
+        (
+            r"Remote branch .* not found|couldn't find remote ref|not our ref|no such remote ref",
+            RefNotFoundError,
+            "check the ref's spelling, and that it has been pushed",
+        ),
+        (
+            r"dubious ownership",
+            None,
+            "the repository belongs to another user; if you trust it: `git config --global --add safe.directory DIR`",
+        ),
+        (r"transport '[^']*' not allowed", None, "use an https, ssh, git or file URL"),
+        (
+            r"Host key verification failed",
+            None,
+            "connect once by hand (`ssh HOST`) and accept the host key, or add it to known_hosts",
+        ),
+        (
+            (
+                r"could not read (?:Username|Password)|terminal prompts disabled|Authentication failed"
+                r"|Permission denied \(|Invalid username or password|HTTP Basic: Access denied|returned error: 40[13]"
+            ),
+            None,
+            _LOGIN_HINT,
+        ),
+        (
+            r"Could not resolve host|Name or service not known|Temporary failure in name resolution",
+            None,
+            "check the host's name and the network; `--offline` works with what is there",
+        ),
+        (
+            (
+                r"Connection (?:refused|timed out|reset)|Failed to connect|Network is unreachable|No route to host"
+                r"|Operation timed out"
+            ),
+            None,
+            "check the network, a proxy (HTTPS_PROXY) and the port; `--offline` works with what is there",
+        ),
+        (r"certificate", None, "check the clock and the certificates (GIT_SSL_CAINFO, http.sslCAInfo)"),
+        (
+            r"Repository not found|does not appear to be a git repository|does not exist|repository .* not found",
+            None,
+            "check the URL; a private repository that you may not see also looks like this",
+        ),
+        (
+            r"early EOF|unexpected disconnect|RPC failed|hung up unexpectedly|index-pack (?:failed|died|output)",
+            None,
+            "the connection broke; try again",
+        ),
+        (r"Read-only file system|Permission denied|insufficient permission", None, "check who owns these files"),
+    )
+)
+_SAYS_WHY = re.compile(r"^(?:fatal|error|remote|ssh|git): *(?:fatal: |error: )?", re.IGNORECASE)
+
+
+def explain_failure(what: str, end: str, stderr: bytes, *, error: type[PackError]) -> PackError:
+    """Make an error of a command that failed.
+
+    Args:
+        what: the command and the thing it was for, as the beginning of a sentence.
+        end: how it ended, for when git says nothing.
+        stderr: what git said.
+        error: the class to use, unless the words show a more exact one.
+    """
+    text = redact(stderr.decode("utf-8", "replace"))
+    hint = None
+    for pattern, exact, known_hint in _HINTS:
+        if pattern.search(text):
+            hint = known_hint
+            # A ref that is missing is a failure to fetch and nothing else; a lock file is one in any command.
+            if exact is not None and (issubclass(exact, error) or exact is AnotherGitError):
+                error = exact
+            break
+    details = {"stderr": [clean(line, _REASON_CHARS) for line in text.splitlines()[-_KEPT_LINES:]]}
+    return error(f"{what} failed: {_reason(text) or end}", hint=hint, details=details)
+
+
+def _reason(text: str) -> str:
+    """The line that says why: the first with a git prefix, or else the last."""
+    # Progress is rewritten in place with carriage returns; only what was left standing counts.
+    lines = [line.rpartition("\r")[2].strip() for line in text.splitlines(keepends=False)]
+    lines = [line for line in lines if line and not line.startswith(("hint:", "warning:", "Cloning into"))]
+    if not lines:
+        return ""
+    said = [line for line in lines if _SAYS_WHY.match(line)]
+    return clean(_SAYS_WHY.sub("", (said or lines[-1:])[0]), _REASON_CHARS).rstrip(".")

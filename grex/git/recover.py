@@ -1,0 +1,382 @@
+"""Repairing a checkout in which a command of ours was killed.
+
+It is called under the pack's locks when a move note stands: so its writer is dead, and so are the git processes that
+it had started (they would hold BACKEND). Anything the dead command has written is not older than the note file.
+
+1. Lock files that it left are removed, if they are surely its own (`grex.git.stale_files`).
+2. After a killed checkout, HEAD says which side to take: the new commit if HEAD is there already, else the old one. If
+   HEAD is at neither, the user has gone on from there; their state is left as it is.
+3. Only paths that differ between the two commits can have been written. Of these, one that is older than the note was
+   not, so it is right or the user's edit, and stays. One that holds exactly the old or the new bytes is known.
+   Everything else is half-written, or the user's edit of after the kill, which cannot be told apart: it is kept under a
+   rescue ref before it is replaced.
+4. The index gets the chosen side for these paths, the files follow it, and files that only the other side has go.
+
+Other files, tracked or not, are never looked at. A path that leads through a symlink is not followed, and a directory
+that stands where a file belongs is left: taking it away would take along whatever else is in it.
+
+Every step may be killed and done again: the note is removed last, and nothing here depends on how far the last
+attempt came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from grex.git.checkout import has_upstream
+from grex.git.command import BackendHold, GitRunner, require_backend
+from grex.git.commits import DURABLE, keep_rescue_ref
+from grex.git.config_file import read_config
+from grex.git.edits import blob_id
+from grex.git.index import GITLINK, REGULAR, SYMLINK, IndexUnreadableError, parse_index
+from grex.git.observe import CheckoutState, observe
+from grex.git.records import MoveNote, note_path, read_note, remove_note, write_record
+from grex.git.stale_files import remove_stale_files
+from grex.git.status import ask_head
+from grex.process import Finished
+
+__all__ = ["RecoveryReport", "recover"]
+
+_FORMAT = 0o170000
+_SHA1_BYTES = 20
+_IDENTITY = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", "grex"), ("EMAIL", "grex@localhost"))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """What a recovery did; all empty if there was nothing to do."""
+
+    note: MoveNote | None = None
+    removed_locks: tuple[str, ...] = ()
+    target: str | None = None
+    """The commit that the checkout was brought to; None if only lock files were looked for, or the user has gone on."""
+    restored: tuple[str, ...] = ()
+    """Paths whose file was written or removed."""
+    left: tuple[str, ...] = ()
+    """Paths that could not be restored without touching something else; git shows them as edited."""
+    rescue_ref: str | None = None
+    """Keeps the content of files that were replaced and could have been the user's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A path in one of the two commits."""
+
+    mode: int
+    oid: bytes
+
+
+_NOTHING = _Side(0, b"")
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A path that differs between them."""
+
+    path: bytes
+    wanted: _Side | None
+    """On the side to be restored."""
+    other: _Side | None
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is to be done, sorted from the state of the files."""
+
+    rescue: list[bytes]
+    remove: list[bytes]
+    write: list[bytes]
+    left: list[bytes]
+
+
+async def recover(runner: GitRunner, state: CheckoutState, *, backend: BackendHold) -> RecoveryReport:
+    """Repair a checkout that has a move note.
+
+    Cancellation: the note stands, and the next recovery does it again.
+
+    Args:
+        runner: runs git.
+        state: the checkout, observed under the pack's locks.
+        backend: the held BACKEND lock.
+
+    Raises:
+        AnotherGitError: somebody else's git seems to be at work; nothing was changed.
+        GitError: git could not do its part; the note stands.
+        OSError: a file could not be looked at or removed; the note stands.
+    """
+    require_backend(backend)
+    dirs = state.dirs
+    note = read_note(dirs.own)
+    if note is None:
+        return RecoveryReport()
+    since_ns = note_path(dirs.own).lstat().st_ctime_ns
+    report = RecoveryReport(note, remove_stale_files(dirs, state.real, since_ns=since_ns))
+    state = observe(state.path)
+    if state.head == "unreadable":
+        state = await ask_head(runner, state)
+    sides = (note.from_sha, note.to_sha)
+    if note.op == "checkout" and None not in sides and state.head_sha is not None and state.head_sha in sides:
+        report = await _restore(runner, state, report, note=note, since_ns=since_ns, backend=backend)
+    remove_note(dirs.own)
+    return report
+
+
+async def _restore(
+    runner: GitRunner,
+    state: CheckoutState,
+    report: RecoveryReport,
+    *,
+    note: MoveNote,
+    since_ns: int,
+    backend: BackendHold,
+) -> RecoveryReport:
+    target, other = (note.to_sha, note.from_sha) if state.head_sha == note.to_sha else (note.from_sha, note.to_sha)
+    if target is None or other is None:  # told apart by the caller already
+        return report
+    changes = await _changes(runner, state, target, other)
+    root = os.fsencode(state.real)
+    work = _sort(root, changes, since_ns)
+    rescue_ref = await _rescue(runner, state, changes, work.rescue, backend)
+    for path in work.remove:
+        _remove_file(root, path)
+    work.write = _drop_blocked(root, work.write, work.left)
+    await _set_index(runner, state, changes, target, backend)
+    if work.write:
+        await runner.run(
+            ["checkout-index", "--force", "--index", "-z", "--stdin"],
+            cwd=state.real,
+            write=backend,
+            stdin_data=b"".join(path + b"\0" for path in work.write),
+        )
+    config = read_config(state.dirs.common / "config")
+    if config is not None and config.is_true("core", "sparseCheckout", default=False):
+        # The entries have lost the mark that leaves them out of the work tree.
+        await runner.run(["sparse-checkout", "reapply"], cwd=state.real, write=backend)
+    # Afterwards the index knows these files again; what it still finds to differ was the user's before.
+    await runner.run(["update-index", "-q", "--refresh"], cwd=state.real, write=backend, accept=(0, 1))
+    record = note.record
+    if record is not None and (record.sha, record.branch) == (target, state.head_branch):
+        upstream = record.upstream if record.branch and has_upstream(state.dirs, record.branch) else None
+        write_record(state.dirs.own, replace(record, upstream=upstream))
+    return replace(
+        report,
+        target=target,
+        restored=_texts([*work.remove, *work.write]),
+        left=_texts(work.left),
+        rescue_ref=rescue_ref,
+    )
+
+
+async def _changes(runner: GitRunner, state: CheckoutState, target: str, other: str) -> list[_Change]:
+    """Every path that differs between two commits."""
+    finished = await runner.run(
+        ["diff-tree", "-r", "-z", "--raw", "--full-index", "--no-renames", "--no-ext-diff", other, target, "--"],
+        cwd=state.real,
+    )
+    changes = []
+    fields = iter(finished.stdout.split(b"\0"))
+    for field in fields:
+        if not field:
+            break
+        old_mode, new_mode, old_oid, new_oid, _ = field[1:].split(b" ")
+        changes.append(_Change(next(fields), wanted=_side(new_mode, new_oid), other=_side(old_mode, old_oid)))
+    return changes
+
+
+def _side(mode: bytes, oid: bytes) -> _Side | None:
+    number = int(mode, 8)
+    return _Side(number, bytes.fromhex(oid.decode("ascii"))) if number else None
+
+
+def _sort(root: bytes, changes: Iterable[_Change], since_ns: int) -> _Work:
+    """Decide from the state of each file what is to be done with it."""
+    work = _Work([], [], [], [])
+    for change in changes:
+        wanted = change.wanted
+        if (wanted or change.other or _NOTHING).mode & _FORMAT == GITLINK:
+            continue  # a submodule's content is not written by a checkout of ours
+        status = _status(root, change.path)
+        if status is None:
+            if wanted is not None:
+                work.write.append(change.path)
+            continue
+        if status.st_ctime_ns < since_ns:
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            if wanted is not None:
+                work.write.append(change.path)  # if it is empty by then; else it is left
+        elif not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
+            work.left.append(change.path)
+        else:
+            _sort_file(root, change, status, work)
+    return work
+
+
+def _sort_file(root: bytes, change: _Change, status: os.stat_result, work: _Work) -> None:
+    found = _side_on_disk(root, change, status)
+    if found == change.wanted:
+        return
+    if found not in (change.wanted, change.other):
+        work.rescue.append(change.path)
+    (work.remove if change.wanted is None else work.write).append(change.path)
+
+
+def _side_on_disk(root: bytes, change: _Change, status: os.stat_result) -> _Side | None:
+    """What the file would be in a commit, were it added byte by byte."""
+    like = (change.wanted or change.other or _NOTHING).oid
+    oid = blob_id(root + b"/" + change.path, status, like)
+    if stat.S_ISLNK(status.st_mode):
+        return _Side(SYMLINK, oid)
+    return _Side(REGULAR | (0o755 if status.st_mode & 0o100 else 0o644), oid)
+
+
+def _status(root: bytes, path: bytes) -> os.stat_result | None:
+    """The status of a path below the root; None if it is not there, or lies behind a symlink."""
+    if _blocking_parent(root, path) is not None:
+        return None
+    try:
+        return os.lstat(root + b"/" + path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _blocking_parent(root: bytes, path: bytes) -> bytes | None:
+    """The first directory of the path that is something else than a directory; one that is missing does not count."""
+    position = path.find(b"/")
+    while position >= 0:
+        try:
+            if not stat.S_ISDIR(os.lstat(root + b"/" + path[:position]).st_mode):
+                return path[:position]
+        except FileNotFoundError:
+            return None
+        position = path.find(b"/", position + 1)
+    return None
+
+
+def _remove_file(root: bytes, path: bytes) -> None:
+    """Remove a file, and the directories that are empty without it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(root + b"/" + path)  # noqa: PTH108 - bytes
+    parent = path.rpartition(b"/")[0]
+    while parent:
+        try:
+            os.rmdir(root + b"/" + parent)  # noqa: PTH106 - bytes
+        except OSError:
+            return
+        parent = parent.rpartition(b"/")[0]
+
+
+def _drop_blocked(root: bytes, paths: Sequence[bytes], left: list[bytes]) -> list[bytes]:
+    """The paths that can be written without taking away something else; the others are added to `left`.
+
+    `checkout-index --force` would remove a whole directory that stands in the way, and a file in place of a parent.
+    """
+    free = []
+    for path in paths:
+        full = root + b"/" + path
+        if _blocking_parent(root, path) is not None:
+            left.append(path)
+            continue
+        if os.path.isdir(full) and not os.path.islink(full):  # noqa: PTH112, PTH114 - bytes
+            try:
+                os.rmdir(full)  # noqa: PTH106 - bytes
+            except OSError:
+                left.append(path)
+                continue
+        free.append(path)
+    return free
+
+
+async def _set_index(
+    runner: GitRunner, state: CheckoutState, changes: Sequence[_Change], target: str, backend: BackendHold
+) -> None:
+    """Give the index the wanted side of every changed path; removals first, for a file may become a directory."""
+    zeros = b"0" * len(target)
+    lines = [b"0 %s\t%s\0" % (zeros, change.path) for change in changes if change.wanted is None]
+    lines += [
+        b"%o %s\t%s\0" % (change.wanted.mode, change.wanted.oid.hex().encode(), change.path)
+        for change in changes
+        if change.wanted is not None
+    ]
+    if lines:
+        await runner.run(
+            ["update-index", "-z", "--index-info"], cwd=state.real, write=backend, stdin_data=b"".join(lines)
+        )
+
+
+async def _rescue(
+    runner: GitRunner,
+    state: CheckoutState,
+    changes: Sequence[_Change],
+    paths: Sequence[bytes],
+    backend: BackendHold,
+) -> str | None:
+    """Keep these files as a commit on top of HEAD, under a rescue ref; None if git knows all of their contents."""
+    if not paths or state.head_sha is None:
+        return None
+    index = state.dirs.own / "grex" / "rescue-index"
+    env = {**_IDENTITY, "GIT_INDEX_FILE": str(index)}
+    head = state.head_sha
+    try:
+        await runner.run(["read-tree", head], cwd=state.real, write=backend, extra_env=env)
+        await runner.run(
+            ["update-index", "--add", "--replace", "-z", "--stdin"],
+            cwd=state.real,
+            write=backend,
+            extra_env=env,
+            stdin_data=b"".join(path + b"\0" for path in paths),
+            config=DURABLE,
+        )
+        if _all_known(index, changes, paths):
+            return None  # they differ from the commits only as line endings and filters make them
+        tree = await runner.run(
+            ["write-tree", "--missing-ok"], cwd=state.real, write=backend, extra_env=env, config=DURABLE
+        )
+        commit = await runner.run(
+            [
+                "commit-tree",
+                "-p",
+                head,
+                "-m",
+                "Files found half-written or edited after a killed checkout",
+                _object_id(tree),
+            ],
+            cwd=state.real,
+            write=backend,
+            extra_env=env,
+            config=DURABLE,
+        )
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            index.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            index.with_name(index.name + ".lock").unlink()
+    return await keep_rescue_ref(runner, state, _object_id(commit), "files of a killed checkout", backend=backend)
+
+
+def _all_known(index_file: Path, changes: Iterable[_Change], paths: Sequence[bytes]) -> bool:
+    known = {change.path: {side.oid for side in (change.wanted, change.other) if side} for change in changes}
+    algorithm = "sha1" if all(len(oid) == _SHA1_BYTES for oids in known.values() for oid in oids) else "sha256"
+    try:
+        entries = parse_index(index_file.read_bytes(), mtime_ns=0, algorithm=algorithm).entries
+    except (IndexUnreadableError, OSError):
+        return False
+    found = {entry.path: entry.oid for entry in entries}
+    return all(found.get(path) in known[path] for path in paths)
+
+
+def _object_id(finished: Finished) -> str:
+    return finished.stdout.decode("ascii").strip()
+
+
+def _texts(paths: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(sorted(os.fsdecode(path) for path in paths))
