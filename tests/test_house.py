@@ -93,11 +93,13 @@ def test_changelog_fragments_are_named_as_the_changelog_wants_them() -> None:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    broken = []
-    for page in (TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(TOP)}: {target}")
+    pages = (TOP / "README.md", *sorted((TOP / "docs").rglob("*.md")))
+    links = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    ]
+    broken = [f"{page.relative_to(TOP)}: {target}" for page, target in links if not (page.parent / target).exists()]
     assert broken == []
 
 

@@ -48,7 +48,7 @@ from grex.plugin import (
 from grex.process import Finished, ProcessTimeoutError, run_process
 from grex.progress import Slice
 
-__all__ = ["RunContext", "child_environ"]
+__all__ = ["EngineHold", "RunContext", "child_environ", "decode_actions"]
 
 _CLOSING_TIME_S = 5.0
 _KEPT_GIT_VARIABLES = (

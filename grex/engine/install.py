@@ -23,7 +23,7 @@ from grex.pack import Dependency, PackSpec, actions_hash
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
 
-__all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run"]
+__all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run", "untrusted"]
 
 InstallMode = Literal["install", "update"]
 _SHOWN = 3

@@ -140,11 +140,15 @@ def read_block(exclude_file: Path) -> tuple[str, ...]:
         lines = read_regular(exclude_file).splitlines(keepends=True)
     except OSError:
         return ()
-    found = _find_blocks(lines)
-    if not found:
-        return ()
-    start, end = found[0]
-    return tuple(line.rstrip(b"\r\n").decode("utf-8", "surrogateescape") for line in lines[start + 1 : end - 1])
+    start: int | None = None
+    for number, line in enumerate(lines):
+        words = line.split()
+        if words[:3] == _START_WORDS:
+            start = number
+        elif words == _END_WORDS and start is not None:
+            inside = lines[start + 1 : number]
+            return tuple(one.rstrip(b"\r\n").decode("utf-8", "surrogateescape") for one in inside)
+    return ()
 
 
 def _make_directory(directory: Path) -> None:

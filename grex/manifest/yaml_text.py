@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import yaml
 
 __all__ = [
+    "Document",
     "Node",
     "Plain",
     "Value",
