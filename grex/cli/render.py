@@ -121,6 +121,7 @@ def _pack_lines(pack: PackReport) -> list[str]:
         said = "; ".join((*install.changes, *install.notes)) or "nothing to change"
         if install.error is not None:
             lines.append(f"{install.status:<12} {pack.path}: {install.error.message}")
+            lines.extend(f"{'':<12} | {line}" for line in str(install.error.details.get("output", "")).splitlines())
             if install.error.hint:
                 lines.append(f"{'':<12} hint: {install.error.hint}")
         else:
