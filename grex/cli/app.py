@@ -146,7 +146,12 @@ def add(
     request = AddRequest(
         call.root(), url, path, ref=ref, groups=tuple(group or ()), no_install=no_install, trust_url=True
     )
-    return execute(call, request.root, lambda settings: verb(request, settings), render.add)
+    return execute(
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.add(report, brief=call.on_terminal),
+    )
 
 
 @app.command()
@@ -197,7 +202,12 @@ def sync(
         keep_partial=keep_partial,
         ask_trust=trust_question(as_json=call.as_json),
     )
-    return execute(call, request.root, lambda settings: verb(request, settings), render.sync)
+    return execute(
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.sync(report, brief=call.on_terminal),
+    )
 
 
 @app.command()

@@ -79,6 +79,11 @@ class Call:
             trust=(*trust, *before.environ.get("GREX_TRUST", "").split()),
         )
 
+    @property
+    def on_terminal(self) -> bool:
+        """Whether progress and report are read on one terminal, by a person."""
+        return not self.quiet and sys.stdout.isatty() and sys.stderr.isatty()
+
     def root(self) -> Path:
         """The workspace of this call.
 
