@@ -16,6 +16,7 @@ grex: nested packs, and lock and temporary files beside them. Anything else in i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -182,10 +183,9 @@ def _remove_emptied(temp: Path, entries: Sequence[str]) -> None:
     """Remove the directories of the clone that were entered instead of moved, if they are empty as they should be."""
     entered = {str(parent) for entry in entries for parent in PurePosixPath(entry).parents}
     for directory in sorted(entered, key=len, reverse=True):
-        try:
+        # One that is gone was removed before a kill; one that is not empty is for the caller to judge.
+        with contextlib.suppress(OSError):
             (temp / directory).rmdir()
-        except OSError:
-            return  # not empty, or gone: the caller looks at what is left of its temporary directory anyway
 
 
 def _check_entry(entry: str) -> None:
