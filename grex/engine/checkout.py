@@ -413,7 +413,7 @@ class Checkouts:
             case _ if self._options.offline:
                 return self._offline(node, state)
             case _:
-                async with self._session.holds.network_permit(node.url.limit_key):
+                async with self._session.holds.network_permit(node.path, node.url.limit_key):
                     git = self._session.git_for(node.path)
                     target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
                 return await self._plan_move(node, root, state, wanted, target)
