@@ -26,9 +26,9 @@ def workspace(server: GitServer, tmp_path: Path) -> Workspace:
 
 def test_grex_trust_trusts_every_prefix_in_it_for_one_run(workspace: Workspace, server: GitServer) -> None:
     workspace.sync(expect=4)
-    workspace.sync(expect=4, GREX_TRUST="https://elsewhere.invalid")
+    workspace.sync(expect=4, GREX_TRUST="https://elsewhere.invalid/team")
     assert not (workspace / "pack/ran").exists()
-    workspace.sync(GREX_TRUST=f"https://elsewhere.invalid {server.root.as_uri()}")
+    workspace.sync(GREX_TRUST=f"https://elsewhere.invalid/team {server.root.as_uri()}")
     assert (workspace / "pack/ran").exists()
     assert "Nothing is trusted" in workspace.grex("trust").stdout
 
@@ -61,7 +61,9 @@ def test_the_workspace_is_the_option_before_the_variable_before_the_directory(
     option, variable = others["by-option"].root, others["by-variable"].root
 
     def seen(*arguments: str | Path, **environ: str) -> str:
-        run = workspace.grex(*arguments, cwd=workspace / ".grex", **environ)
+        workspace.environ.pop("GREX_WORKSPACE", None)
+        workspace.environ |= environ
+        run = workspace.grex(*arguments, cwd=workspace / ".grex")
         return Path(run.document["workspace"]).name
 
     assert seen("ls", "--json") == "ws"
@@ -72,10 +74,12 @@ def test_the_workspace_is_the_option_before_the_variable_before_the_directory(
 
 
 def test_a_workspace_that_is_none_is_a_usage_error(workspace: Workspace, tmp_path: Path) -> None:
-    for arguments, environ in ((("--workspace", str(tmp_path)), {}), ((), {"GREX_WORKSPACE": str(tmp_path / "no")})):
-        error = error_of(workspace.grex("ls", "--json", *arguments, expect=2, **environ))
-        assert error["hint"]
-        assert str(tmp_path) in error["message"]
+    for run in (
+        workspace.grex("ls", "--json", "--workspace", tmp_path, expect=2),
+        workspace.grex("ls", "--json", expect=2, GREX_WORKSPACE=str(tmp_path / "missing")),
+    ):
+        assert error_of(run)["hint"]
+        assert str(tmp_path) in error_of(run)["message"]
 
 
 def test_options_mean_the_same_before_and_after_the_verb(
