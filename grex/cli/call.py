@@ -64,6 +64,9 @@ class Call:
     ) -> Call:
         """The call of one verb: options may stand before the verb as well."""
         before: Call = context.obj
+        no_wait = no_wait or before.no_wait
+        lock_timeout_s = lock_timeout_s if lock_timeout_s is not None else before.lock_timeout_s
+        jobs = jobs if jobs is not None else before.jobs
         if no_wait and lock_timeout_s is not None:
             raise UsageError("--no-wait and --lock-timeout exclude each other", hint="Give one of them.")
         return replace(
@@ -75,7 +78,7 @@ class Call:
             jobs=jobs if jobs is not None else _jobs_from(before.environ),
             no_wait=no_wait,
             lock_timeout_s=lock_timeout_s,
-            trace=trace,
+            trace=trace if trace is not None else before.trace,
             trust=(*trust, *before.environ.get("GREX_TRUST", "").split()),
         )
 
@@ -104,7 +107,7 @@ class Call:
         from grex.engine import Settings  # noqa: PLC0415 - verbs only
         from grex.workspace import read_config  # noqa: PLC0415 - verbs only
 
-        config = read_config(root, user_config_path("grex", appauthor=False))
+        config = read_config(root, user_config_path(appauthor=False))
         platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
         return Settings(
             home=Path.home(),
