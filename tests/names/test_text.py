@@ -67,6 +67,7 @@ def test_clean_text_is_short_printable_and_stays_as_it_is(text: str, limit: int)
         ("git@host:org/x", "git@host:org/x"),
         ("ssh://git@host/x", "ssh://git@host/x"),
         ("ssh://git:secret@host/x", "ssh://***@host/x"),
+        ("ssh://tok@en@host/x", "ssh://***@host/x"),
         ("git://token@host/x", "git://***@host/x"),
         ("user:secret@host/x", "***@host/x"),
         ("user:secret@host:x", "***@host:x"),
