@@ -8,16 +8,14 @@ after when that pack is visited (`grex.git.recover`).
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from grex.engine.session import Session
 from grex.errors import GrexError
-from grex.fs import remove_tree
+from grex.fs import remove_tree, sweep_temporary_files
 from grex.git import FilesInTheWayError, observe, resume_move
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
-from grex.names import GREX_TMP_PREFIX
 
 __all__ = ["Recovered", "recover_workspace"]
 
@@ -84,18 +82,5 @@ async def _settle(session: Session, note: CloneNote) -> str:
 def _sweep_temporary_files(session: Session) -> None:
     """Files that a killed replacement left beside their target, in the directories that only grex writes to."""
     layout = session.layout
-    for directory in (layout.root, layout.root / ".grex", layout.state_dir):
-        try:
-            entries = list(directory.iterdir())
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name.startswith(GREX_TMP_PREFIX) and _is_ours(entry):
-                entry.unlink(missing_ok=True)
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+    for directory in (layout.root, layout.grex_dir, layout.state_dir, layout.trash_dir):
+        sweep_temporary_files(directory)
