@@ -12,11 +12,12 @@ log -> note removed. Move: note in the git directory -> checkout -> completion r
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grex.engine import planner
-from grex.engine.cloning import clone_pack, missing_directories, remove_made
+from grex.engine.cloning import clone_pack, look_at, missing_directories, remove_made
 from grex.engine.graph import Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.moving import (
@@ -158,7 +159,7 @@ class Checkouts:
         )
 
     async def _observe(self, node: Node, root: Path) -> CheckoutState:
-        state = observe(root)
+        state = look_at(root)
         if state.head == "unreadable":
             return await ask_head(self._session.git_for(node.path), state)
         return state
@@ -203,7 +204,7 @@ class Checkouts:
                 hint="Remove the symbolic link on the way, or give the child another path.",
             )
         if root.is_symlink():
-            real = root.resolve()
+            real = Path(os.path.realpath(root))  # `resolve` raises for a link that leads to itself
             if real == workspace or real in workspace.parents:
                 return PackError(
                     f"{node.path} is a symbolic link to {real}, which holds the workspace itself",
@@ -216,7 +217,10 @@ class Checkouts:
     async def _network_step(self, node: Node, root: Path, found: _Found) -> CheckoutOutcome | None:
         """Clone, or ask and fetch; gives None where a disk step has to follow."""
         session = self._session
-        made = missing_directories(root)
+        real = Path(os.path.realpath(root))
+        made = missing_directories(real)
+        if root.is_symlink() and made == [real]:
+            real.mkdir(exist_ok=True)  # another workspace may be making the same place this very moment
         async with session.holds.pack(node.path, root, "network", host=node.url.limit_key) as hold:
             self._begin(found, root, made)
             state = await self._observe(node, root)
@@ -227,7 +231,7 @@ class Checkouts:
                     try:
                         outcome = await clone_pack(session, node, root, wanted, hold, self._hiding)
                     except BaseException:
-                        remove_made(root, made)
+                        remove_made(real, made)
                         raise
                     if isinstance(outcome, planner.Leave):
                         return self._left(node, root, observe(root), outcome)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grex.engine.cloning import noted_places
 from grex.engine.session import Session
 from grex.errors import GrexError
 from grex.fs import remove_tree, sweep_temporary_files
@@ -48,8 +49,7 @@ async def recover_workspace(session: Session) -> Recovered:
 
 
 async def _settle(session: Session, note: CloneNote) -> str:
-    root = session.layout.root / note.target
-    temp = session.layout.root / note.temp
+    root, temp = noted_places(session.layout.root, note)
     state_dir = session.layout.state_dir
     if not root.parent.is_dir():
         remove_note(state_dir, note.id)
