@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from tests.support.crash_scenario import ColdClones, NewsUpstream, leftovers
+from tests.support.crash_scenario import ColdClones, NewsUpstream
 from tests.support.workspace import Workspace
 
 BEFORE_AND_AFTER = ("before", "after")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from tests.support.processes import alive
 from tests.support.workspace import Run, Workspace
@@ -116,7 +116,7 @@ class Started:
             if pipe is not None:
                 pipe.close()
 
-    def __enter__(self) -> Started:
+    def __enter__(self) -> Self:
         """The running grex."""
         return self
 
