@@ -200,7 +200,7 @@ class Checkouts:
             match look:
                 case planner.Clone():
                     try:
-                        outcome = await clone_pack(session, node, root, wanted, hold)
+                        outcome = await clone_pack(session, node, root, wanted, hold, self._hiding)
                     except BaseException:
                         remove_made(root, made)
                         raise
@@ -283,6 +283,8 @@ class Checkouts:
             foreign = await stranger(session.git_for(node.path), node, state)
             if foreign is not None:
                 return self._left(node, root, state, foreign)
+            if state.record is None:  # adopted: the user's own clone
+                self._hiding.hide_own(state.real, state.dirs.common)
             if await has_commit(session.git_for(node.path), state, found.target.sha):
                 return await self._move(node, root, state, found, found.target)
             found.must_fetch = True  # both permit and pack are given back now, and taken again for the network

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from grex.engine.graph import Node
+from grex.engine.hiding import Hiding
 from grex.engine.outcome import CheckoutOutcome
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
@@ -28,7 +29,7 @@ _TIMEOUT_S = 4 * 3600.0
 
 
 async def clone_pack(
-    session: Session, node: Node, root: Path, wanted: Wanted, hold: PackHold
+    session: Session, node: Node, root: Path, wanted: Wanted, hold: PackHold, hiding: Hiding
 ) -> CheckoutOutcome | Leave:
     """Clone a pack into its directory, which holds nothing but its lock file.
 
@@ -69,6 +70,7 @@ async def clone_pack(
                 depth=child.depth,
                 filter_spec=child.filter,
             )
+            hiding.hide_own(real, temp / ".git")
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
             move_in(temp, real, entries)

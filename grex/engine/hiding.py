@@ -36,12 +36,17 @@ class Hiding:
             wanted = workspace_patterns(work_tree, self._layout.root, [self._layout.pack_dir(path) for path in paths])
             ensure_block(target, sorted({*read_block(target), *wanted}))
 
+    def hide_own(self, checkout: Path, common_dir: Path) -> None:
+        """Hide the pack's own lock file from its own repository. Under PACK, or before anybody can see the checkout."""
+        target = common_dir / "info" / "exclude"
+        ensure_block(target, sorted({*read_block(target), *workspace_patterns(checkout, self._layout.root, [])}))
+
     def settle(self, packs: Iterable[str]) -> None:
         """Make the blocks say exactly this, once everything that is declared is known."""
         for (work_tree, common_dir), paths in self._by_repository(packs).items():
             target = self._block_file(work_tree, common_dir)
             wanted = workspace_patterns(work_tree, self._layout.root, [self._layout.pack_dir(path) for path in paths])
-            ensure_block(target, sorted(wanted))
+            ensure_block(target, wanted)
 
     def refuse_tracked(self, pack: str) -> PackError | None:
         """Why a pack must not be put there: the repository around it tracks something at that path.
