@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from grex import __version__
-from grex.cli.call import Call, execute, explain
+from grex.cli.call import Call, execute, explain, print_document
 from grex.cli.options import (
     DryRun,
     Jobs,
@@ -97,6 +97,7 @@ def init(
         bool, typer.Option("--gitignore", help="Hide grex's files through .gitignore instead of info/exclude.")
     ] = False,
     json: Json = False,
+    quiet: Quiet = False,
     no_wait: NoWait = False,
     lock_timeout: LockTimeout = None,
 ) -> int:
@@ -105,7 +106,7 @@ def init(
     from grex.verbs.init import InitRequest  # noqa: PLC0415 - only when run
     from grex.verbs.init import init as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "init", as_json=json, no_wait=no_wait, lock_timeout_s=lock_timeout)
+    call = Call.of(context, "init", as_json=json, quiet=quiet, no_wait=no_wait, lock_timeout_s=lock_timeout)
     request = InitRequest(directory.absolute(), name=name, gitignore=gitignore)
     return execute(call, request.root, lambda settings: verb(request, settings), render.init)
 
@@ -145,7 +146,12 @@ def add(
     request = AddRequest(
         call.root(), url, path, ref=ref, groups=tuple(group or ()), no_install=no_install, trust_url=True
     )
-    return execute(call, request.root, lambda settings: verb(request, settings), render.add)
+    return execute(
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.add(report, brief=call.on_terminal),
+    )
 
 
 @app.command()
@@ -196,7 +202,12 @@ def sync(
         keep_partial=keep_partial,
         ask_trust=trust_question(as_json=call.as_json),
     )
-    return execute(call, request.root, lambda settings: verb(request, settings), render.sync)
+    return execute(
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.sync(report, brief=call.on_terminal),
+    )
 
 
 @app.command()
@@ -207,6 +218,7 @@ def status(
         bool, typer.Option("--fail-on-drift", help="Exit 7 unless everything is as declared.")
     ] = False,
     json: Json = False,
+    quiet: Quiet = False,
     workspace: Workspace = None,
     jobs: Jobs = None,
 ) -> int:
@@ -215,7 +227,7 @@ def status(
     from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "status", as_json=json, workspace=workspace, jobs=jobs)
+    call = Call.of(context, "status", as_json=json, quiet=quiet, workspace=workspace, jobs=jobs)
     request = StatusRequest(call.root(), tuple(packs or ()), fail_on_drift=fail_on_drift)
     return execute(call, request.root, lambda settings: verb(request, settings), render.status)
 
@@ -226,6 +238,7 @@ def ls(
     tree: Annotated[bool, typer.Option("--tree", help="Show who owns whom.")] = False,
     long: Annotated[bool, typer.Option("--long", "-l", help="Show URL, ref and commit.")] = False,
     json: Json = False,
+    quiet: Quiet = False,
     workspace: Workspace = None,
 ) -> int:
     """Show what is declared and what is there."""
@@ -233,7 +246,7 @@ def ls(
     from grex.verbs.ls import ListRequest  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "ls", as_json=json, workspace=workspace)
+    call = Call.of(context, "ls", as_json=json, quiet=quiet, workspace=workspace)
     request = ListRequest(call.root())
     return execute(
         call,
@@ -249,6 +262,7 @@ def trust(
     prefix: Annotated[Optional[str], typer.Argument(metavar="[URL-PREFIX|.]", help="What to trust.")] = None,  # noqa: UP045 - options.py
     revoke: Annotated[bool, typer.Option("--revoke", help="Take the trust back.")] = False,
     json: Json = False,
+    quiet: Quiet = False,
     workspace: Workspace = None,
     no_wait: NoWait = False,
     lock_timeout: LockTimeout = None,
@@ -258,19 +272,21 @@ def trust(
     from grex.verbs.trust import TrustRequest  # noqa: PLC0415 - only when run
     from grex.verbs.trust import trust as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "trust", as_json=json, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout)
+    call = Call.of(
+        context, "trust", as_json=json, quiet=quiet, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout
+    )
     request = TrustRequest(call.root(), prefix, revoke=revoke)
     return execute(call, request.root, lambda settings: verb(request, settings), render.trust)
 
 
 @app.command()
-def locks(context: typer.Context, json: Json = False, workspace: Workspace = None) -> int:
+def locks(context: typer.Context, json: Json = False, quiet: Quiet = False, workspace: Workspace = None) -> int:
     """Show who holds which lock of this workspace."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.locks import LocksRequest  # noqa: PLC0415 - only when run
     from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "locks", as_json=json, workspace=workspace)
+    call = Call.of(context, "locks", as_json=json, quiet=quiet, workspace=workspace)
     request = LocksRequest(call.root())
     return execute(call, request.root, lambda settings: verb(request, settings), render.locks)
 
@@ -294,3 +310,16 @@ def demo(
     call = Call.of(context, "demo", as_json=json, quiet=quiet, jobs=jobs, trace=trace)
     request = DemoRequest(directory.absolute())
     return execute(call, request.workspace, lambda settings: verb(request, settings), render.demo)
+
+
+@app.command()
+def schema(
+    context: typer.Context,
+    verb: Annotated[str, typer.Argument(help="A verb with a --json document, or `error`.")],
+) -> int:
+    """Print the JSON Schema of a verb's --json document."""
+    from grex.verbs.schema import SchemaRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.schema import schema as verb_schema  # noqa: PLC0415 - only when run
+
+    del context
+    return print_document(verb_schema(SchemaRequest(verb)))

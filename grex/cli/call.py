@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from grex.progress import ChromeTrace
     from grex.verbs.report import Report
 
-__all__ = ["Call", "execute", "explain"]
+__all__ = ["Call", "execute", "explain", "print_document"]
 
 R = TypeVar("R", bound="Report")
 
@@ -78,6 +78,11 @@ class Call:
             trace=trace,
             trust=(*trust, *before.environ.get("GREX_TRUST", "").split()),
         )
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether progress and report are read on one terminal, by a person."""
+        return not self.quiet and sys.stdout.isatty() and sys.stderr.isatty()
 
     def root(self) -> Path:
         """The workspace of this call.
@@ -163,11 +168,16 @@ def execute(
             print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
         return 128 + int(caught[0]) if caught else 130
     if call.as_json:
-        print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
-    else:
-        text = render(report)
-        if text:
-            print(text)
+        return print_document(report)
+    text = render(report)
+    if text:
+        print(text)
+    return report.exit_code
+
+
+def print_document(report: Report) -> int:
+    """Print a report's JSON document, and give the exit code."""
+    print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
     return report.exit_code
 
 

@@ -28,7 +28,7 @@ from grex.engine.moving import (
     stranger,
     tracking_of,
 )
-from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_url, short
+from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_url, short, unlocked, unlocked_error
 from grex.engine.session import Session
 from grex.errors import FetchError, GrexError, PackError, PackGoneError
 from grex.git import (
@@ -56,6 +56,10 @@ _ASK_TIMEOUT_S = 300.0
 _FETCH_TIMEOUT_S = 4 * 3600.0
 
 
+class _NotBegunError(Exception):
+    """The run was stopped while this pack waited for its first permit."""
+
+
 @dataclass(slots=True)
 class _Found:
     """What one step learned for the next: the wanted commit, and the remote's branch as it was before."""
@@ -63,6 +67,7 @@ class _Found:
     target: RemoteRef | None = None
     must_fetch: bool = False
     tracking_before: str | None = None
+    has_begun: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -73,6 +78,8 @@ class Checkouts:
         self._session = session
         self._options = options
         self._hiding = hiding
+        self.is_stopped = False
+        """Set to begin no further pack; those that hold their permit already are finished."""
 
     def hide(self, parent: str, graph: Graph) -> None:
         """Hide the children of a pack from the repositories around them, before the first of them is made."""
@@ -96,20 +103,24 @@ class Checkouts:
             notes=(problem.message,) if problem is not None else (),
         )
 
-    async def bring(self, node: Node) -> CheckoutOutcome:
+    async def bring(self, node: Node) -> CheckoutOutcome | None:
         """Bring one pack to what is declared; a failure is an outcome, not an exception.
+
+        None: the run was stopped before this pack began.
 
         Tiers: PERMIT, PACK, BACKEND, MANIFEST, in holds that follow each other. Cancellation: git is ended, a clone
         that was under way leaves nothing, notes of what else was under way are left for the next run.
         """
         root = self._session.layout.pack_dir(node.path)
         try:
-            refused = self._check_place(node, root)
+            refused = self._check_locked(node) or self._check_place(node, root)
             if refused is not None:
                 return CheckoutOutcome.refused(node.path, refused)
             if self._options.dry_run:
                 return await self._plan(node, root)
             return await self._bring(node, root)
+        except _NotBegunError:
+            return None
         except GrexError as error:
             return CheckoutOutcome.refused(node.path, error)
         except OSError as error:
@@ -152,6 +163,13 @@ class Checkouts:
             return await ask_head(self._session.git_for(node.path), state)
         return state
 
+    def _begin(self, found: _Found, root: Path, made: list[Path]) -> None:
+        """Called with the first permit in hand."""
+        if self.is_stopped and not found.has_begun:
+            remove_made(root, made)
+            raise _NotBegunError
+        found.has_begun = True
+
     # -- what is wanted -------------------------------------------------------------------------------------------
 
     def _wanted(self, node: Node, state: CheckoutState) -> planner.Wanted:
@@ -168,6 +186,12 @@ class Checkouts:
             offline=self._options.offline,
             tracking=ref_of(state, f"refs/remotes/origin/{branch}") if branch is not None else None,
         )
+
+    def _check_locked(self, node: Node) -> GrexError | None:
+        if not self._options.locked:
+            return None
+        problem = unlocked(node, self._session.lines.get(node.path))
+        return unlocked_error([problem]) if problem is not None else None
 
     def _check_place(self, node: Node, root: Path) -> PackError | None:
         workspace = self._session.layout.root.resolve()
@@ -194,6 +218,7 @@ class Checkouts:
         session = self._session
         made = missing_directories(root)
         async with session.holds.pack(node.path, root, "network", host=node.url.limit_key) as hold:
+            self._begin(found, root, made)
             state = await self._observe(node, root)
             wanted = self._wanted(node, state)
             look = planner.first_look(wanted, state)
@@ -263,6 +288,7 @@ class Checkouts:
         """Recover, confirm or move; gives None where another look has to follow."""
         session = self._session
         async with session.holds.pack(node.path, root, "disk"):
+            self._begin(found, root, [])
             state = await self._observe(node, root)
             look = planner.first_look(self._wanted(node, state), state)
             match look:
@@ -377,8 +403,7 @@ class Checkouts:
 
     def _with_spec(self, node: Node, root: Path, outcome: CheckoutOutcome) -> CheckoutOutcome:
         spec, problem = self._try_spec(node, root)
-        warned = (node.url.warning,) if node.url.warning else ()
-        outcome = replace(outcome, spec=spec, notes=(*outcome.notes, *warned))
+        outcome = replace(outcome, spec=spec, notes=(*outcome.notes, *_declaration_notes(node)))
         return outcome.failed_with(problem) if problem is not None else outcome
 
     def _try_spec(self, node: Node, root: Path) -> tuple[PackSpec | None, GrexError | None]:
@@ -448,6 +473,17 @@ class Checkouts:
             code=code,
             text=text,
         )
+
+
+def _declaration_notes(node: Node) -> list[str]:
+    """What is worth saying about a declaration itself."""
+    notes = [node.url.warning] if node.url.warning else []
+    child = node.first.child
+    # Accepted in a pack.yaml, so that workspaces written for a later grex can be read; never silently.
+    ignored = [key for key in ("sparse", "submodules", "remotes") if getattr(child, key)]
+    if ignored:
+        notes.append(f"{', '.join(ignored)} ({node.first.place}): not supported by this version of grex, and not done")
+    return notes
 
 
 def _recovery_notes(report: RecoveryReport) -> list[str]:

@@ -23,7 +23,7 @@ from grex.locks import PackHold
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
 from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
 
-__all__ = ["clone_pack", "missing_directories", "remove_made"]
+__all__ = ["arrival_events", "clone_pack", "missing_directories", "remove_made"]
 
 _TIMEOUT_S = 4 * 3600.0
 

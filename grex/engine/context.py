@@ -48,7 +48,7 @@ from grex.plugin import (
 from grex.process import Finished, ProcessTimeoutError, run_process
 from grex.progress import Slice
 
-__all__ = ["RunContext", "child_environ"]
+__all__ = ["EngineHold", "RunContext", "RunStoppedError", "child_environ", "decode_actions"]
 
 _CLOSING_TIME_S = 5.0
 _KEPT_GIT_VARIABLES = (
@@ -82,6 +82,10 @@ def child_environ(
     return kept
 
 
+class RunStoppedError(Exception):
+    """The run was stopped (`--fail-fast`) while this pack waited for its permit."""
+
+
 class RunContext:
     """The `Context` of a run: one for all packs, it keeps no state of any of them."""
 
@@ -93,6 +97,8 @@ class RunContext:
         self.environ = session.settings.environ
         self.dry_run = dry_run
         self.keep_partial = keep_partial
+        self.is_stopped = False
+        """Set to let no further pack begin; those that are held already are finished."""
 
     def actions(self, pack: Pack) -> tuple[ActionArguments, ...]:
         """The declared actions, decoded and checked.
@@ -124,6 +130,8 @@ class RunContext:
             yield hold
             return
         async with self.session.holds.pack(pack.path, pack.root, "disk"):
+            if self.is_stopped:
+                raise RunStoppedError
             try:
                 yield hold
             except PackSkippedError:

@@ -7,14 +7,14 @@ dependents "not reached"; nothing else is stopped by a failure, unless the run i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import anyio
 
-from grex.engine.context import RunContext
-from grex.engine.graph import ROOT, Graph
+from grex.engine.context import RunContext, RunStoppedError
+from grex.engine.graph import ROOT
 from grex.engine.session import Session
 from grex.errors import CycleError, GrexError, PackError, PluginError, UntrustedError
 from grex.manifest import installed_event
@@ -23,7 +23,7 @@ from grex.pack import Dependency, PackSpec, actions_hash
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
 
-__all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run"]
+__all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run", "untrusted"]
 
 InstallMode = Literal["install", "update"]
 _SHOWN = 3
@@ -74,7 +74,7 @@ class InstallPlan:
     refused: Mapping[str, GrexError] = field(default_factory=dict)
 
 
-def prepare(session: Session, context: RunContext, present: Sequence[Present], graph: Graph) -> InstallPlan:
+def prepare(session: Session, context: RunContext, present: Sequence[Present]) -> InstallPlan:
     """Which packs need an install or an update, with what each would run."""
     refused: dict[str, GrexError] = {}
     steps: list[InstallStep] = []
@@ -103,7 +103,6 @@ def prepare(session: Session, context: RunContext, present: Sequence[Present], g
             continue
         if step is not None:
             steps.append(step)
-    del graph
     return InstallPlan(tuple(steps), refused)
 
 
@@ -239,20 +238,19 @@ async def run(
     barred = {step.pack.path for step in untrusted(session, plan)}
     broken = {*failed_before, *plan.refused}
     finished = {step.pack.path: anyio.Event() for step in plan.steps}
-    stop = fail_fast and bool(broken)
+    context.is_stopped = fail_fast and bool(broken)
 
     async def one(step: InstallStep) -> None:
-        nonlocal stop
         path = step.pack.path
         try:
             for needed in step.after:
                 if needed in finished:
                     await finished[needed].wait()
-            outcome = await _run_step(session, context, step, broken, barred=path in barred, stopped=lambda: stop)
+            outcome = await _run_step(session, context, step, broken, barred=path in barred)
             outcomes[path] = outcome
             if outcome.status in ("failed", "untrusted", "not-reached"):
                 broken.add(path)
-                stop = stop or (fail_fast and outcome.status != "not-reached")
+                context.is_stopped = context.is_stopped or (fail_fast and outcome.status != "not-reached")
         finally:
             finished[path].set()
 
@@ -269,18 +267,15 @@ async def _run_step(
     broken: set[str],
     *,
     barred: bool,
-    stopped: Callable[[], bool],
 ) -> InstallOutcome:
     path = step.pack.path
     missing = [needed for needed in step.after if needed in broken]
     if missing:
         return InstallOutcome(path, "not-reached", notes=(f"it depends on {', '.join(missing)}, which failed",))
-    if stopped():
-        return InstallOutcome(path, "not-reached", notes=("an earlier failure ended the run (--fail-fast)",))
+    if context.is_stopped:
+        return _stopped(path)
     if barred:
         return InstallOutcome(path, "untrusted", error=_untrusted_error(step))
-    if context.dry_run:
-        return InstallOutcome(path, "planned", changes=(step.mode,))
     session.settings.sink(PackStarted(path, "install"))
     outcome = await _call(session, context, step)
     text = outcome.error.message if outcome.error is not None else "; ".join((*outcome.changes, *outcome.notes))
@@ -294,8 +289,10 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
     call = step.pack_type.install if step.mode == "install" else step.pack_type.update
     try:
         outcome = _checked(await call(context, step.pack), step)
-        if outcome.status != "skipped":
+        if outcome.status != "skipped" and not context.dry_run:
             await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
+    except RunStoppedError:
+        return _stopped(path)
     except PackSkippedError as skipped:
         return InstallOutcome(path, "skipped", notes=(str(skipped),))
     except GrexError as error:
@@ -308,8 +305,14 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
         return InstallOutcome(path, "failed", error=failure)
     if outcome.status == "skipped":
         return InstallOutcome(path, "skipped", outcome.changes, outcome.notes)
+    if context.dry_run:
+        return InstallOutcome(path, "planned", outcome.changes or (f"{step.mode}: nothing to change",), outcome.notes)
     done: Literal["installed", "updated"] = "installed" if step.mode == "install" else "updated"
     return InstallOutcome(path, done, outcome.changes, outcome.notes)
+
+
+def _stopped(path: str) -> InstallOutcome:
+    return InstallOutcome(path, "not-reached", notes=("an earlier failure ended the run (--fail-fast)",))
 
 
 def _checked(outcome: object, step: InstallStep) -> Outcome:

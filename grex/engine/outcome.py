@@ -8,12 +8,21 @@ from typing import Literal
 
 from grex.engine.graph import Node
 from grex.engine.planner import Leave
-from grex.errors import GrexError
+from grex.errors import GrexError, LockfileError
 from grex.git import CheckoutState, RemoteRef
 from grex.manifest import LockLine
 from grex.pack import PackSpec
 
-__all__ = ["CheckoutOptions", "CheckoutOutcome", "CheckoutStatus", "lock_line", "lock_url", "short"]
+__all__ = [
+    "CheckoutOptions",
+    "CheckoutOutcome",
+    "CheckoutStatus",
+    "lock_line",
+    "lock_url",
+    "short",
+    "unlocked",
+    "unlocked_error",
+]
 
 CheckoutStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "planned", "passed"]
 _SHORT = 10
@@ -121,6 +130,27 @@ def lock_url(node: Node) -> str:
     """The URL as the lockfile has it: without credentials, and as declared where it is relative to the workspace."""
     text = node.url.text
     return text if text.startswith(("./", "../")) and node.url.is_local else node.url.redacted
+
+
+def unlocked(node: Node, line: LockLine | None) -> str | None:
+    """Why the lockfile does not say what a declaration means, for `--locked`; None where it does."""
+    if line is None:
+        return f"{node.path} is not in the lockfile"
+    if line.url != lock_url(node):
+        return f"{node.path} is declared with {lock_url(node)}, and locked with {line.url}"
+    if line.ref != node.ref:
+        return f"{node.path} is declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
+    return None
+
+
+def unlocked_error(wrong: list[str]) -> LockfileError:
+    """The refusal of `--locked`."""
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    return LockfileError(
+        f"grex.lock.jsonl does not fit the declarations: {wrong[0]}{more}",
+        hint="Run `grex sync` without --locked to resolve anew, and commit the lockfile.",
+        details={"problems": wrong},
+    )
 
 
 def lock_line(node: Node, outcome: CheckoutOutcome, before: Mapping[str, LockLine]) -> LockLine | None:

@@ -24,6 +24,8 @@ from grex.progress import PackFinished, PackStarted
 
 __all__ = ["Walk", "Walked"]
 
+_STOPPED = "an earlier failure ended the run (--fail-fast)"
+
 
 @dataclass(slots=True)
 class Walked:
@@ -57,7 +59,6 @@ class Walk:
         self._checkouts = checkouts
         self._selected = selected
         self._fail_fast = fail_fast
-        self._stopped = False
         self._chosen: set[str] = set()
         self.walked = Walked(graph)
 
@@ -82,19 +83,22 @@ class Walk:
         verdict = self.walked.graph.verdict(node)
         if verdict is not None:
             return  # _settle reports it, from the complete graph
-        if self._stopped:
-            self.walked.not_reached[node.path] = "an earlier failure ended the run (--fail-fast)"
+        if self._checkouts.is_stopped:
+            self.walked.not_reached[node.path] = _STOPPED
             return
         wanted = self._is_selected(node)
         sink = self._session.settings.sink
         if wanted:
             sink(PackStarted(node.path, "checkout"))
         outcome = await (self._checkouts.bring(node) if wanted else self._checkouts.pass_through(node))
+        if outcome is None:
+            self.walked.not_reached[node.path] = _STOPPED
+            return
         if wanted:
             sink(PackFinished(node.path, outcome.status, outcome.line()))
         self.walked.outcomes[node.path] = outcome
         if outcome.is_failure and self._fail_fast:
-            self._stopped = True
+            self._checkouts.is_stopped = True
         if outcome.spec is None:
             return
         try:

@@ -7,9 +7,10 @@ is not written again. What can be wrong with markers that people can edit:
 |---|---|
 | a start and an end | that is the block; it is replaced where it stands |
 | several blocks, as a merge makes them | the first is replaced, the others are taken out |
-| a start without an end, an end without a start | ordinary lines of the user's; a new block is appended |
+| a start without an end, an end without a start | the marker is taken out, and a block appended if there is none |
 
-So no line is ever lost because a marker was: the price is an orphaned marker, which is a comment to git.
+What stands behind a start that has no end may be the user's, so it stays. The orphaned marker itself must go: when
+the block between two orphans is removed later, they would become a pair, with lines of the user's between them.
 
 Patterns are anchored (`/libs/a`) and have no slash at their end, because a pack may be a symlink, which a pattern
 for directories does not match. Only names that are reserved for grex everywhere (`.grex-lock`, `.grex-tmp-*`,
@@ -139,11 +140,15 @@ def read_block(exclude_file: Path) -> tuple[str, ...]:
         lines = read_regular(exclude_file).splitlines(keepends=True)
     except OSError:
         return ()
-    found = _find_blocks(lines)
-    if not found:
-        return ()
-    start, end = found[0]
-    return tuple(line.rstrip(b"\r\n").decode("utf-8", "surrogateescape") for line in lines[start + 1 : end - 1])
+    start: int | None = None
+    for number, line in enumerate(lines):
+        words = line.split()
+        if words[:3] == _START_WORDS:
+            start = number
+        elif words == _END_WORDS and start is not None:
+            inside = lines[start + 1 : number]
+            return tuple(one.rstrip(b"\r\n").decode("utf-8", "surrogateescape") for one in inside)
+    return ()
 
 
 def _make_directory(directory: Path) -> None:
@@ -154,37 +159,29 @@ def _make_directory(directory: Path) -> None:
 
 def _with_block(data: bytes, patterns: list[bytes]) -> bytes:
     lines = data.splitlines(keepends=True)
-    eol = b"\r\n" if lines and lines[0].endswith(b"\r\n") else b"\n"
-    block = b"".join(line + eol for line in (_START, *patterns, b" ".join(_END_WORDS))) if patterns else b""
-    found = _find_blocks(lines)
-    if not found:
-        if not block:
-            return data
-        joint = b"" if not data or data.endswith(b"\n") else eol
-        return data + joint + block
     kept: list[bytes] = []
-    behind = 0
-    for number, (start, end) in enumerate(found):
-        kept.extend(lines[behind:start])
-        if number == 0:
-            kept.append(block)
-        behind = end
-    kept.extend(lines[behind:])
-    return b"".join(kept)
-
-
-def _find_blocks(lines: list[bytes]) -> list[tuple[int, int]]:
-    """First line and behind the last line of every start that has an end before the next start."""
-    found: list[tuple[int, int]] = []
-    start: int | None = None
-    for number, line in enumerate(lines):
+    place: int | None = None  # in `kept`, of the first block
+    start: int | None = None  # in `kept`, of what stands behind a start that has no end yet
+    for line in lines:
         words = line.split()
         if words[:3] == _START_WORDS:
-            start = number
-        elif words == _END_WORDS and start is not None:
-            found.append((start, number + 1))
+            start = len(kept)
+        elif words != _END_WORDS:
+            kept.append(line)
+        elif start is not None:
+            del kept[start:]
+            place = start if place is None else place
             start = None
-    return found
+    # As the user ends lines; what only we wrote keeps the ends that it has.
+    eol = b"\r\n" if (kept or lines or [b""])[0].endswith(b"\r\n") else b"\n"
+    if patterns and place is None:
+        place = len(kept)
+        if kept and not kept[-1].endswith(b"\n"):
+            kept.append(eol)
+            place += 1
+    if patterns and place is not None:
+        kept[place:place] = [line + eol for line in (_START, *patterns, b" ".join(_END_WORDS))]
+    return b"".join(kept)
 
 
 def _relative(path: Path, root: Path) -> str | None:

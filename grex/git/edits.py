@@ -13,7 +13,7 @@ Nothing is edited if
    committed ones whatever git would make of them; other bytes may still be unchanged to git (line endings, filters),
    so git is asked.
 
-What is missing, of another type, or in conflict is edited without a doubt.
+What is missing, of another type or size, or in conflict is edited without a doubt.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class _Comparison:
         if unchanged and entry.mtime_ns < self._index_mtime_ns:
             return True
         if entry.size and entry.size != status.st_size & _SIZE_MASK:
-            return None  # other bytes for certain, which git may still take for the same text
+            return False  # for git as well: the recorded size is that of the file it wrote, filters and all
         try:
             return True if blob_id(path, status, entry.oid) == entry.oid else None
         except OSError:

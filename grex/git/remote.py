@@ -34,7 +34,15 @@ from grex.git.refs import (
 )
 from grex.names import check_ref, clean, is_full_sha, redact
 
-__all__ = ["DeclaredRef", "LocalRemoteRefs", "RemoteRef", "local_remote_refs", "parse_ref", "resolve_remote"]
+__all__ = [
+    "DeclaredRef",
+    "LocalRemoteRefs",
+    "RemoteRef",
+    "local_remote_refs",
+    "not_found",
+    "parse_ref",
+    "resolve_remote",
+]
 
 _HEADS = "refs/heads/"
 _TAGS = "refs/tags/"

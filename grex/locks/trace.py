@@ -29,6 +29,7 @@ from typing import Any, Literal
 import anyio
 
 from grex.locks.environment import lock_environment
+from grex.locks.inheritance import on_fork
 from grex.locks.tiers import Frame, Tier, active_frames
 
 __all__ = ["AttemptTrace", "Ending", "close_trace", "trace_attempt"]
@@ -88,14 +89,20 @@ class _Writer:
                 os.write(self._fd, line)
 
     def exit(self) -> None:
+        """Say that the process ends in order, and nothing after that.
+
+        What is still held now is freed while the interpreter is taken down; that is no release that anybody asked for.
+        """
         if self.pid == os.getpid():
             self.write({"v": TRACE_VERSION, "ev": "exit", "pid": self.pid})
+            self.close()
 
     def close(self) -> None:
         atexit.unregister(self.exit)
         fd, self._fd = self._fd, None
         if fd is not None:
-            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 def _render(fields: dict[str, Any]) -> bytes:
@@ -103,6 +110,7 @@ def _render(fields: dict[str, Any]) -> bytes:
 
 
 _writer: _Writer | None = None
+_opening = threading.Lock()  # two threads that begin at once must count in one sequence
 
 
 def _current_writer() -> _Writer | None:
@@ -110,9 +118,22 @@ def _current_writer() -> _Writer | None:
     path = lock_environment().trace_path
     if path is None:
         return None
-    if _writer is None or _writer.path != path or _writer.pid != os.getpid():
-        _writer = _Writer(path)
-    return _writer
+    writer = _writer
+    if writer is not None and writer.path == path:
+        return writer
+    with _opening:
+        if _writer is None or _writer.path != path:
+            _writer = _Writer(path)
+        return _writer
+
+
+def _start_child() -> None:
+    global _writer, _opening  # noqa: PLW0603 - a forked child opens the file for itself and counts from one
+    _writer = None
+    _opening = threading.Lock()
+
+
+on_fork(_start_child)
 
 
 def close_trace() -> None:

@@ -2,10 +2,15 @@
 
 Everything that the lock MANIFEST protects is written here. Functions that write are given the hold instead of taking
 it, because whoever records something has mostly read something under the same hold first.
+
+What only verbs that change something need (`edit`, `state`) is imported when it is first asked for: the others start
+faster without it.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from grex.manifest.compact import compact, lines_needed, worth_compacting
-from grex.manifest.edit import change_child, edit_root, insert_child, remove_child
 from grex.manifest.events import (
     KNOWN_OPS,
     ROOT_ID,
@@ -46,9 +51,12 @@ from grex.manifest.lockfile import (
     write_lockfile,
 )
 from grex.manifest.log import AppendReport, CompactReport, Log, LogContents, ManifestWriteHold, require_hold
-from grex.manifest.state import CloneNote, DamagedNote, read_notes, remove_note, write_note
 from grex.manifest.strict_json import MAX_LINE_BYTES, Json
-from grex.manifest.yaml_text import Value
+
+if TYPE_CHECKING:
+    from grex.manifest.edit import change_child, edit_root, insert_child, remove_child
+    from grex.manifest.state import CloneNote, DamagedNote, read_notes, remove_note, write_note
+    from grex.manifest.yaml_text import Value
 
 __all__ = [
     "KNOWN_OPS",
@@ -106,3 +114,25 @@ __all__ = [
     "write_lockfile",
     "write_note",
 ]
+
+_LATER = {
+    "CloneNote": "state",
+    "DamagedNote": "state",
+    "Value": "yaml_text",
+    "change_child": "edit",
+    "edit_root": "edit",
+    "insert_child": "edit",
+    "read_notes": "state",
+    "remove_child": "edit",
+    "remove_note": "state",
+    "write_note": "state",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what was left for later (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

@@ -15,6 +15,7 @@ stay in front of what is inserted, and go when it is removed. All other comments
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from grex.manifest.yaml_text import (
 
 __all__ = ["change_child", "edit_root", "insert_child", "remove_child"]
 
+_BLANK_OR_REMARK = re.compile(r"[ \t]*(#.*)?\r?\n")
 _HINT_BY_HAND = "edit the file by hand; nothing was written"
 
 
@@ -247,21 +249,20 @@ class _Edit:
         return f"{text[:colon]} []{text[colon:]}"
 
     def _cut_from_flow(self, spans: list[tuple[int, int]], index: int) -> str:
-        """Take away an element between brackets, and one comma."""
+        """Take away an element between brackets, with one comma, or with its line if it has one for itself."""
         text = self._text
         start, end = spans[index]
+        comma = end + len(text[end:]) - len(text[end:].lstrip())
+        behind = comma + 1 if text[comma : comma + 1] == "," else end
+        line_start, next_line = self._line_start(start), line_end(text, behind)
+        if not text[line_start:start].strip() and _BLANK_OR_REMARK.fullmatch(text[behind:next_line]):
+            return text[:line_start] + text[next_line:]
         if index + 1 < len(spans):
-            between = text[end : spans[index + 1][0]]
-            if "#" not in between:
-                return text[:start] + text[spans[index + 1][0] :]
-            comma = text.index(",", end)
-            return text[:start] + text[comma + 1 :]
+            rest = text[behind:].lstrip(" ")
+            return f"{text[:start]}{' ' if rest.startswith('#') else ''}{rest}"
         if index > 0 and "#" not in text[spans[index - 1][1] : start]:
             return text[: spans[index - 1][1]] + text[end:]
-        rest = text[end:]
-        if index == 0 and rest.lstrip().startswith(","):  # `[a,]`
-            rest = rest[rest.index(",") + 1 :]
-        return text[:start] + rest
+        return text[:start] + text[behind:]
 
     def _without_pair(self, node: Node, at: int) -> str:
         text = self._text

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from grex.errors import CorruptLogError, SchemaVersionError
 from grex.manifest.credentials import refuse_credentials
@@ -251,8 +251,7 @@ def _head(value: dict[str, Any], key: str) -> str:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """A field that the fold reads: its name, what it may be, and whether it may be left out."""
 
     name: str

@@ -33,7 +33,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from grex.manifest.events import Event, Phase
 from grex.manifest.strict_json import Json
@@ -141,28 +141,28 @@ def fold(events: Iterable[Event]) -> Folded:
     )
 
 
-@dataclass(slots=True)
 class _Draft:
     """A record while events arrive; the stacks are indexed so that no event costs more for a long history."""
 
-    added_at: str
-    url: str | None = None
-    ref: str | None = None
-    sha: str | None = None
-    branch: str | None = None
-    owned: bool = False
-    synced_at: str | None = None
-    installed: InstalledRecord | None = None
-    # (run, action, phase), in the order of their start
-    open: dict[tuple[str, str, str], OpenBracket] = field(default_factory=dict)
-    # (action, kind, canonical undo), in the order of their first completion
-    completed: dict[tuple[str, str, str], CompletedAction] = field(default_factory=dict)
-    # (action, kind): the canonical undo of each entry above, oldest first
-    stacks: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    def __init__(self, added_at: str) -> None:
+        self.added_at = added_at
+        self.url: str | None = None
+        self.ref: str | None = None
+        self.sha: str | None = None
+        self.branch: str | None = None
+        self.owned = False
+        self.synced_at: str | None = None
+        self.installed: InstalledRecord | None = None
+        # (run, action, phase), in the order of their start
+        self.open: dict[tuple[str, str, str], OpenBracket] = {}
+        # (action, kind, canonical undo), in the order of their first completion
+        self.completed: dict[tuple[str, str, str], CompletedAction] = {}
+        # (action, kind): the canonical undo of each entry above, oldest first
+        self.stacks: dict[tuple[str, str], list[str]] = {}
 
     def complete(self, done: CompletedAction) -> None:
         stack = self.stacks.setdefault((done.action, done.kind), [])
-        undo = json.dumps(done.undo, sort_keys=True)
+        undo = _canonical(done.undo)
         if done.undo is None:
             if stack and stack != [undo]:
                 return
@@ -194,11 +194,11 @@ class _Draft:
         )
 
 
-_NOTHING = json.dumps(None)
+_canonical = json.JSONEncoder(sort_keys=True).encode
+_NOTHING = _canonical(None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Removed:
+class _Removed(NamedTuple):
     draft: _Draft
     op: str
     ts: str

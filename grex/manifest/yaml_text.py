@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import yaml
 
 __all__ = [
+    "Document",
     "Node",
     "Plain",
     "Value",
@@ -36,6 +37,8 @@ Value: TypeAlias = "str | int | Sequence[str]"
 
 Plain: TypeAlias = "str | Sequence[Plain]"
 """A node without its places, for comparing: a list for a sequence, a list of tuples for a mapping."""
+
+_MAX_DEPTH = 32  # as in every pack.yaml; it also bounds the recursion of `Node.plain`
 
 # What YAML 1.1 readers, and 1.2's core schema, take for something else than text.
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
@@ -104,7 +107,7 @@ def compose(text: str) -> Document:
     """The places of everything in a YAML file of one document.
 
     Raises:
-        YamlTextError: it is not YAML, holds another number of documents, or aliases.
+        YamlTextError: it is not YAML, holds another number of documents, aliases, or too deep a nesting.
     """
     import yaml  # noqa: PLC0415 - costs 20 ms, and only the verbs that edit need it
 
@@ -126,6 +129,8 @@ def compose(text: str) -> Document:
                     raise YamlTextError("it holds more than one document")
                 if isinstance(event, yaml.CollectionStartEvent):
                     stack.append(node)
+                    if len(stack) > _MAX_DEPTH:
+                        raise YamlTextError(f"it is nested deeper than {_MAX_DEPTH}")
             elif isinstance(event, yaml.DocumentEndEvent) and event.explicit:
                 end = _place(event.start_mark)[0]
     except yaml.YAMLError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from grex.engine import ROOT, CheckoutOptions, Checkouts, Graph, Hiding, Session, Settings, survey
 from grex.engine.survey import read_overrides
@@ -18,6 +18,9 @@ from grex.manifest import Value, edit_root, insert_child
 from grex.names import PACK_YAML, InvalidUrlError, PackUrl, check_pack_path, check_ref, parse_url
 from grex.pack import PackSpec, parse_pack_spec
 from grex.verbs.sync import SyncReport, SyncRequest, sync_session
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import AddDocument
 
 __all__ = ["AddReport", "AddRequest", "add"]
 
@@ -58,7 +61,7 @@ class AddReport:
         """The sync's."""
         return self.sync.exit_code
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> AddDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.add/1",
@@ -151,7 +154,7 @@ async def _clone(session: Session, declaration: _Declaration) -> None:
     hiding = Hiding(session.layout)
     hiding.hide([declaration.path])
     outcome = await Checkouts(session, CheckoutOptions(), hiding).bring(declaration.node)
-    if outcome.is_failure:
+    if outcome is not None and outcome.is_failure:
         raise outcome.error or PackError(f"{declaration.path} was not added: {outcome.text}", hint=outcome.hint)
 
 

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from grex.engine import Settings
 from grex.errors import UsageError
@@ -20,6 +20,9 @@ from grex.names import PACK_YAML
 from grex.verbs.init import InitRequest, init
 from grex.verbs.ls import ListReport, ListRequest, ls
 from grex.verbs.sync import SyncReport, SyncRequest, sync
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import DemoDocument
 
 __all__ = ["DemoReport", "DemoRequest", "demo"]
 
@@ -56,7 +59,7 @@ class DemoReport:
         """The worse of the two syncs."""
         return max(self.first.exit_code, self.second.exit_code)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> DemoDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.demo/1",
@@ -90,10 +93,10 @@ def _upstreams(base: Path) -> list[_Upstream]:
     defaults = ("defaults:", f"  base: {base.as_uri()}")
     return [
         _Upstream(
-            "dotfiles",
+            "shell",
             {
                 PACK_YAML: _pack(
-                    "dotfiles",
+                    "shell",
                     "declarative",
                     "actions:",
                     "  - mkdir: {path: $GREX_WORKSPACE/home}",
@@ -186,7 +189,7 @@ async def demo(request: DemoRequest, settings: Settings) -> DemoReport:
     for upstream in upstreams:
         await _build(git, upstream_dir / f"{upstream.name}.git", upstream)
     await init(InitRequest(workspace, name="demo"), settings)
-    top = ("dotfiles", "services", "firmware", "robots", "handbook")
+    top = ("shell", "services", "firmware", "robots", "handbook")
     lines = ["defaults:", f"  base: {upstream_dir.as_uri()}", "children:", *(f"  - url: {name}.git" for name in top)]
     replace_file(workspace / PACK_YAML, _pack("demo", "meta", *lines).encode())
     # The demo's packs are our own, and trusting them must not outlive this call.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from grex.engine import Hiding, Session, Settings
 from grex.errors import UsageError
 from grex.fs import replace_file
 from grex.names import PACK_YAML
 from grex.workspace import ROOT_TRUST
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import InitDocument
 
 __all__ = ["InitReport", "InitRequest", "init"]
 
@@ -39,7 +42,7 @@ class InitReport:
     created: bool
     exit_code: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> InitDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.init/1",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from grex.engine import Settings, survey
 from grex.errors import GrexError
 from grex.locks import LockInfo, Tier, inspect_locks
 from grex.names import PACK_LOCK_NAME
 from grex.workspace import Layout, backend_lock_for
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import LockObject, LocksDocument
 
 __all__ = ["LocksReport", "LocksRequest", "locks"]
 
@@ -30,13 +33,13 @@ class LocksReport:
     held: tuple[LockInfo, ...]
     exit_code: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> LocksDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.locks/1",
             "workspace": str(self.root),
             "exit_code": self.exit_code,
-            "held": [info.to_json() for info in self.held],
+            "held": [cast("LockObject", info.to_json()) for info in self.held],
         }
 
 

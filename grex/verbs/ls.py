@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from grex.engine import ROOT, Session, Settings, survey
 from grex.errors import GrexError
 from grex.verbs.report import exit_code_of, failure_json
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import ListDocument, ListedPackObject
 
 __all__ = ["ListReport", "ListRequest", "ListedPack", "ls"]
 
@@ -35,7 +38,7 @@ class ListedPack:
     parents: tuple[str, ...]
     error: GrexError | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ListedPackObject:
         """The pack's entry in the document."""
         return {
             "path": self.path,
@@ -65,7 +68,7 @@ class ListReport:
         """0, or what the errors in the declarations come to."""
         return exit_code_of(pack.error for pack in self.packs if pack.error is not None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ListDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.ls/1",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from grex.errors import GrexError
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import FailureObject
 
 __all__ = ["Report", "exit_code_of", "failure_json"]
 
@@ -19,15 +22,19 @@ class Report(Protocol):
     def exit_code(self) -> int:
         """The exit code that this report means."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, Any]:
         """The document of `--json`; its `schema` is `grex.<verb>/1`."""
 
 
-def failure_json(error: GrexError) -> dict[str, Any]:
-    """A failure as it stands in a report; facts that are no JSON stay inside the program."""
-    value = error.to_json()
-    value["details"] = {key: found for key, found in error.details.items() if key != "raw"}
-    return value
+def failure_json(error: GrexError) -> FailureObject:
+    """A failure as it stands in a report."""
+    return {
+        "code": error.code,
+        "exit_code": error.exit_code,
+        "message": error.message,
+        "hint": error.hint,
+        "details": error.details,
+    }
 
 
 def exit_code_of(errors: Iterable[GrexError]) -> int:

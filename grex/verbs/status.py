@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -21,6 +21,9 @@ from grex.names import is_full_sha
 from grex.pack import PackSpec, actions_hash
 from grex.plugin import Pack
 from grex.verbs.report import exit_code_of, failure_json
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import PackStatusObject, StatusDocument
 
 __all__ = ["PackStatus", "StatusReport", "StatusRequest", "status"]
 
@@ -73,7 +76,7 @@ class PackStatus:
         """Whether the pack is not in the state that is declared (a detached pin alone is no drift)."""
         return bool(set(self.states) - {"detached"})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> PackStatusObject:
         """The pack's entry in the document."""
         return {
             "path": self.path,
@@ -111,7 +114,7 @@ class StatusReport:
             return broken
         return DRIFT_EXIT_CODE if self.fail_on_drift and not self.is_clean else 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> StatusDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.status/1",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal, cast
 
 from grex.engine import (
     ROOT,
@@ -31,19 +31,24 @@ from grex.engine import (
     Walk,
     Walked,
     lock_line,
-    lock_url,
     prepare,
     recover_workspace,
     run,
     untrusted,
 )
+from grex.engine.outcome import unlocked, unlocked_error
 from grex.engine.survey import read_overrides, read_root_spec, select, survey
-from grex.errors import GrexError, LockfileError, ManifestError, PackError, PackSpecError
+from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
+from grex.pack import PackSpec
 from grex.verbs.report import exit_code_of, failure_json
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import InstallObject, SyncDocument, SyncPackObject
 
 __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
 
+SyncStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "not-reached", "planned"]
 TrustQuestion = Callable[[Sequence[InstallStep]], Awaitable[Sequence[str]]]
 
 
@@ -85,7 +90,7 @@ class PackReport:
 
     path: str
     type: str
-    status: str
+    status: SyncStatus
     url: str | None = None
     ref: str | None = None
     branch: str | None = None
@@ -106,9 +111,9 @@ class PackReport:
             found.append(self.install.error)
         return found
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SyncPackObject:
         """The pack's entry in the document."""
-        install = None
+        install: InstallObject | None = None
         if self.install is not None:
             install = {
                 "status": self.install.status,
@@ -153,7 +158,7 @@ class SyncReport:
         """0, or what the failures come to."""
         return exit_code_of([*self.extra_errors, *(error for pack in self.packs for error in pack.failures)])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SyncDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.sync/1",
@@ -201,18 +206,16 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     hiding = Hiding(session.layout)
     options = CheckoutOptions(locked=request.locked, offline=request.offline, dry_run=request.dry_run)
     walk = Walk(session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast)
-    if request.locked:
-        _check_lockfile_covers(session, graph, root_spec)
     try:
+        if request.locked:
+            _check_lockfile_covers(session, root_spec, selected)
         walked = await walk.run(root_spec)
     except PackSpecError as error:
         raise ManifestError(error.message, hint=error.hint, details=error.details) from error
-    if request.locked:
-        _fail_unlocked(session, walked)
     context = RunContext(session, dry_run=request.dry_run, keep_partial=request.keep_partial)
     plan, installs = InstallPlan(), dict[str, InstallOutcome]()
     if not request.no_install:
-        plan = prepare(session, context, _present(session, root_spec, walked, selected), graph)
+        plan = prepare(session, context, _present(root_spec, walked, selected))
         await _ask_for_trust(session, request, plan)
         failed = [path for path, outcome in walked.outcomes.items() if outcome.is_failure]
         installs = await run(
@@ -240,47 +243,20 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     )
 
 
-def _check_lockfile_covers(session: Session, graph: Graph, root_spec: Any) -> None:
-    """With --locked: what the root declares must be in the lockfile as it is declared, before anything is cloned."""
+def _check_lockfile_covers(session: Session, root_spec: PackSpec, selected: set[str] | None) -> None:
+    """With --locked: what the root declares must be in the lockfile as it is declared, before anything is cloned.
+
+    What packs declare is judged as the walk reaches it, before it is cloned.
+    """
     probe = Graph(session.layout.root, read_overrides(session.layout, root_spec))
-    try:
-        declared = probe.declare(ROOT, root_spec)
-    except PackSpecError as error:
-        raise ManifestError(error.message, hint=error.hint, details=error.details) from error
-    del graph
-    wrong = [problem for node in declared if (problem := _unlocked(node, session.lines.get(node.path))) is not None]
+    declared = [node for node in probe.declare(ROOT, root_spec) if selected is None or node.path in selected]
+    found = (unlocked(node, session.lines.get(node.path)) for node in declared)
+    wrong = [problem for problem in found if problem is not None]
     if wrong:
-        raise _unlocked_error(wrong)
+        raise unlocked_error(wrong)
 
 
-def _fail_unlocked(session: Session, walked: Walked) -> None:
-    for node in walked.graph.ordered():
-        problem = _unlocked(node, session.lines.get(node.path))
-        outcome = walked.outcomes.get(node.path)
-        if problem is not None and outcome is not None and outcome.status != "passed":
-            walked.outcomes[node.path] = outcome.failed_with(_unlocked_error([problem]))
-
-
-def _unlocked(node: Node, line: LockLine | None) -> str | None:
-    if line is None:
-        return f"{node.path} is not in the lockfile"
-    if line.url != lock_url(node):
-        return f"{node.path} is declared with {lock_url(node)}, and locked with {line.url}"
-    if line.ref != node.ref:
-        return f"{node.path} is declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
-    return None
-
-
-def _unlocked_error(wrong: list[str]) -> LockfileError:
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return LockfileError(
-        f"grex.lock.jsonl does not fit the declarations: {wrong[0]}{more}",
-        hint="Run `grex sync` without --locked to resolve anew, and commit the lockfile.",
-        details={"problems": wrong},
-    )
-
-
-def _present(session: Session, root_spec: Any, walked: Walked, selected: set[str] | None) -> list[Present]:
+def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> list[Present]:
     found = [] if selected is not None else [Present(ROOT, root_spec, "", None)]
     for node in walked.graph.ordered():
         outcome = walked.outcomes.get(node.path)
@@ -289,7 +265,6 @@ def _present(session: Session, root_spec: Any, walked: Walked, selected: set[str
         if outcome.status == "passed":
             continue
         found.append(Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity))
-    del session
     return found
 
 
@@ -346,7 +321,7 @@ def _pack_report(path: str, node: Node | None, outcome: CheckoutOutcome, install
     return PackReport(
         path=path,
         type=outcome.spec.type if outcome.spec is not None else "plain",
-        status=outcome.status,
+        status=cast("SyncStatus", outcome.status),  # packs that were only passed through have no report
         url=node.url.redacted if node is not None else None,
         ref=node.ref if node is not None else None,
         branch=target.name if target is not None and target.kind == "branch" else None,

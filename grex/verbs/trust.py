@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from grex.engine import Session, Settings
 from grex.errors import UsageError
 from grex.names import redact
 from grex.workspace import canonical_prefix
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import TrustDocument
 
 __all__ = ["TrustReport", "TrustRequest", "trust"]
 
@@ -31,7 +34,7 @@ class TrustReport:
     changed: bool
     exit_code: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> TrustDocument:
         """The document of `--json`."""
         return {
             "schema": "grex.trust/1",

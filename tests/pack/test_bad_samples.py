@@ -394,4 +394,4 @@ def test_no_error_repeats_a_credential() -> None:
     bad = b"children:\n  - {url: '" + url + b"', ref: '" + url + b"', path: '" + url + b"'}\n'" + url + b"': 1\n"
     with pytest.raises(ManifestError) as caught:
         parse_pack_spec(HEAD + bad, file="f", is_root=True)
-    assert "s3cret" not in str(caught.value.to_json())
+    assert "s3cret" not in str(vars(caught.value))

@@ -229,6 +229,39 @@ def test_what_is_no_regular_file_is_refused_without_being_read(tmp_path: Path, m
     assert caught.value.hint == "put a regular file in its place"
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the descriptors of a process are not listed here")
+def test_reading_leaves_no_descriptor_open_whatever_was_read(tmp_path: Path) -> None:
+    (tmp_path / "good/.grex").mkdir(parents=True)
+    (tmp_path / "good/.grex/pack.yaml").write_bytes(BASE)
+    (tmp_path / "bad/.grex/pack.yaml").mkdir(parents=True)
+    before = open_descriptors()
+    for _ in range(10):
+        assert read(tmp_path / "good") is not None
+        with pytest.raises(PackSpecError):
+            read(tmp_path / "bad")
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    "char", ["\t", "~", "\xa0", "\u2027", "\u202a", "\ufefc", "\uff00", "\ufffd", "\U0001f680", "\U0010fffd"]
+)
+def test_every_other_character_may_stand_in_a_comment_or_quotes(char: str) -> None:
+    text = f'{BASE.decode()}# {char}\nx-a: "{char}"\n'
+    assert parse_pack_spec(text.encode(), file="f", is_root=False).extensions == {"x-a": char}
+
+
+@pytest.mark.parametrize(
+    "char", ["\x00", "\x08", "\x0b", "\x0c", "\x0e", "\x1f", "\x7f", "\x85", "\x9f", "\u2029", "\ufffe", "\uffff"]
+)
+def test_a_character_that_is_not_seen_may_not(char: str) -> None:
+    with pytest.raises(PackSpecError, match=r"^f:7:4: the character U\+[0-9A-F]{4} is not allowed here\.$"):
+        parse_pack_spec(f"{BASE.decode()}#  {char}\n".encode(), file="f", is_root=False)
+
+
 def test_a_grex_directory_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/pack.yaml").write_bytes(BASE)

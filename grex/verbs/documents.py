@@ -1,0 +1,231 @@
+"""The documents of `--json`, as types: what a program that reads them can rely on.
+
+Each has a `schema` with a version; within a version, keys are only added. `grex schema VERB` prints the JSON Schema
+that follows from these types, and the tests hold every verb's real output against it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+
+__all__ = [
+    "DOCUMENTS",
+    "AddDocument",
+    "DemoDocument",
+    "ErrorDocument",
+    "FailureObject",
+    "HolderObject",
+    "InitDocument",
+    "InstallObject",
+    "ListDocument",
+    "ListedPackObject",
+    "LockObject",
+    "LocksDocument",
+    "PackStatusObject",
+    "StatusDocument",
+    "SyncDocument",
+    "SyncPackObject",
+    "TrustDocument",
+]
+
+
+class FailureObject(TypedDict):
+    """A failure: a stable code, its exit code, one sentence, what to do, and further facts."""
+
+    code: str
+    exit_code: int
+    message: str
+    hint: str | None
+    details: dict[str, Any]
+
+
+class ErrorDocument(TypedDict):
+    """What any verb prints instead of its document when it could not do its work at all."""
+
+    error: FailureObject
+
+
+class InitDocument(TypedDict):
+    """`grex init --json`."""
+
+    schema: Literal["grex.init/1"]
+    workspace: str
+    created: bool
+    exit_code: int
+
+
+class InstallObject(TypedDict):
+    """What became of one pack's installation."""
+
+    status: Literal["installed", "updated", "skipped", "failed", "untrusted", "not-reached", "planned"]
+    changes: list[str]
+    notes: list[str]
+    error: FailureObject | None
+
+
+class SyncPackObject(TypedDict):
+    """What became of one pack; `old` and `new` are HEAD before and after, `code` says why it was left alone."""
+
+    path: str
+    type: str
+    status: Literal["cloned", "moved", "unchanged", "left", "failed", "not-reached", "planned"]
+    url: str | None
+    ref: str | None
+    branch: str | None
+    old: str | None
+    new: str | None
+    code: str | None
+    text: str
+    hint: str | None
+    notes: list[str]
+    error: FailureObject | None
+    install: InstallObject | None
+
+
+class SyncDocument(TypedDict):
+    """`grex sync --json`; packs are sorted by path. Equal work gives equal documents but for `elapsed_s`."""
+
+    schema: Literal["grex.sync/1"]
+    workspace: str
+    dry_run: bool
+    exit_code: int
+    packs: list[SyncPackObject]
+    undeclared: list[str]
+    recovered: list[str]
+    notes: list[str]
+    errors: list[FailureObject]
+    lockfile_changed: bool
+    elapsed_s: float
+
+
+class AddDocument(TypedDict):
+    """`grex add --json`."""
+
+    schema: Literal["grex.add/1"]
+    path: str
+    url: str
+    exit_code: int
+    sync: SyncDocument
+
+
+class ListedPackObject(TypedDict):
+    """One declared pack, as it lies on the disk."""
+
+    path: str
+    name: str
+    type: str
+    url: str
+    ref: str | None
+    sha: str | None
+    branch: str | None
+    present: bool
+    parents: list[str]
+    error: FailureObject | None
+
+
+class ListDocument(TypedDict):
+    """`grex ls --json`; packs are sorted by path, `parents` gives the tree (`.` is the root)."""
+
+    schema: Literal["grex.ls/1"]
+    workspace: str
+    name: str
+    type: str
+    exit_code: int
+    packs: list[ListedPackObject]
+
+
+class PackStatusObject(TypedDict):
+    """How one pack stands; `states` is empty for a clean one."""
+
+    path: str
+    states: list[str]
+    branch: str | None
+    sha: str | None
+    ref: str | None
+    edited: int
+    untracked: int
+    ahead: int
+    behind: int
+    text: str
+    error: FailureObject | None
+
+
+class StatusDocument(TypedDict):
+    """`grex status --json`; packs are sorted by path."""
+
+    schema: Literal["grex.status/1"]
+    workspace: str
+    exit_code: int
+    clean: bool
+    packs: list[PackStatusObject]
+
+
+class TrustDocument(TypedDict):
+    """`grex trust --json`."""
+
+    schema: Literal["grex.trust/1"]
+    prefixes: list[str]
+    changed: bool
+    exit_code: int
+
+
+class HolderObject(TypedDict):
+    """Who wrote a lock's record; a hint, the kernel lock is the truth."""
+
+    pid: int
+    host: str
+    tier: str | None
+    verb: str
+    acquired_at: str | None
+    stale: bool
+    kept_by: list[str]
+
+
+class LockObject(TypedDict):
+    """One lock that is held."""
+
+    tier: str
+    path: str
+    exists: bool
+    held: bool | None
+    shared: bool
+    pids: list[int]
+    holder: HolderObject | None
+    outlived: bool
+
+
+class LocksDocument(TypedDict):
+    """`grex locks --json`."""
+
+    schema: Literal["grex.locks/1"]
+    workspace: str
+    exit_code: int
+    held: list[LockObject]
+
+
+class DemoDocument(TypedDict):
+    """`grex demo --json`."""
+
+    schema: Literal["grex.demo/1"]
+    workspace: str
+    upstreams: int
+    pushed: str
+    exit_code: int
+    first: SyncDocument
+    tree: ListDocument
+    second: SyncDocument
+
+
+DOCUMENTS: dict[str, type] = {
+    "add": AddDocument,
+    "demo": DemoDocument,
+    "error": ErrorDocument,
+    "init": InitDocument,
+    "locks": LocksDocument,
+    "ls": ListDocument,
+    "status": StatusDocument,
+    "sync": SyncDocument,
+    "trust": TrustDocument,
+}

@@ -1,0 +1,147 @@
+"""The house rules that no tool checks: public names, error codes, documents that must keep up with the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+import grex
+from grex.errors import GrexError
+from grex.verbs.documents import DOCUMENTS
+
+TOP = Path(__file__).parent.parent
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(grex.__path__, "grex.")
+    if module.name not in ("grex.__main__", "grex.git.credential_helper")
+)
+
+
+def errors() -> list[type[GrexError]]:
+    for name in MODULES:
+        importlib.import_module(name)
+    found: list[type[GrexError]] = []
+    waiting: list[type[GrexError]] = [GrexError]
+    while waiting:
+        one = waiting.pop()
+        found.append(one)
+        waiting.extend(one.__subclasses__())
+    return [one for one in found if one.__module__.startswith("grex.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_is_sorted_and_names_what_is_public(name: str) -> None:
+    module = importlib.import_module(name)
+    if not hasattr(module, "__all__"):
+        pytest.fail(f"{name} has no __all__")
+    listed = list(module.__all__)
+    assert len(set(listed)) == len(listed)
+    for one in listed:
+        assert hasattr(module, one), one
+    tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+    defined = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+    }
+    commands = name == "grex.cli.app"  # its functions are typer's, reached through `app`
+    assert commands or defined <= set(listed), sorted(defined - set(listed))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is_for(name: str) -> None:
+    assert (importlib.import_module(name).__doc__ or "").strip()
+
+
+def test_error_codes_are_unique_and_documented_with_their_exit_code() -> None:
+    documented = dict(
+        re.findall(r"^\| `([a-z.-]+)` \| (\d+) \|", (TOP / "docs/reference/exit-codes.md").read_text(), re.MULTILINE)
+    )
+    found: dict[str, type[GrexError]] = {}
+    for error in errors():
+        assert error.__name__.endswith("Error")
+        assert error.code not in found or not error.__dict__.get("code"), f"{error.code} stands for two errors"
+        found.setdefault(error.code, error)
+    assert documented == {code: str(error.exit_code) for code, error in found.items()}
+
+
+def test_every_dependency_has_its_line() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())
+    wanted = {
+        re.split(r"[<>=!~\[; ]", entry)[0]
+        for entry in (*project["project"]["dependencies"], *project["dependency-groups"]["dev"])
+    }
+    text = (TOP / "docs/dependencies.md").read_text()
+    assert {name for name in wanted if f"`{name}`" not in text} == set()
+
+
+def test_changelog_fragments_are_named_as_the_changelog_wants_them() -> None:
+    fragments = [path.name for path in (TOP / "docs/changes").iterdir() if path.name != ".gitkeep"]
+    assert fragments
+    kinds = "added|changed|fixed|removed|security"
+    assert [name for name in fragments if not re.fullmatch(rf"\+?[a-z0-9-]+\.({kinds})\.md", name)] == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = (TOP / "README.md", *sorted((TOP / "docs").rglob("*.md")))
+    links = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    ]
+    broken = [f"{page.relative_to(TOP)}: {target}" for page, target in links if not (page.parent / target).exists()]
+    assert broken == []
+
+
+def test_every_document_type_gives_a_schema() -> None:
+    for verb, document in DOCUMENTS.items():
+        schema = TypeAdapter(document).json_schema()
+        assert schema["type"] == "object", verb
+        if verb != "error":
+            assert schema["properties"]["schema"]["const"] == f"grex.{verb}/1"
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    code = (
+        "import sys; sys.argv = ['grex', *sys.argv[1:]]\n"
+        "from grex.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "import json; print('\\n' + json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
+    return set(json.loads(done.stderr.strip().splitlines()[-1]))
+
+
+def test_the_version_is_answered_before_anything_heavy_is_imported() -> None:
+    loaded = loaded_by("--version")
+    assert "grex.__main__" in loaded
+    assert loaded.isdisjoint({"typer", "anyio", "yaml", "filelock", "pydantic", "grex.cli.app", "grex.engine"})
+
+
+def test_help_imports_no_verb_and_no_lock_library() -> None:
+    loaded = loaded_by("--help")
+    assert "typer" in loaded
+    assert loaded.isdisjoint({"grex.engine", "grex.verbs.sync", "filelock", "portalocker", "pydantic", "rich", "yaml"})
+
+
+def test_every_public_module_of_the_project_names_no_machine() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True, check=False)
+    if tracked.returncode != 0:
+        pytest.skip("not a git checkout")
+    home = str(Path.home())
+    bad = [
+        name
+        for name in tracked.stdout.splitlines()
+        if (TOP / name).is_file() and (str(TOP).encode() + b"/") in (TOP / name).read_bytes()
+    ]
+    assert bad == [], home
