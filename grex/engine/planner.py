@@ -244,7 +244,7 @@ def _pinned_movement(found: Situation) -> Movement:
     return Move("switch")
 
 
-def _branch_movement(found: Situation) -> Movement:
+def _branch_movement(found: Situation) -> Movement:  # noqa: PLR0911 - one return a row of the table
     name = found.target.name
     if found.head_branch == name:
         return _on_the_branch(found)
