@@ -11,13 +11,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import typer
+from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
 from grex.errors import GrexError, UsageError
@@ -158,6 +159,8 @@ def execute(
     try:
         report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
+        if caught and _first_error(group) is not None:
+            return _stopped(call, caught)  # what fails while everything is being ended has no other cause
         first = _first_error(group)
         if first is None:
             raise
@@ -166,10 +169,7 @@ def execute(
         if trace is not None:
             trace.close()
     if report is None:
-        name = caught[0].name if caught else "a signal"
-        if not call.quiet:
-            print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
-        return 128 + int(caught[0]) if caught else 130
+        return _stopped(call, caught)
     if call.as_json:
         return print_document(report)
     text = render(report)
@@ -184,14 +184,23 @@ def print_document(report: Report) -> int:
     return report.exit_code
 
 
+def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
+    """Say that a signal ended the run, and give its exit code."""
+    name = caught[0].name if caught else "a signal"
+    if not call.quiet:
+        print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
+    return 128 + int(caught[0] if caught else signal.SIGINT)
+
+
 async def _guarded(
     verb: Callable[[Settings], Awaitable[R]], settings: Settings, caught: list[signal.Signals]
 ) -> R | None:
     """The verb, cancelled by the first SIGINT or SIGTERM; None if it was."""
     report: R | None = None
 
-    async def watch(scope: anyio.CancelScope) -> None:
+    async def watch(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for found in signals:
                 caught.append(found)
                 scope.cancel()
@@ -200,7 +209,7 @@ async def _guarded(
 
     async with anyio.create_task_group() as watching:
         with anyio.CancelScope() as scope:
-            watching.start_soon(watch, scope)
+            await watching.start(watch, scope)
             report = await verb(settings)
         watching.cancel_scope.cancel()
     return report

@@ -23,6 +23,7 @@ from grex.engine.hiding import Hiding
 from grex.engine.moving import (
     carry_out,
     local_work,
+    log_position,
     record_arrival,
     ref_of,
     situation,
@@ -253,6 +254,7 @@ class Checkouts:
             return self._left(node, root, state, foreign)
         target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
         if _is_settled(wanted, state, target):
+            await log_position(self._session, node, target)
             return await self._unchanged(node, root, state, target)
         await self._fetch(node, state, target, found)
         return None
@@ -302,6 +304,7 @@ class Checkouts:
                     await self._mend(node, root, found)
                     return None
                 case planner.Finished(target):
+                    await log_position(session, node, target)
                     return await self._unchanged(node, root, state, target, tuple(found.notes))
                 case planner.Reach(target):
                     # What a fetch found out is newer than what is known from the records.
@@ -342,6 +345,7 @@ class Checkouts:
             case planner.NothingToMove(note):
                 if note is None:
                     await record_arrival(session, node, state, target)
+                    await log_position(session, node, target)
                 return await self._unchanged(node, root, state, target, (*notes, note) if note else notes)
             case planner.Move():
                 pass

@@ -75,8 +75,8 @@ async def clone_pack(
             hiding.hide_own(real, temp / ".git")
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
+            hold.link_into(temp / ".git")
             move_in(temp, real, entries)
-            hold.link_into(real / ".git")
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
