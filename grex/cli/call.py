@@ -65,6 +65,9 @@ class Call:
     ) -> Call:
         """The call of one verb: options may stand before the verb as well."""
         before: Call = context.obj
+        no_wait = no_wait or before.no_wait
+        lock_timeout_s = lock_timeout_s if lock_timeout_s is not None else before.lock_timeout_s
+        jobs = jobs if jobs is not None else before.jobs
         if no_wait and lock_timeout_s is not None:
             raise UsageError("--no-wait and --lock-timeout exclude each other", hint="Give one of them.")
         return replace(
@@ -76,9 +79,14 @@ class Call:
             jobs=jobs if jobs is not None else _jobs_from(before.environ),
             no_wait=no_wait,
             lock_timeout_s=lock_timeout_s,
-            trace=trace,
+            trace=trace if trace is not None else before.trace,
             trust=(*trust, *before.environ.get("GREX_TRUST", "").split()),
         )
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether progress and report are read on one terminal, by a person."""
+        return not self.quiet and sys.stdout.isatty() and sys.stderr.isatty()
 
     def root(self) -> Path:
         """The workspace of this call.
@@ -100,7 +108,7 @@ class Call:
         from grex.engine import Settings  # noqa: PLC0415 - verbs only
         from grex.workspace import read_config  # noqa: PLC0415 - verbs only
 
-        config = read_config(root, user_config_path("grex", appauthor=False))
+        config = read_config(root, user_config_path(appauthor=False))
         platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
         return Settings(
             home=Path.home(),

@@ -411,8 +411,7 @@ class Checkouts:
 
     def _with_spec(self, node: Node, root: Path, outcome: CheckoutOutcome) -> CheckoutOutcome:
         spec, problem = self._try_spec(node, root)
-        warned = (node.url.warning,) if node.url.warning else ()
-        outcome = replace(outcome, spec=spec, notes=(*outcome.notes, *warned))
+        outcome = replace(outcome, spec=spec, notes=(*outcome.notes, *_declaration_notes(node)))
         return outcome.failed_with(problem) if problem is not None else outcome
 
     def _try_spec(self, node: Node, root: Path) -> tuple[PackSpec | None, GrexError | None]:
@@ -443,7 +442,7 @@ class Checkouts:
             case _ if self._options.offline:
                 return self._offline(node, state)
             case _:
-                async with self._session.holds.network_permit(node.url.limit_key):
+                async with self._session.holds.network_permit(node.path, node.url.limit_key):
                     git = self._session.git_for(node.path)
                     target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
                 return await self._plan_move(node, root, state, wanted, target)
@@ -482,6 +481,17 @@ class Checkouts:
             code=code,
             text=text,
         )
+
+
+def _declaration_notes(node: Node) -> list[str]:
+    """What is worth saying about a declaration itself."""
+    notes = [node.url.warning] if node.url.warning else []
+    child = node.first.child
+    # Accepted in a pack.yaml, so that workspaces written for a later grex can be read; never silently.
+    ignored = [key for key in ("sparse", "submodules", "remotes") if getattr(child, key)]
+    if ignored:
+        notes.append(f"{', '.join(ignored)} ({node.first.place}): not supported by this version of grex, and not done")
+    return notes
 
 
 def _recovery_notes(report: RecoveryReport) -> list[str]:

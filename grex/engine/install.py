@@ -277,8 +277,6 @@ async def _run_step(
         return _stopped(path)
     if barred:
         return InstallOutcome(path, "untrusted", error=_untrusted_error(step))
-    if context.dry_run:
-        return InstallOutcome(path, "planned", changes=(step.mode,))
     session.settings.sink(PackStarted(path, "install"))
     outcome = await _call(session, context, step)
     text = outcome.error.message if outcome.error is not None else "; ".join((*outcome.changes, *outcome.notes))
@@ -292,7 +290,7 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
     call = step.pack_type.install if step.mode == "install" else step.pack_type.update
     try:
         outcome = _checked(await call(context, step.pack), step)
-        if outcome.status != "skipped":
+        if outcome.status != "skipped" and not context.dry_run:
             await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
     except RunStoppedError:
         return _stopped(path)
@@ -308,6 +306,8 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
         return InstallOutcome(path, "failed", error=failure)
     if outcome.status == "skipped":
         return InstallOutcome(path, "skipped", outcome.changes, outcome.notes)
+    if context.dry_run:
+        return InstallOutcome(path, "planned", outcome.changes or (f"{step.mode}: nothing to change",), outcome.notes)
     done: Literal["installed", "updated"] = "installed" if step.mode == "install" else "updated"
     return InstallOutcome(path, done, outcome.changes, outcome.notes)
 

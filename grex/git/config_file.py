@@ -17,9 +17,10 @@ from grex.fs import read_regular
 __all__ = ["ConfigFile", "parse_config", "read_config"]
 
 _LIMIT_BYTES = 1 << 20
-_SECTION = re.compile(r'\s*\[\s*([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\\n]|\\.)*)")?\s*\]')
-_KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)[ \t]*(=)?")
-_IGNORED = re.compile(r"\s*(?:[#;].*)?")
+_BLANKS = " \t\r"  # what git takes for blank on a line, which is less than Python does
+_SECTION = re.compile(r'[ \t\r]*\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\\n]|\\.)*)")?\]')
+_KEY = re.compile(r"[ \t\r]*([A-Za-z][A-Za-z0-9-]*)[ \t]*(=)?")
+_IGNORED = re.compile(r"[ \t\r]*(?:[#;].*)?")
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _TRUE = frozenset({"true", "yes", "on", "1"})
 
@@ -111,6 +112,6 @@ def _parse_value(text: str) -> str | None:
             position += 1
         elif character in "#;" and not quoted:
             break
-        elif quoted or value or not character.isspace():
+        elif quoted or value or character not in _BLANKS:
             value.append(character)
-    return None if quoted else "".join(value[:kept]) + "".join(value[kept:]).rstrip()
+    return None if quoted else "".join(value[:kept]) + "".join(value[kept:]).rstrip(_BLANKS)

@@ -7,6 +7,7 @@ every lock it has waited for. Where the files cannot say (a ref storage of anoth
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -84,7 +85,9 @@ def observe(path: Path) -> CheckoutState:
         return CheckoutState(path, real, is_symlink=False, kind="absent")
     try:
         names = sorted(os.listdir(real))  # noqa: PTH208 - names are what is wanted
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
         return CheckoutState(path, real, is_symlink=is_symlink, kind="other")
     dirs = find_git_dirs(real) if ".git" in names else None
     if dirs is not None:

@@ -110,7 +110,8 @@ def check_keys(entries: Mapping[str, Entry], what: str, known: Collection[str], 
     """Report every key that is not known, with the one that was probably meant."""
     for key, entry in entries.items():
         if key not in known:
-            problems.add(entry.mark, f"{what} has no key {quoted(key)}", suggest(key, known))
+            hint = "" if problems.is_full else suggest(key, known)
+            problems.add(entry.mark, f"{what} has no key {quoted(key)}", hint)
 
 
 _HINTS: Final = {

@@ -91,6 +91,11 @@ class Problems:
         if len(self._found) < MAX_PROBLEMS:
             self._found.append(Problem(mark.file, mark.line, mark.column, message, hint))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether another problem would only be counted, so that looking for its hint is wasted work."""
+        return self._total >= MAX_PROBLEMS
+
     def sorted(self) -> tuple[Problem, ...]:
         """All problems: the base file before its target, from the top down."""
         order = {file: index for index, file in enumerate(self._files)}

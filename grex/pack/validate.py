@@ -230,7 +230,7 @@ class _Reader:
         actions: Mapping[str, tuple[ActionEntry, ...]],
     ) -> None:
         for key, declared in actions.items():
-            if declared and pack_type in {"meta", "plain"}:
+            if declared and pack_type in {"meta", "plain", "scripted"}:
                 self._problems.add(
                     entries[key].mark,
                     f"'{key}' would not run, for the type is '{pack_type}'",

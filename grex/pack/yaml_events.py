@@ -194,6 +194,9 @@ class _Builder:
     """Builds the tree from events, with a stack of its own: depth is data here, not recursion."""
 
     def __init__(self, file: str, problems: Problems) -> None:
+        from yaml import events  # noqa: PLC0415 - as in _events
+
+        self._kinds = events
         self._file = file
         self._problems = problems
         self._stack: list[_Open] = []
@@ -223,8 +226,7 @@ class _Builder:
         return self._root
 
     def _take(self, event: Event) -> None:
-        from yaml import events as kinds  # noqa: PLC0415 - as in _events, and loaded by now
-
+        kinds = self._kinds
         place = event.start_mark
         mark = Mark(self._file, place.line + 1, place.column + 1) if place else Mark(self._file, 1, 1)
         if isinstance(event, kinds.ScalarEvent):

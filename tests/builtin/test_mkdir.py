@@ -52,8 +52,10 @@ async def test_the_mode_of_everything_made_is_exact_under_any_umask(ctx: Recordi
 async def test_a_mode_that_bars_its_owner_does_not_bar_the_directories_inside() -> None:
     with unprivileged_directory() as directory:  # nothing bars root
         context = RecordingContext(directory)
-        await MKDIR.do(Arguments(path="~/shut/inner", mode=Mode("500")), context.of(context.make_pack()))
-        assert permissions(context.home / "shut") == permissions(context.home / "shut/inner") == 0o500
+        await MKDIR.do(Arguments(path="~/shut/inner", mode=Mode("400")), context.of(context.make_pack()))
+        assert permissions(context.home / "shut") == 0o400
+        (context.home / "shut").chmod(0o700)
+        assert permissions(context.home / "shut/inner") == 0o400
 
 
 async def test_an_existing_directory_keeps_its_mode_and_is_no_change(ctx: RecordingActionContext) -> None:

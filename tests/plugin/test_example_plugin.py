@@ -28,6 +28,13 @@ name: dots
 type: dotfiles
 """
 
+ROOT_YAML = """\
+schema_version: "1"
+name: work
+type: meta
+children:
+"""
+
 
 @pytest.fixture
 def dotfiles() -> PackType:
@@ -149,8 +156,7 @@ def test_an_installed_plugin_is_found_trusted_and_run_by_a_real_sync(tmp_path: P
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     assert run_grex(python, workspace, "init")[0] == 0
-    with (workspace / ".grex/pack.yaml").open("a") as root:
-        root.write(f"children:\n  - url: {json.dumps(os.fspath(upstream))}\n    path: dots\n")
+    (workspace / ".grex/pack.yaml").write_text(ROOT_YAML + f"  - url: {json.dumps(os.fspath(upstream))}\n")
 
     code, document = run_grex(sys.executable, workspace, "sync", "--trust", os.fspath(upstream))
     assert code == 8

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import grex
-from grex.pack import parse_pack_spec
-from grex.plugin import ActionType, PackType, Registry
+from grex.pack import ActionEntry, Mode, Problems, decode, parse_pack_spec
+from grex.plugin import ActionType, Exec, Mkdir, PackType, Registry, Require, Symlink, When
 from grex.plugin.registry import ACTIONS_GROUP
 from tests.support.recording_context import RecordingContext
 
@@ -59,10 +59,28 @@ async def test_the_action_of_the_page_keeps_its_promises(tmp_path: Path, monkeyp
         assert list(context.home.iterdir()) == []
 
 
-def test_the_pack_yaml_of_the_page_is_accepted() -> None:
-    for text in blocks("actions.md", "yaml"):
-        spec = parse_pack_spec(text.encode(), file="pack.yaml", is_root=False)
-        assert [action.kind for action in spec.actions] == ["require", "mkdir", "symlink", "when"]
+def test_the_pack_yaml_of_the_page_is_read_into_what_the_actions_take() -> None:
+    (text,) = blocks("actions.md", "yaml")
+    spec = parse_pack_spec(text.encode(), file="pack.yaml", is_root=False)
+    require, mkdir, symlink, when = (decoded(action) for action in spec.actions)
+    assert isinstance(require, Require)
+    assert (require.all_of[0].kind, require.on_fail) == ("cmd_available", "skip")
+    assert mkdir == Mkdir(path="~/.cache/zsh", mode=Mode("0700"))
+    assert symlink == Symlink(src="files/zshrc", dst="~/.zshrc", backup=True)
+    assert isinstance(when, When)
+    assert decoded(when.actions[0]) == Exec(
+        cmd=("make", "plugins"), creates="build/plugins.zsh", undo=("make", "clean")
+    )
+
+
+def decoded(action: ActionEntry) -> object:
+    """The arguments, checked as they are before anything is run."""
+    implementation = Registry().action(action.kind)
+    problems = Problems()
+    arguments = decode(implementation.arguments, action.args, problems, what=action.kind)
+    assert list(problems) == []
+    assert implementation.check(arguments) is None
+    return arguments
 
 
 def test_the_table_has_every_action_and_every_argument() -> None:

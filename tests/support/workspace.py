@@ -52,7 +52,7 @@ class Run:
     @property
     def error(self) -> dict[str, Any]:
         """The error of a call that ended with one under `--json`."""
-        found = json.loads(self.stderr)["error"]
+        found = self.document["error"]
         assert isinstance(found, dict)
         return found
 

@@ -1,0 +1,1 @@
+"""Tests of grex.git, against real repositories."""
