@@ -8,6 +8,7 @@ kills the run, `engine.recovery` finishes or clears what the note speaks of.
 from __future__ import annotations
 
 import os
+import posixpath
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,20 @@ from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
 from grex.fs import remove_tree
-from grex.git import FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
+from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
 from grex.locks import PackHold
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
 from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
 
-__all__ = ["arrival_events", "clone_pack", "missing_directories", "moved_tag_note", "remove_made"]
+__all__ = [
+    "arrival_events",
+    "clone_pack",
+    "look_at",
+    "missing_directories",
+    "moved_tag_note",
+    "noted_places",
+    "remove_made",
+]
 
 _TIMEOUT_S = 4 * 3600.0
 
@@ -41,12 +50,13 @@ async def clone_pack(
     """
     real = root.resolve()
     temp = real.parent / f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}"
-    top = session.layout.root
+    # The note speaks of places in the workspace, also where the pack is a link that leads out of it: a note must not
+    # be able to name a directory elsewhere, because recovery deletes. `noted_places` follows the link again.
     note = CloneNote(
         id=temp.name.removeprefix(GREX_TMP_PREFIX),
         pack=node.path,
-        temp=os.path.relpath(temp, top),
-        target=os.path.relpath(real, top),
+        temp=posixpath.join(posixpath.dirname(node.path), temp.name),
+        target=node.path,
         url=node.url.redacted,
         ref=node.ref,
         entries=None,
@@ -74,8 +84,8 @@ async def clone_pack(
             notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
+            hold.link_into(temp / ".git")
             move_in(temp, real, entries)
-            hold.link_into(real / ".git")
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
@@ -107,6 +117,12 @@ def moved_tag_note(name: str, now: str) -> str:
     return f"the tag {name} moved upstream to {short(now)}; the commit that was resolved before is kept"
 
 
+def noted_places(top: Path, note: CloneNote) -> tuple[Path, Path]:
+    """The real directory that a note's clone is for, and the temporary one beside it."""
+    real = Path(os.path.realpath(top / note.target))
+    return real, real.parent / posixpath.basename(note.temp)
+
+
 def arrival_events(node: Node, target: RemoteRef) -> list[Event]:
     """What the log says about a checkout that grex made."""
     branch = target.name if target.kind == "branch" else None
@@ -124,8 +140,20 @@ def _pinned_commit(wanted: Wanted) -> str | None:
     return line.sha if wanted.locked or line.branch is None else None
 
 
+def look_at(root: Path) -> CheckoutState:
+    """What is at a pack's path; a link to a place that only has to be made counts as an absent pack.
+
+    Two workspaces share a checkout through links, and whichever sync comes first makes it. Where not even the parent
+    of the place is there (a disk that is not mounted, a misspelt link), the link itself is in the way.
+    """
+    state = observe(root)
+    if state.kind == "other" and state.is_symlink and not os.path.lexists(state.real) and state.real.parent.is_dir():
+        return replace(state, kind="absent")
+    return state
+
+
 def missing_directories(root: Path) -> list[Path]:
-    """The directories from `root` upwards that do not exist yet, innermost first."""
+    """The directories from `root` upwards that do not exist yet, innermost first; `root` is no link."""
     missing: list[Path] = []
     current = root
     while not os.path.lexists(current):

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from grex.engine.cloning import look_at
 from grex.engine.graph import ROOT, Graph, Node, enclosing_path
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
-from grex.git import CheckoutState, observe
+from grex.git import CheckoutState
 from grex.manifest import LockLine
 from grex.names import clean
 from grex.pack import OverrideSpec, PackSpec, read_local, read_pack_spec
@@ -79,7 +80,7 @@ def survey(layout: Layout, platform: str) -> Survey:
             found.errors[node.path] = verdict
             continue
         root = layout.pack_dir(node.path)
-        state = found.states[node.path] = observe(root)
+        state = found.states[node.path] = look_at(root)
         if state.kind != "checkout":
             continue
         try:

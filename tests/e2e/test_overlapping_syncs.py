@@ -26,7 +26,8 @@ from tests.support.workspace import Workspace, pack_yaml
 
 SYNCS = 8
 HOLDER = re.compile(
-    r"pid (?P<pid>\d+) on host (?P<host>\S+), grex (?P<verb>\w+), for \d+ s \(since (?P<since>\d{4}-\d\d-\d\dT[\d:]+Z)\)"
+    r"pid (?P<pid>\d+) on host (?P<host>\S+), grex (?P<verb>\w+), "
+    r"for \d+ s \(since (?P<since>\d{4}-\d\d-\d\dT[\d:]+Z)\)"
 )
 
 

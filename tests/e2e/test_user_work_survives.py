@@ -365,7 +365,7 @@ def a_file_where_a_pack_should_be(pack: Path, _: GitServer) -> None:
 
 @left("file-in-the-way", "something that is not a directory", first=True)
 def a_symlink_that_leads_nowhere(pack: Path, _: GitServer) -> None:
-    pack.symlink_to("nowhere")
+    pack.symlink_to("no/such/place")
 
 
 @left("different-repository", "of another repository", first=True)

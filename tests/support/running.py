@@ -5,6 +5,7 @@ Waiting is for events of the other process (a file, a line, its end), always wit
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -86,6 +87,15 @@ class Running:
         assert expect is None or code == expect, told
         return Run(code, self.stdout, self.stderr)
 
+    def kill_with_children(self) -> None:
+        """SIGKILL for it and for every session that it started, as when the machine goes down."""
+        children = [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == self.pid]
+        self._process.kill()
+        self._process.wait()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+
     def __enter__(self) -> Self:
         """The running process."""
         return self
@@ -101,6 +111,13 @@ class Running:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+
+def _parent(stat: Path) -> int:
+    try:
+        return int(stat.read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0  # it has ended meanwhile
 
 
 def together(workspace: Workspace, count: int, *arguments: str | Path, **environ: str) -> list[Run]:
