@@ -14,7 +14,7 @@ Pure: nothing here reads a disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +23,19 @@ from grex.names import InvalidUrlError, PackUrl, fold_key, parse_url, resolve_pa
 from grex.pack import ChildSpec, OverrideSpec, PackSpec, Problems
 from grex.pack.problems import raise_problems
 
-__all__ = ["ROOT", "Declaration", "Graph", "Node"]
+__all__ = ["ROOT", "Declaration", "Graph", "Node", "enclosing_path"]
 
 ROOT = "."
+
+
+def enclosing_path(path: str, paths: Container[str]) -> str | None:
+    """The longest of these paths in whose directory a path lies."""
+    above = path
+    while "/" in above:
+        above = above.rpartition("/")[0]
+        if above in paths:
+            return above
+    return None
 
 
 @dataclass(frozen=True, slots=True)
