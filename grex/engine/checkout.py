@@ -204,6 +204,13 @@ class Checkouts:
                 f"(declared at {node.first.place})",
                 hint="Remove the symbolic link on the way, or give the child another path.",
             )
+        around = next((above for above in root.parents if os.path.lexists(above)), workspace)
+        if not around.is_dir():
+            name = around.relative_to(self._session.layout.root)
+            return PackError(
+                f"{node.path} cannot be put there: {name} is in the way, which is not a directory",
+                hint=f"Move {name} elsewhere, or give the child another path.",
+            )
         if root.is_symlink():
             real = Path(os.path.realpath(root))  # `resolve` raises for a link that leads to itself
             if real == workspace or real in workspace.parents:
