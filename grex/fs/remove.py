@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -223,6 +222,8 @@ def _rename(path: Path, target: Path) -> None:
 
 def _copy_durably(path: Path, target: Path) -> None:
     """Copy to another file system, or leave nothing there."""
+    import shutil  # noqa: PLC0415 - every start of grex would pay for what one in thousands needs
+
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, target, symlinks=True)

@@ -7,12 +7,19 @@ question (may this be a path, a ref, a URL; how is it printed without its creden
 
 from __future__ import annotations
 
+from grex.names.files import BACKEND_LOCK_SUFFIX, GREX_DIRECTORY, GREX_TMP_PREFIX, PACK_LOCK_NAME, PACK_YAML
 from grex.names.paths import check_pack_path, fold_key, resolve_pack_path
 from grex.names.refs import check_ref, is_full_sha
+from grex.names.suggest import suggest
 from grex.names.text import clean, redact
 from grex.names.urls import InvalidUrlError, PackUrl, parse_url
 
 __all__ = [
+    "BACKEND_LOCK_SUFFIX",
+    "GREX_DIRECTORY",
+    "GREX_TMP_PREFIX",
+    "PACK_LOCK_NAME",
+    "PACK_YAML",
     "InvalidUrlError",
     "PackUrl",
     "check_pack_path",
@@ -23,4 +30,5 @@ __all__ = [
     "parse_url",
     "redact",
     "resolve_pack_path",
+    "suggest",
 ]

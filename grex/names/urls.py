@@ -47,7 +47,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 class InvalidUrlError(ValueError):
     """This is not an address that grex gives to git; the message says why, in one sentence and without credentials."""
 
-    def __init__(self, text: str, reason: str, hint: str = "") -> None:
+    def __init__(self, text: str, reason: str, hint: str) -> None:
         super().__init__(f"'{clean(redact(text))}' {reason}")
         self.reason = reason
         self.hint = hint
@@ -155,7 +155,7 @@ def _check_text(text: str) -> None:
     if _UNSAFE.search(text):
         raise InvalidUrlError(text, "holds a control character", "type the address anew")
     if len(text.encode()) > _URL_BYTES:
-        raise InvalidUrlError(text, f"is longer than {_URL_BYTES} bytes")
+        raise InvalidUrlError(text, f"is longer than {_URL_BYTES} bytes", "check that it is an address")
     if text.startswith("-"):
         raise InvalidUrlError(text, "starts with '-', which git would read as an option", "write `./` before a path")
     if text.startswith("~"):
@@ -209,7 +209,9 @@ def _parse_network(text: str, scheme: str, rest: str) -> PackUrl:
     host = _check_host(text, match["host"], user)
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port <= _MAX_PORT:
-        raise InvalidUrlError(text, f"has the port {clean(match['port'], 20)}, which does not exist", "")
+        raise InvalidUrlError(
+            text, f"has the port {clean(match['port'], 20)}, which does not exist", "a port is a number from 1 to 65535"
+        )
     if not path.strip("/"):
         raise InvalidUrlError(text, "names a host and no repository", "add the path of the repository")
     # git looks its transports up by the scheme as written, and finds no helper for `HTTPS`.
@@ -255,7 +257,9 @@ def _check_host(text: str, host: str, user: str) -> str:
     if host.startswith("["):
         address = host[1:-1]
         if not _IPV6.fullmatch(address) or ":" not in address:
-            raise InvalidUrlError(text, "has a host that is no IPv6 address although it stands in brackets", "")
+            raise InvalidUrlError(
+                text, "has a host that is no IPv6 address although it stands in brackets", "take the brackets away"
+            )
         return address.lower()
     if not _HOST.fullmatch(host):
         raise InvalidUrlError(text, "has a host that is no host name", "use the address that the host gives")

@@ -35,6 +35,10 @@ class BrokenDisk:
         """Let the nth call of this operation from now on fail."""
         self._failures[operation, self.calls[operation] + nth] = (code, accept_bytes)
 
+    def repair(self) -> None:
+        """Let nothing fail any more."""
+        self._failures.clear()
+
     def _wrap(self, operation: Operation, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             self.calls[operation] += 1

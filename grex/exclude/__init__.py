@@ -1,0 +1,15 @@
+"""Hiding from git what is grex's: the managed block in `info/exclude`, or in `.gitignore` for those who ask for it."""
+
+from grex.exclude.block import ensure_block, escape_pattern, remove_block, workspace_patterns
+from grex.exclude.repository import common_dir_of, enclosing_repository, exclude_file_of, git_dir_of
+
+__all__ = [
+    "common_dir_of",
+    "enclosing_repository",
+    "ensure_block",
+    "escape_pattern",
+    "exclude_file_of",
+    "git_dir_of",
+    "remove_block",
+    "workspace_patterns",
+]

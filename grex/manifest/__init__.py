@@ -1,0 +1,138 @@
+"""What is recorded: the event log and what it amounts to, the lockfile, edits of the root pack.yaml, clone notes.
+
+Everything that the lock MANIFEST protects is written here. Functions that write are given the hold instead of taking
+it, because whoever records something has mostly read something under the same hold first.
+
+What only verbs that change something need (`edit`, `state`) is imported when it is first asked for: the others start
+faster without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from grex.manifest.compact import compact, lines_needed, worth_compacting
+from grex.manifest.events import (
+    KNOWN_OPS,
+    ROOT_ID,
+    SAME,
+    SCHEMA_VERSION,
+    Event,
+    Phase,
+    Same,
+    action_completed_event,
+    action_halted_event,
+    action_started_event,
+    add_event,
+    installed_event,
+    parse_line,
+    prune_event,
+    render_line,
+    restore_event,
+    rm_event,
+    sync_event,
+    timestamp,
+    update_event,
+)
+from grex.manifest.fold import (
+    CompletedAction,
+    Folded,
+    InstalledRecord,
+    OpenBracket,
+    PackRecord,
+    RemovedRecord,
+    fold,
+)
+from grex.manifest.lockfile import (
+    LOCKFILE_VERSION,
+    LockLine,
+    parse_lockfile,
+    read_lockfile,
+    render_lockfile,
+    write_lockfile,
+)
+from grex.manifest.log import AppendReport, CompactReport, Log, LogContents, ManifestWriteHold, require_hold
+from grex.manifest.strict_json import MAX_LINE_BYTES, Json
+
+if TYPE_CHECKING:
+    from grex.manifest.edit import change_child, edit_root, insert_child, remove_child
+    from grex.manifest.state import CloneNote, DamagedNote, read_notes, remove_note, write_note
+    from grex.manifest.yaml_text import Value
+
+__all__ = [
+    "KNOWN_OPS",
+    "LOCKFILE_VERSION",
+    "MAX_LINE_BYTES",
+    "ROOT_ID",
+    "SAME",
+    "SCHEMA_VERSION",
+    "AppendReport",
+    "CloneNote",
+    "CompactReport",
+    "CompletedAction",
+    "DamagedNote",
+    "Event",
+    "Folded",
+    "InstalledRecord",
+    "Json",
+    "LockLine",
+    "Log",
+    "LogContents",
+    "ManifestWriteHold",
+    "OpenBracket",
+    "PackRecord",
+    "Phase",
+    "RemovedRecord",
+    "Same",
+    "Value",
+    "action_completed_event",
+    "action_halted_event",
+    "action_started_event",
+    "add_event",
+    "change_child",
+    "compact",
+    "edit_root",
+    "fold",
+    "insert_child",
+    "installed_event",
+    "lines_needed",
+    "parse_line",
+    "parse_lockfile",
+    "prune_event",
+    "read_lockfile",
+    "read_notes",
+    "remove_child",
+    "remove_note",
+    "render_line",
+    "render_lockfile",
+    "require_hold",
+    "restore_event",
+    "rm_event",
+    "sync_event",
+    "timestamp",
+    "update_event",
+    "worth_compacting",
+    "write_lockfile",
+    "write_note",
+]
+
+_LATER = {
+    "CloneNote": "state",
+    "DamagedNote": "state",
+    "Value": "yaml_text",
+    "change_child": "edit",
+    "edit_root": "edit",
+    "insert_child": "edit",
+    "read_notes": "state",
+    "remove_child": "edit",
+    "remove_note": "state",
+    "write_note": "state",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what was left for later (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,378 @@
+"""Editing the root pack.yaml as a person would: a few characters in the right place, everything else as it was.
+
+The functions here take the text and give the text; `edit_root` does the disk. An entry goes into a list of the top
+level (`children`, `overrides`), in the style that the list has: block lists of any indentation, lists between
+brackets, lists that are not there yet. Comments, order, quoting and line ends stay.
+
+Text surgery on YAML can go wrong in more ways than anybody can list, so each edit is proven: the new text is parsed
+again, and must say what the old one said with exactly this one change. If it does not - tabs, complex keys, a
+comment in a place that nobody thought of - the edit is refused with what to do by hand, and nothing is written.
+
+A comment in the line of an entry and comments below it that are indented deeper than its dash belong to it: they
+stay in front of what is inserted, and go when it is removed. All other comments stay.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from grex.errors import ManifestError
+from grex.fs import read_regular, replace_file
+from grex.manifest.log import ManifestWriteHold, require_hold
+from grex.manifest.yaml_text import (
+    Document,
+    Node,
+    Plain,
+    Value,
+    YamlTextError,
+    compose,
+    line_break,
+    line_end,
+    render_flow,
+    render_value,
+)
+
+__all__ = ["change_child", "edit_root", "insert_child", "remove_child"]
+
+_BLANK_OR_REMARK = re.compile(r"[ \t]*(#.*)?\r?\n")
+_HINT_BY_HAND = "edit the file by hand; nothing was written"
+
+
+def edit_root(
+    path: Path, edit: Callable[[str], str], *, hold: ManifestWriteHold, check: Callable[[bytes], None]
+) -> bool:
+    """Edit a file: read it, change its text, check the result, replace it.
+
+    Args:
+        path: the file.
+        edit: gives the new text; its errors pass through.
+        hold: MANIFEST, held exclusively. People's editors take no lock, so the file is compared once more before it
+            is replaced.
+        check: is given the new bytes, and raises if they must not be written.
+
+    Returns:
+        Whether the file was replaced; an edit that changes nothing is not written.
+
+    Raises:
+        ManifestError: the file cannot be read or replaced, is not UTF-8, or was changed by somebody else meanwhile;
+            it is as it was.
+    """
+    require_hold(hold)
+    try:
+        old = read_regular(path)
+        new = edit(old.decode("utf-8")).encode("utf-8")
+        if new == old:
+            return False
+        check(new)
+        if read_regular(path) != old:
+            raise ManifestError(
+                f"{path}: the file was changed by somebody else while it was being edited",
+                hint="run the command again; nothing was written",
+                details={"file": str(path)},
+            )
+        replace_file(path, new)
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path}: the file is not UTF-8", hint=_HINT_BY_HAND, details={"file": str(path)}
+        ) from error
+    except OSError as error:
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
+        raise ManifestError(
+            f"{path}: the file cannot be edited: {reason}",
+            hint="check the file, its directory and the disk, then run the command again",
+            details={"file": str(path), "errno": error.errno},
+        ) from error
+    return True
+
+
+def insert_child(text: str, child: Mapping[str, Value], *, file: str, section: str = "children") -> str:
+    """The text with one entry more at the end of a list of the top level.
+
+    Args:
+        text: of the file.
+        child: the entry's keys and values, in the order in which they shall stand.
+        file: its name, for messages.
+        section: the list.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited.
+    """
+    return _Edit(text, file, section).insert(child)
+
+
+def remove_child(text: str, index: int, *, file: str, section: str = "children") -> str:
+    """The text without the entry that stands at this index, from 0, of a list of the top level.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited, or no such entry.
+    """
+    return _Edit(text, file, section).remove(index)
+
+
+def change_child(
+    text: str, index: int, changes: Mapping[str, Value | None], *, file: str, section: str = "children"
+) -> str:
+    """The text with some keys of one entry set, or taken away where the new value is None.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited, or no such entry.
+    """
+    for key, value in changes.items():
+        text = _Edit(text, file, section).change(index, key, value)
+    return text
+
+
+class _Edit:
+    """One edit of one text, which is parsed for it."""
+
+    def __init__(self, text: str, file: str, section: str) -> None:
+        self._text = text
+        self._file = file
+        self._section = section
+        self._eol = line_break(text)
+        self._document = self._compose(text)
+        found = self._document.root.find(section)
+        self._key = found[0] if found else None
+        self._list = found[1] if found else None
+        if self._document.root.kind != "mapping":
+            raise self._refused("it is not a mapping")
+        if self._list is not None and self._list.kind != "sequence" and not self._list.is_null:
+            raise self._refused(f"{section!r} is not a list")
+
+    # --- the three edits -----------------------------------------------------------------------------------------
+
+    def insert(self, child: Mapping[str, Value]) -> str:
+        new = self._inserted(child)
+        entry: Plain = [(key, _plain(value)) for key, value in child.items()]
+        return self._proven(new, [*self._entries(), entry])
+
+    def remove(self, index: int) -> str:
+        entries = self._entries()
+        node = self._entry(index)
+        items = self._sequence().items
+        if self._sequence().flow:
+            new = self._cut_from_flow([(item.start, item.end) for item in items], index)
+        else:
+            start = self._line_start(node.start)
+            new = self._text[:start] + self._text[self._behind(node, self._sequence().column) :]
+            if len(items) == 1:
+                new = self._emptied(new)
+        return self._proven(new, entries[:index] + entries[index + 1 :])
+
+    def change(self, index: int, key: str, value: Value | None) -> str:
+        entries = self._entries()
+        node = self._entry(index)
+        if node.kind != "mapping":
+            raise self._refused(f"entry {index + 1} of {self._section!r} is not a mapping")
+        found = node.find(key)
+        keys = [pair[0].text for pair in node.pairs]
+        pairs: list[Plain] = [(name.plain(), old.plain()) for name, old in node.pairs]
+        if value is None:
+            if found is None:
+                return self._text
+            at = keys.index(key)
+            new = self._without_pair(node, at)
+            pairs = pairs[:at] + pairs[at + 1 :]
+        elif found is None:
+            new = self._with_pair(node, key, value)
+            pairs = [*pairs, (key, _plain(value))]
+        else:
+            at = keys.index(key)
+            new = self._with_value(node, at, value)
+            pairs[at] = (key, _plain(value))
+        return self._proven(new, [*entries[:index], pairs, *entries[index + 1 :]])
+
+    # --- inserting an entry --------------------------------------------------------------------------------------
+
+    def _inserted(self, child: Mapping[str, Value]) -> str:
+        root, text = self._document.root, self._text
+        if self._key is None or self._list is None:
+            if root.flow:
+                return self._into_flow(
+                    root, [pair[1] for pair in root.pairs], f"{self._section}: [{render_flow(child)}]"
+                )
+            block = self._eol.join([f"{self._section}:", *self._block_lines(child, 2)])
+            return self._insert_lines(self._document.end, block)
+        if self._list.is_null or self._list_is_bare:
+            colon = self._colon(self._key)
+            if root.flow:
+                return f"{text[:colon]} [{render_flow(child)}]{text[self._list.end :]}"
+            emptied = text[:colon] + text[self._list.end :]
+            return _Edit(emptied, self._file, self._section)._below_key(child)  # noqa: SLF001 - another of this class
+        if self._list.flow:
+            return self._into_flow(self._list, self._list.items, render_flow(child))
+        behind = self._behind(self._list.items[-1], self._list.column)
+        return self._insert_lines(behind, self._eol.join(self._block_lines(child, self._list.column)))
+
+    def _below_key(self, child: Mapping[str, Value]) -> str:
+        colon = self._colon(self._key)
+        return self._insert_lines(line_end(self._text, colon), self._eol.join(self._block_lines(child, 2)))
+
+    def _block_lines(self, child: Mapping[str, Value], indentation: int) -> list[str]:
+        lines = [f"{key}: {render_value(value)}" for key, value in child.items()]
+        return [" " * indentation + ("  " if number else "- ") + line for number, line in enumerate(lines)]
+
+    def _insert_lines(self, index: int, block: str) -> str:
+        """Put whole lines at the beginning of a line, or behind a last line that has no break."""
+        text = self._text
+        if index > 0 and text[index - 1] != "\n":
+            return f"{text[:index]}{self._eol}{block}{self._eol if index < len(text) else ''}{text[index:]}"
+        return f"{text[:index]}{block}{self._eol}{text[index:]}"
+
+    def _into_flow(self, collection: Node, items: list[Node], rendered: str) -> str:
+        """Put an element behind the last one between brackets."""
+        text = self._text
+        if not items:
+            return f"{text[: collection.start + 1]}{rendered}{text[collection.start + 1 :]}"
+        last = items[-1]
+        rest = text[last.end : collection.end - 1]
+        has_comma = rest.lstrip().startswith(",")
+        if "\n" not in rest:
+            return f"{text[: last.end]}, {rendered}{text[last.end :]}"
+        # One element a line: the new one gets a line too, and a comment stays with the old one.
+        comma_end = text.index(",", last.end) + 1 if has_comma else last.end
+        behind = line_end(text, comma_end)
+        indentation = text[self._line_start(last.start) : last.start]
+        if indentation.strip():
+            indentation = " " * (len(indentation) - len(indentation.lstrip()))
+        before = text[:comma_end] + ("" if has_comma else ",") + text[comma_end:behind]
+        return f"{before}{indentation}{rendered}{',' if has_comma else ''}{self._eol}{text[behind:]}"
+
+    # --- taking away ---------------------------------------------------------------------------------------------
+
+    def _emptied(self, text: str) -> str:
+        """The list has lost its last entry: say that it is empty, rather than null."""
+        colon = self._colon(self._key)
+        return f"{text[:colon]} []{text[colon:]}"
+
+    def _cut_from_flow(self, spans: list[tuple[int, int]], index: int) -> str:
+        """Take away an element between brackets, with one comma, or with its line if it has one for itself."""
+        text = self._text
+        start, end = spans[index]
+        comma = end + len(text[end:]) - len(text[end:].lstrip())
+        behind = comma + 1 if text[comma : comma + 1] == "," else end
+        line_start, next_line = self._line_start(start), line_end(text, behind)
+        if not text[line_start:start].strip() and _BLANK_OR_REMARK.fullmatch(text[behind:next_line]):
+            return text[:line_start] + text[next_line:]
+        if index + 1 < len(spans):
+            rest = text[behind:].lstrip(" ")
+            return f"{text[:start]}{' ' if rest.startswith('#') else ''}{rest}"
+        if index > 0 and "#" not in text[spans[index - 1][1] : start]:
+            return text[: spans[index - 1][1]] + text[end:]
+        return text[:start] + text[behind:]
+
+    def _without_pair(self, node: Node, at: int) -> str:
+        text = self._text
+        key, value = node.pairs[at]
+        if len(node.pairs) == 1:
+            raise self._refused(f"{key.text!r} is all that the entry says")
+        if node.flow:
+            return self._cut_from_flow([(name.start, old.end) for name, old in node.pairs], at)
+        if at == 0:  # it stands behind the dash, and the next one takes its place
+            return text[: key.start] + text[node.pairs[1][0].start :]
+        return text[: self._line_start(key.start)] + text[self._behind(value, key.column) :]
+
+    # --- changing an entry ---------------------------------------------------------------------------------------
+
+    def _with_pair(self, node: Node, key: str, value: Value) -> str:
+        if node.flow:
+            rendered = f"{key}: {render_value(value, in_flow=True)}"
+            return self._into_flow(node, [old for _, old in node.pairs], rendered)
+        behind = self._behind(node, node.column - 1)
+        return self._insert_lines(behind, f"{' ' * node.column}{key}: {render_value(value)}")
+
+    def _with_value(self, node: Node, at: int, value: Value) -> str:
+        text = self._text
+        key, old = node.pairs[at]
+        rendered = render_value(value, in_flow=node.flow)
+        is_inline = old.flow and old.end > old.start and text[old.end - 1] != "\n"
+        if is_inline:
+            return text[: old.start] + rendered + text[old.end :]
+        colon = self._colon(key)
+        end = max(old.end, colon)
+        if text[end - 1] == "\n":  # a block scalar ends behind its line
+            end -= len(self._eol)
+        return f"{text[:colon]} {rendered}{text[end:]}"
+
+    @property
+    def _list_is_bare(self) -> bool:
+        """Whether the list is `[]`, with nothing in it that would be lost, in a file that is written in blocks."""
+        found = self._list
+        if found is None or not found.flow or found.items or self._document.root.flow:
+            return False
+        return not self._text[found.start + 1 : found.end - 1].strip()
+
+    # --- places and proof ----------------------------------------------------------------------------------------
+
+    def _behind(self, node: Node, column: int) -> int:
+        """The beginning of the line behind a block node and the comments below it that stand deeper than `column`."""
+        text = self._text
+        index = line_end(text, node.end)
+        while index < len(text):
+            end = line_end(text, index + 1)
+            line = text[index:end]
+            if not line.lstrip(" ").startswith("#") or len(line) - len(line.lstrip(" ")) <= column:
+                break
+            index = end
+        return index
+
+    def _colon(self, key: Node | None) -> int:
+        """Behind the colon of a key."""
+        found = -1 if key is None else self._text.find(":", key.end)
+        if found < 0:
+            raise self._refused("a key has no colon")
+        return found + 1
+
+    def _line_start(self, index: int) -> int:
+        return self._text.rfind("\n", 0, index) + 1
+
+    def _sequence(self) -> Node:
+        if self._list is None:
+            raise self._refused(f"it has no {self._section!r}")
+        return self._list
+
+    def _entry(self, index: int) -> Node:
+        items = self._sequence().items
+        if not 0 <= index < len(items):
+            raise self._refused(f"{self._section!r} has {len(items)} entries, and number {index + 1} was asked for")
+        return items[index]
+
+    def _entries(self) -> list[Plain]:
+        return [] if self._list is None else [item.plain() for item in self._list.items]
+
+    def _compose(self, text: str) -> Document:
+        try:
+            return compose(text)
+        except YamlTextError as error:
+            raise self._refused(str(error)) from error
+
+    def _proven(self, new: str, entries: list[Plain]) -> str:
+        """The new text, if it says what the old one said but for the list, which has these entries now."""
+        reason = f"the change of {self._section!r} would change something else too"
+        try:
+            root = compose(new).root
+        except YamlTextError as error:
+            raise self._refused(reason) from error
+        before = [(key.plain(), value.plain()) for key, value in self._document.root.pairs if key is not self._key]
+        after = [(key.plain(), value.plain()) for key, value in root.pairs if key.text != self._section]
+        found = root.find(self._section)
+        if before != after or found is None or found[1].plain() != entries:
+            raise self._refused(reason)
+        return new
+
+    def _refused(self, reason: str) -> ManifestError:
+        return ManifestError(
+            f"{self._file}: the file cannot be edited: {reason}", hint=_HINT_BY_HAND, details={"file": self._file}
+        )
+
+
+def _plain(value: Value) -> Plain:
+    """What a rendered value is read back as."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return value if isinstance(value, str) else list(value)

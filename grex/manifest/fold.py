@@ -1,0 +1,301 @@
+"""What the log amounts to: which checkouts are grex's, where they stand, what is installed and how to take it back.
+
+The fold is pure and reads events in order; the last writer of a fact wins.
+
+| op | effect |
+|---|---|
+| `add` | the pack has this `url`, `ref` and `owned`; nothing has been synced into it yet |
+| `update` | `url` and `ref`, as far as they are given |
+| `sync` | `sha` and `branch` |
+| `rm`, `prune` | the pack goes to `removed`; one that is not there changes nothing |
+| `restore` | a removed pack is back as it was, with what the event gives replaced |
+| `installed` | `installed`; with a null hash, nothing is installed and nothing is left to undo |
+| `action_started` | opens a bracket, named by run, action and phase |
+| `action_completed`, `action_halted` | close it |
+
+Anything but a removal or an end of a bracket makes the pack if it is not there, without a URL and not owned: the
+root pack is installed and never added, and a checkout that no `add` speaks of must never be taken for ours.
+
+What was **completed** is a stack, because undoing runs backwards. The same action may complete again in later runs,
+and what an earlier run recorded must not be lost by that:
+
+- with the same undo data, it stays where it is (`exec` with a fixed undo command is undone once);
+- with nothing to undo, nothing changes: it found everything in place, so the older entry still says what to undo;
+- with other undo data it is pushed: after `dst` has changed, there are two links to take away.
+
+An action that completes in phase `undo` pops the newest entry of that action and kind. Within one action and kind
+there is either one entry without undo data or any number of different ones with it - the invariant by which
+compaction can write the stack as a sequence of events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from grex.manifest.events import Event, Phase
+from grex.manifest.strict_json import Json
+
+__all__ = ["CompletedAction", "Folded", "InstalledRecord", "OpenBracket", "PackRecord", "RemovedRecord", "fold"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledRecord:
+    """What the pack is installed as, and since when."""
+
+    actions_hash: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBracket:
+    """An action that was started and neither completed nor halted: its run died, or is still at it."""
+
+    action: str
+    kind: str
+    run: str
+    phase: Phase
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedAction:
+    """An action that is done and not undone; `undo` is all that taking it back needs."""
+
+    action: str
+    kind: str
+    run: str
+    undo: Json
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackRecord:
+    """What the log says about a pack.
+
+    Attributes:
+        id: its path from the workspace root.
+        url: where it comes from, redacted; None if no event said so.
+        ref: what was declared; None for the remote's own choice.
+        sha: the commit that it was last brought to; None if it never was.
+        branch: the branch it was left on; None when detached.
+        owned: whether grex made the checkout, and so may take it away.
+        added_at: since when it is known.
+        synced_at: when it was last brought to `sha`.
+        installed: what it is installed as, or None.
+        open_brackets: what was started and is not through, oldest first.
+        completed: what is done, in the order in which it was; undo it from the end.
+    """
+
+    id: str
+    url: str | None
+    ref: str | None
+    sha: str | None
+    branch: str | None
+    owned: bool
+    added_at: str
+    synced_at: str | None
+    installed: InstalledRecord | None
+    open_brackets: tuple[OpenBracket, ...]
+    completed: tuple[CompletedAction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedRecord:
+    """A pack that was there once: what was known of it, and by which op, when and where to it went."""
+
+    record: PackRecord
+    op: str
+    ts: str
+    trash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The sum of a log.
+
+    Attributes:
+        packs: the packs that are there, by id.
+        removed: those that were removed and are not back, by id.
+    """
+
+    packs: Mapping[str, PackRecord] = field(default_factory=dict)
+    removed: Mapping[str, RemovedRecord] = field(default_factory=dict)
+
+
+def fold(events: Iterable[Event]) -> Folded:
+    """Read events in order; linear in their number."""
+    state = _State()
+    for event in events:
+        apply = _OPS.get(event.op)
+        if apply is not None:
+            apply(state, event, event.data)
+    return Folded(
+        {pack_id: draft.freeze(pack_id) for pack_id, draft in state.packs.items()},
+        {
+            pack_id: RemovedRecord(removed.draft.freeze(pack_id), removed.op, removed.ts, removed.trash)
+            for pack_id, removed in state.removed.items()
+        },
+    )
+
+
+class _Draft:
+    """A record while events arrive; the stacks are indexed so that no event costs more for a long history."""
+
+    def __init__(self, added_at: str) -> None:
+        self.added_at = added_at
+        self.url: str | None = None
+        self.ref: str | None = None
+        self.sha: str | None = None
+        self.branch: str | None = None
+        self.owned = False
+        self.synced_at: str | None = None
+        self.installed: InstalledRecord | None = None
+        # (run, action, phase), in the order of their start
+        self.open: dict[tuple[str, str, str], OpenBracket] = {}
+        # (action, kind, canonical undo), in the order of their first completion
+        self.completed: dict[tuple[str, str, str], CompletedAction] = {}
+        # (action, kind): the canonical undo of each entry above, oldest first
+        self.stacks: dict[tuple[str, str], list[str]] = {}
+
+    def complete(self, done: CompletedAction) -> None:
+        stack = self.stacks.setdefault((done.action, done.kind), [])
+        undo = _canonical(done.undo)
+        if done.undo is None:
+            if stack and stack != [undo]:
+                return
+        elif stack == [_NOTHING]:
+            del self.completed[done.action, done.kind, stack.pop()]
+        key = (done.action, done.kind, undo)
+        if key not in self.completed:
+            stack.append(undo)
+        self.completed[key] = done
+
+    def take_back(self, action: str, kind: str) -> None:
+        stack = self.stacks.get((action, kind))
+        if stack:
+            del self.completed[action, kind, stack.pop()]
+
+    def freeze(self, pack_id: str) -> PackRecord:
+        return PackRecord(
+            id=pack_id,
+            url=self.url,
+            ref=self.ref,
+            sha=self.sha,
+            branch=self.branch,
+            owned=self.owned,
+            added_at=self.added_at,
+            synced_at=self.synced_at,
+            installed=self.installed,
+            open_brackets=tuple(self.open.values()),
+            completed=tuple(self.completed.values()),
+        )
+
+
+_canonical = json.JSONEncoder(sort_keys=True).encode
+_NOTHING = _canonical(None)
+
+
+class _Removed(NamedTuple):
+    draft: _Draft
+    op: str
+    ts: str
+    trash: str | None
+
+
+class _State:
+    def __init__(self) -> None:
+        self.packs: dict[str, _Draft] = {}
+        self.removed: dict[str, _Removed] = {}
+
+    def draft(self, event: Event) -> _Draft:
+        """The pack of an event, made if it is not there."""
+        draft = self.packs.get(event.id)
+        if draft is None:
+            draft = self.packs[event.id] = _Draft(event.ts)
+            self.removed.pop(event.id, None)
+        return draft
+
+
+# The types of all fields below were checked when the line was read (`events.parse_line`).
+
+
+def _add(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    draft = state.draft(event)
+    draft.added_at = event.ts
+    draft.url, draft.ref, draft.owned = data["url"], data.get("ref"), data["owned"]
+    draft.sha = draft.branch = draft.synced_at = None
+
+
+def _update(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    draft = state.draft(event)
+    draft.url, draft.ref = data.get("url", draft.url), data.get("ref", draft.ref)
+
+
+def _sync(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    draft = state.draft(event)
+    draft.sha, draft.branch, draft.synced_at = data["sha"], data.get("branch"), event.ts
+
+
+def _remove(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    draft = state.packs.pop(event.id, None)
+    if draft is not None:
+        state.removed[event.id] = _Removed(draft, event.op, event.ts, data.get("trash"))
+
+
+def _restore(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    removed = state.removed.pop(event.id, None)
+    if removed is not None:  # then it is not in `packs`: a pack is in one of the two
+        state.packs[event.id] = removed.draft
+        removed.draft.added_at = event.ts
+    _update(state, event, data)
+    draft = state.packs[event.id]
+    draft.owned = data.get("owned", draft.owned)
+
+
+def _installed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    actions_hash = data["actions_hash"]
+    if actions_hash is not None:
+        state.draft(event).installed = InstalledRecord(actions_hash, event.ts)
+    elif (draft := state.packs.get(event.id)) is not None:
+        draft.installed = None
+        draft.completed.clear()
+        draft.stacks.clear()
+
+
+def _action_started(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    phase = data.get("phase", "do")
+    bracket = OpenBracket(data["action"], data["kind"], data["run"], phase, event.ts)
+    state.draft(event).open[bracket.run, bracket.action, phase] = bracket
+
+
+def _close(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    draft = state.packs.get(event.id)
+    if draft is not None:
+        draft.open.pop((data["run"], data["action"], data.get("phase", "do")), None)
+
+
+def _action_completed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    _close(state, event, data)
+    action, kind = data["action"], data["kind"]
+    if data.get("phase", "do") == "do":
+        done = CompletedAction(action, kind, data["run"], data.get("undo"), event.ts)
+        state.draft(event).complete(done)
+    elif (draft := state.packs.get(event.id)) is not None:
+        draft.take_back(action, kind)
+
+
+_OPS: Mapping[str, Callable[[_State, Event, Mapping[str, Any]], None]] = {
+    "add": _add,
+    "update": _update,
+    "sync": _sync,
+    "rm": _remove,
+    "prune": _remove,
+    "restore": _restore,
+    "installed": _installed,
+    "action_started": _action_started,
+    "action_completed": _action_completed,
+    "action_halted": _close,
+}

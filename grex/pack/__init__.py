@@ -1,0 +1,70 @@
+"""pack.yaml as checked values: what a pack is, what it owns, and what installing it would do.
+
+`read_pack_spec` is the way in. It gives a `PackSpec` in which nothing has to be checked again, or one error with
+every problem of the file. Arguments of actions are decoded by `decode`, once the registry knows the action. Nothing
+here runs, clones or changes anything, and nothing but `.grex/` of the pack is read.
+"""
+
+from __future__ import annotations
+
+from grex.pack.action_spec import Mode, decode, mode_bits, parse_actions
+from grex.pack.hash import actions_hash
+from grex.pack.local import read_local
+from grex.pack.predicate import Facts, PredicateNode, evaluate, parse_conditions, parse_predicate
+from grex.pack.problems import Mark, Problem, Problems
+from grex.pack.relations import read_overrides
+from grex.pack.source import RefusedFileError, read_pack_file
+from grex.pack.spec import (
+    PLATFORMS,
+    ActionEntry,
+    ChildSpec,
+    Defaults,
+    Dependency,
+    OverrideSpec,
+    PackSpec,
+    current_platform,
+)
+from grex.pack.target import merge_target
+from grex.pack.validate import parse_pack_spec, read_declared_paths, read_pack_spec
+from grex.pack.variables import MissingVariableError, escape_variables, expand_variables, variable_names
+from grex.pack.yaml_events import Entry, Node, PlainData, read_yaml
+
+__all__ = [
+    "PLATFORMS",
+    "ActionEntry",
+    "ChildSpec",
+    "Defaults",
+    "Dependency",
+    "Entry",
+    "Facts",
+    "Mark",
+    "MissingVariableError",
+    "Mode",
+    "Node",
+    "OverrideSpec",
+    "PackSpec",
+    "PlainData",
+    "PredicateNode",
+    "Problem",
+    "Problems",
+    "RefusedFileError",
+    "actions_hash",
+    "current_platform",
+    "decode",
+    "escape_variables",
+    "evaluate",
+    "expand_variables",
+    "merge_target",
+    "mode_bits",
+    "parse_actions",
+    "parse_conditions",
+    "parse_pack_spec",
+    "parse_predicate",
+    "read_declared_paths",
+    "read_local",
+    "read_overrides",
+    "read_pack_file",
+    "read_pack_spec",
+    "read_yaml",
+    "variable_names",
+]

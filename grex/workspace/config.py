@@ -1,0 +1,155 @@
+"""Settings: those of a workspace (`.grex/config.toml`, shared) over those of the user (`grex/config.toml`).
+
+```toml
+[sync]
+jobs = 4                 # disk permits; default: the number of cores
+network_permits = 32
+per_host = 8
+
+[trust]                  # in the user's file only
+prefixes = ["https://github.com/my-org"]
+```
+
+A workspace cannot grant itself trust: its configuration comes with the repository, from the very people whose code is
+to be trusted. So `[trust]` in `.grex/config.toml` is refused rather than ignored. Unknown keys are errors too, since
+a misspelt limit would otherwise be no limit. Options and environment variables win over both files; they are read in
+the front ends.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from grex.errors import ConfigError
+from grex.names import clean, redact, suggest
+
+__all__ = ["Config", "read_config"]
+
+_SYNC_KEYS: Final = ("jobs", "network_permits", "per_host")
+_TRUST_KEYS: Final = ("prefixes",)
+_MOST: Final = 1024  # permits are processes
+_MAX_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings in force. `origins` names the file of each one that is not the default."""
+
+    jobs: int | None = None
+    """Disk permits; None: the number of cores."""
+    network_permits: int = 32
+    per_host: int = 8
+    trust_prefixes: tuple[str, ...] = ()
+    origins: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def read_config(workspace: Path, user_config_dir: Path | None) -> Config:
+    """Return the settings of a workspace.
+
+    Args:
+        workspace: its root.
+        user_config_dir: the directory that holds `grex/config.toml` of this user, if there is one.
+
+    Raises:
+        ConfigError: a file says something that is not known or not possible.
+    """
+    config = Config()
+    if user_config_dir is not None:
+        config = _read_file(user_config_dir / "grex" / "config.toml", config, may_trust=True)
+    return _read_file(workspace / ".grex" / "config.toml", config, may_trust=False)
+
+
+def _read_file(path: Path, config: Config, *, may_trust: bool) -> Config:
+    data = _read_bytes(path)
+    if data is None:
+        return config
+    # Imported here: most workspaces have no such file.
+    import tomllib  # noqa: PLC0415 - see above
+
+    try:
+        tables = tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not TOML: {clean(str(error))}.", hint="see https://toml.io") from error
+    _check_known(path, "", tables, ("sync", "trust"))
+    found: dict[str, int | tuple[str, ...]] = {}
+    if "sync" in tables:
+        found.update(_read_sync(path, tables["sync"]))
+    if "trust" in tables:
+        if not may_trust:
+            raise ConfigError(
+                f"{path} has a table [trust], but a workspace cannot grant itself trust.",
+                hint="move it to your own configuration, or use `grex trust`",
+            )
+        found["trust_prefixes"] = _read_trust(path, tables["trust"])
+    origins = MappingProxyType({**config.origins, **dict.fromkeys(found, path)})
+    return replace(config, **found, origins=origins)  # type: ignore[arg-type]  # each value was checked by its reader
+
+
+def _read_bytes(path: Path) -> bytes | None:
+    """The bytes of a file that need not be there, which then costs one stat."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{path} is no regular file.", hint="put a regular file in its place")
+        if status.st_size > _MAX_BYTES:
+            raise ConfigError(f"{path} is larger than 1 MiB.", hint="take away what is not configuration")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", hint="check its permissions") from error
+
+
+def _read_sync(path: Path, table: object) -> dict[str, int]:
+    entries = _table(path, "sync", table)
+    _check_known(path, "sync.", entries, _SYNC_KEYS)
+    for key, value in entries.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
+            raise ConfigError(
+                f"{path}: sync.{key} is {_shown(value)}, and a whole number from 1 to {_MOST} is needed.",
+                hint=f"as in `{key} = 4`",
+            )
+    return {key: value for key, value in entries.items() if isinstance(value, int)}
+
+
+def _read_trust(path: Path, table: object) -> tuple[str, ...]:
+    entries = _table(path, "trust", table)
+    _check_known(path, "trust.", entries, _TRUST_KEYS)
+    prefixes = entries.get("prefixes", [])
+    if not isinstance(prefixes, list):
+        raise ConfigError(
+            f"{path}: trust.prefixes is {_shown(prefixes)}, and a list is needed.", hint='as in `["..."]`'
+        )
+    texts: list[str] = []
+    for prefix in prefixes:
+        # An empty prefix would trust everybody.
+        if not isinstance(prefix, str) or not prefix.strip() or not prefix.isprintable():
+            raise ConfigError(
+                f"{path}: trust.prefixes holds {_shown(prefix)}, and each is the beginning of a URL.",
+                hint="as in 'https://github.com/my-org'",
+            )
+        texts.append(prefix)
+    return tuple(texts)
+
+
+def _table(path: Path, name: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"{path}: {name} is {_shown(value)}, and a table is needed.", hint=f"write [{name}] above its keys"
+        )
+    return value
+
+
+def _check_known(path: Path, prefix: str, entries: Mapping[str, object], known: tuple[str, ...]) -> None:
+    for key in entries:
+        if key not in known:
+            raise ConfigError(f"{path} has no setting '{clean(f'{prefix}{key}', 80)}'.", hint=suggest(key, known))
+
+
+def _shown(value: object) -> str:
+    return clean(redact(repr(value)), 60)

@@ -1,0 +1,1 @@
+"""Tests of what pack.yaml may say, and what it means."""

@@ -1,0 +1,1 @@
+"""Tests of where a workspace is and how it is configured."""

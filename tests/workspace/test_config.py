@@ -1,0 +1,117 @@
+"""Settings: which file wins, and that a workspace cannot trust itself."""
+
+# ruff: noqa: E501 - the table holds whole messages; one cut in two cannot be searched for
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from grex.errors import ConfigError
+from grex.workspace import Config, read_config
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "ws/.grex").mkdir(parents=True)
+    (tmp_path / "user/grex").mkdir(parents=True)
+    return tmp_path / "ws"
+
+
+def write(workspace: Path, text: str) -> Path:
+    path = workspace / ".grex/config.toml"
+    path.write_text(text)
+    return path
+
+
+def write_user(workspace: Path, text: str) -> Path:
+    path = workspace.parent / "user/grex/config.toml"
+    path.write_text(text)
+    return path
+
+
+def read(workspace: Path) -> Config:
+    return read_config(workspace, workspace.parent / "user")
+
+
+def test_without_files_the_defaults_are_in_force(workspace: Path) -> None:
+    assert read(workspace) == Config()
+    assert read_config(workspace / "absent", None) == Config()
+    config = Config()
+    assert (config.jobs, config.network_permits, config.per_host, config.trust_prefixes) == (None, 32, 8, ())
+    assert not config.origins
+
+
+def test_the_workspace_wins_over_the_user_and_each_setting_knows_its_file(workspace: Path) -> None:
+    shared = write(workspace, "[sync]\njobs = 2\n")
+    own = write_user(workspace, "[sync]\njobs = 3\nper_host = 4\n[trust]\nprefixes = ['https://github.com/org']\n")
+    config = read(workspace)
+    assert (config.jobs, config.network_permits, config.per_host) == (2, 32, 4)
+    assert config.trust_prefixes == ("https://github.com/org",)
+    assert config.origins == {"jobs": shared, "per_host": own, "trust_prefixes": own}
+
+
+def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
+    path = write(workspace, "[trust]\nprefixes = []\n")
+    with pytest.raises(ConfigError) as caught:
+        read(workspace)
+    assert caught.value.message == f"{path} has a table [trust], but a workspace cannot grant itself trust."
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[snyc]\n", " has no setting 'snyc'.", "did you mean 'sync'?"),
+        ("jobs = 1\n", " has no setting 'jobs'.", "known: sync, trust"),
+        ("[sync]\njob = 1\n", " has no setting 'sync.job'.", "did you mean 'jobs'?"),
+        ("[trust]\nprefix = []\n", " has no setting 'trust.prefix'.", "did you mean 'prefixes'?"),
+        ("sync = 1\n", ": sync is 1, and a table is needed.", "write [sync] above its keys"),
+        ("[[trust]]\n", ": trust is [{}], and a table is needed.", "write [trust] above its keys"),
+        ("[sync]\njobs = 0\n", ": sync.jobs is 0, and a whole number from 1 to 1024 is needed.", "as in `jobs = 4`"),
+        ("[sync]\njobs = 1025\n", ": sync.jobs is 1025, and a whole number from 1 to 1024 is needed.", "as in `jobs = 4`"),
+        ("[sync]\njobs = true\n", ": sync.jobs is True, and a whole number from 1 to 1024 is needed.", "as in `jobs = 4`"),
+        ("[sync]\nper_host = '4'\n", ": sync.per_host is '4', and a whole number from 1 to 1024 is needed.", "as in `per_host = 4`"),
+        ("[trust]\nprefixes = 'a'\n", ": trust.prefixes is 'a', and a list is needed.", 'as in `["..."]`'),
+        ("[trust]\nprefixes = ['']\n", ": trust.prefixes holds '', and each is the beginning of a URL.", "as in 'https://github.com/my-org'"),
+        ("[trust]\nprefixes = [1]\n", ": trust.prefixes holds 1, and each is the beginning of a URL.", "as in 'https://github.com/my-org'"),
+        ("[sync\n", " is not TOML: Expected ']' at the end of a table declaration (at line 1, column 6).", "see https://toml.io"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_with_a_hint(workspace: Path, text: str, message: str, hint: str) -> None:
+    path = write_user(workspace, text)
+    with pytest.raises(ConfigError) as caught:
+        read(workspace)
+    assert (caught.value.message, caught.value.hint) == (f"{path}{message}", hint)
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"a = " + b"[" * 5000])
+def test_hostile_bytes_are_a_mistake_like_any_other(workspace: Path, data: bytes) -> None:
+    (workspace / ".grex/config.toml").write_bytes(data)
+    with pytest.raises(ConfigError, match="is not TOML"):
+        read(workspace)
+
+
+def test_only_a_regular_file_of_reasonable_size_is_read(workspace: Path) -> None:
+    path = workspace / ".grex/config.toml"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        read(workspace)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        read(workspace)
+
+
+def test_a_file_that_cannot_be_reached_says_why(workspace: Path) -> None:
+    (workspace / ".grex/config.toml").symlink_to("config.toml")
+    with pytest.raises(ConfigError, match="cannot be read: Too many levels of symbolic links"):
+        read(workspace)
+
+
+def test_an_absent_file_costs_no_toml_parser(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tomllib", None)
+    assert read(workspace) == Config()
