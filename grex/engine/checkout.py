@@ -49,6 +49,7 @@ from grex.git import (
     resolve_remote,
 )
 from grex.manifest import sync_event
+from grex.names import PACK_LOCK_NAME
 from grex.pack import PackSpec, read_pack_spec
 
 __all__ = ["Checkouts"]
@@ -80,6 +81,7 @@ class Checkouts:
         self._session = session
         self._options = options
         self._hiding = hiding
+        self._workspace = session.layout.root.resolve()
         self.is_stopped = False
         """Set to begin no further pack; those that hold their permit already are finished."""
 
@@ -135,19 +137,23 @@ class Checkouts:
 
     async def _bring(self, node: Node, root: Path) -> CheckoutOutcome:
         found = _Found()
+        is_worth_a_look = not self._is_probably_finished(node, root)
         for _ in range(_ROUNDS):
-            state = await self._observe(node, root)
-            look = planner.first_look(self._wanted(node, state), state)
-            if isinstance(look, planner.Leave):
-                return self._left(node, root, state, look)
-            needs_network = (
-                isinstance(look, planner.Clone)
-                or found.must_fetch
-                or (isinstance(look, planner.AskRemote) and found.target is None)
-            )
-            if needs_network and self._options.offline:
-                return self._offline(node, state)
-            step = self._network_step if needs_network else self._disk_step
+            step = self._disk_step
+            if is_worth_a_look:
+                state = await self._observe(node, root)
+                look = planner.first_look(self._wanted(node, state), state)
+                if isinstance(look, planner.Leave):
+                    return self._left(node, root, state, look)
+                needs_network = (
+                    isinstance(look, planner.Clone)
+                    or found.must_fetch
+                    or (isinstance(look, planner.AskRemote) and found.target is None)
+                )
+                if needs_network and self._options.offline:
+                    return self._offline(node, state)
+                step = self._network_step if needs_network else self._disk_step
+            is_worth_a_look = True
             try:
                 outcome = await step(node, root, found)
             except PackGoneError:
@@ -158,6 +164,17 @@ class Checkouts:
             f"{node.path} changes while grex looks at it",
             hint="Another program works in this checkout; sync again when it is done.",
         )
+
+    def _is_probably_finished(self, node: Node, root: Path) -> bool:
+        """Whether to take the pack for disk work without a look before: a pin that grex has held already.
+
+        Such a pack is mostly found finished, and looking twice would be a third of what a run with nothing to do
+        costs. A pack that has no lock file of ours is looked at first, so that none is left in what is not ours.
+        """
+        line = self._session.lines.get(node.path)
+        if line is None or line.branch is not None:
+            return False
+        return os.path.lexists(root / PACK_LOCK_NAME) and os.path.lexists(root / ".git")
 
     async def _observe(self, node: Node, root: Path) -> CheckoutState:
         state = look_at(root)
@@ -196,8 +213,8 @@ class Checkouts:
         return unlocked_error([problem]) if problem is not None else None
 
     def _check_place(self, node: Node, root: Path) -> PackError | None:
-        workspace = self._session.layout.root.resolve()
-        parent = root.parent.resolve()
+        workspace = self._workspace
+        parent = workspace if root.parent == workspace else root.parent.resolve()
         if parent != workspace and workspace not in parent.parents:
             return PackError(
                 f"{node.path} would lie outside the workspace: {root.parent} leads to {parent} "

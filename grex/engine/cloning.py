@@ -86,6 +86,7 @@ async def clone_pack(
             write_note(state_dir, replace(note, entries=entries))
             hold.link_into(temp / ".git")
             move_in(temp, real, entries)
+            hiding.forget()
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
