@@ -14,14 +14,16 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from grex.manifest import Folded, Log, fold
 from tests.support.git_server import GitServer, git
 from tests.support.workspace import Workspace, pack_yaml
 
-__all__ = ["ColdClones", "NewsUpstream", "Scenario", "Verdict", "judge"]
+__all__ = ["ColdClones", "NewsUpstream", "Scenario", "Verdict", "judge", "leftovers", "scenario"]
 
 _HOOK = "#!/bin/sh\nset -e\nmkdir -p built\ngit rev-parse HEAD >/dev/null 2>&1 || true\ncp source.txt built/copy.txt\n"
 _MANY = 60
@@ -122,6 +124,12 @@ class NewsUpstream(Scenario):
         if not self.small:
             files |= {"app/kept.txt": "edited by the user\n", "app/many/own.txt": "between files that change\n"}
         return files
+
+
+@cache
+def scenario(kind: type[Scenario], base: Path, *, small: bool = False) -> Scenario:
+    """One that is built once for all tests of this process; in the environment of the first that asks for it."""
+    return kind(base / f"{kind.__name__}-{'small' if small else 'large'}-{token_hex(4)}", small=small)
 
 
 def fill_server(server: GitServer) -> None:
