@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from grex.manifest import Folded, Log, fold
@@ -75,8 +75,20 @@ class Scenario:
         subprocess.run(["cp", "-a", str(self._template), str(self.workspace.root)], check=True)
         return self.workspace
 
+    @cached_property
+    def duration_s(self) -> float:
+        """How long a sync takes that is not disturbed; measured when it is first asked for."""
+        workspace = self.begin()
+        before = time.monotonic()
+        workspace.sync()
+        return time.monotonic() - before
+
+    def resume(self, workspace: Workspace) -> None:
+        """Sync after a crash."""
+        workspace.sync()
+
     def check(self, workspace: Workspace) -> None:
-        """Sync after a crash, and insist that the workspace is as if nothing had happened; then once more."""
+        """Sync, and insist that the workspace is as if nothing had ever happened; then once more, to no effect."""
         workspace.sync()
         found = judge(workspace)
         assert found.heads == self.expected.heads
@@ -126,10 +138,15 @@ class NewsUpstream(Scenario):
         return files
 
 
-@cache
+_built: dict[tuple[str, bool], Scenario] = {}
+
+
 def scenario(kind: type[Scenario], base: Path, *, small: bool = False) -> Scenario:
     """One that is built once for all tests of this process; in the environment of the first that asks for it."""
-    return kind(base / f"{kind.__name__}-{'small' if small else 'large'}-{token_hex(4)}", small=small)
+    key = (kind.__name__, small)
+    if key not in _built:
+        _built[key] = kind(base / f"{kind.__name__}-{'small' if small else 'large'}", small=small)
+    return _built[key]
 
 
 def fill_server(server: GitServer) -> None:
