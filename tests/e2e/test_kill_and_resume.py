@@ -146,6 +146,7 @@ def test_an_edit_made_after_the_kill_is_kept_under_a_rescue_ref(
         held.wait()
         grex.kill_everything()
     (app / "early.txt").write_text("written by the user after the crash\n")
+    (app / ".git/grex/rescue-index.lock").touch()  # of a recovery that was killed as well
     held.release()
     pack = workspace.sync().packs["app"]
     ref = next(word for note in pack["notes"] for word in note.split() if word.startswith("refs/grex/rescue/"))
