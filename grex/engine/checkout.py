@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grex.engine import planner
-from grex.engine.cloning import clone_pack, look_at, missing_directories, remove_made
+from grex.engine.cloning import clone_pack, look_at, missing_directories, moved_tag_note, remove_made
 from grex.engine.graph import Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.moving import (
@@ -282,8 +282,7 @@ class Checkouts:
                     name = target.name.removeprefix("refs/tags/")
                     tip = await fetch_tag(git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
                     if tip != target.sha:
-                        moved = f"the tag {name} moved upstream to {short(tip)}"
-                        found.notes.append(f"{moved}; the commit that was resolved before is kept")
+                        found.notes.append(moved_tag_note(name, tip))
                 if not await has_commit(git, state, target.sha):
                     await fetch_sha(git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
         found.target = target

@@ -15,16 +15,24 @@ from pathlib import Path
 
 from grex.engine.graph import Node
 from grex.engine.hiding import Hiding
-from grex.engine.outcome import CheckoutOutcome
+from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
 from grex.fs import remove_tree
-from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, move_in, observe, plan_move
+from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
 from grex.locks import PackHold
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
 from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
 
-__all__ = ["arrival_events", "clone_pack", "look_at", "missing_directories", "noted_places", "remove_made"]
+__all__ = [
+    "arrival_events",
+    "clone_pack",
+    "look_at",
+    "missing_directories",
+    "moved_tag_note",
+    "noted_places",
+    "remove_made",
+]
 
 _TIMEOUT_S = 4 * 3600.0
 
@@ -73,6 +81,7 @@ async def clone_pack(
                 filter_spec=child.filter,
             )
             hiding.hide_own(real, temp / ".git")
+            notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
             hold.link_into(temp / ".git")
@@ -89,7 +98,23 @@ async def clone_pack(
     remove_tree(temp)
     await session.record(node.path, arrival_events(node, cloned.remote))
     remove_note(state_dir, note.id)
-    return CheckoutOutcome(node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True)
+    return CheckoutOutcome(
+        node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True, notes=notes
+    )
+
+
+async def _moved_tag(session: Session, node: Node, wanted: Wanted, temp: Path, remote: RemoteRef) -> tuple[str, ...]:
+    """What to say if the lockfile's commit of a tag is no longer the one that the remote has it at."""
+    if _pinned_commit(wanted) is None or remote.kind != "tag" or remote.name is None:
+        return ()
+    name = remote.name.removeprefix("refs/tags/")
+    now = await commit_at(session.git_for(node.path), observe(temp), f"refs/tags/{name}")
+    return () if now is None or now == remote.sha else (moved_tag_note(name, now),)
+
+
+def moved_tag_note(name: str, now: str) -> str:
+    """Says that a tag is elsewhere by now."""
+    return f"the tag {name} moved upstream to {short(now)}; the commit that was resolved before is kept"
 
 
 def noted_places(top: Path, note: CloneNote) -> tuple[Path, Path]:
