@@ -80,12 +80,24 @@ def root(
     json: Json = False,
     quiet: Quiet = False,
     workspace: Workspace = None,
+    jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+    trace: Trace = None,
 ) -> None:
     """Keeps many git repositories as one workspace, without losing work."""
     if version:
         print(f"grex {__version__}")
         raise typer.Exit
-    context.obj = Call(as_json=json, quiet=quiet, workspace=workspace)
+    context.obj = Call(
+        as_json=json,
+        quiet=quiet,
+        workspace=workspace,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+        trace=trace,
+    )
 
 
 @app.command()
@@ -146,7 +158,12 @@ def add(
     request = AddRequest(
         call.root(), url, path, ref=ref, groups=tuple(group or ()), no_install=no_install, trust_url=True
     )
-    return execute(call, request.root, lambda settings: verb(request, settings), render.add)
+    return execute(
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.add(report, brief=call.on_terminal),
+    )
 
 
 @app.command()
@@ -197,7 +214,12 @@ def sync(
         keep_partial=keep_partial,
         ask_trust=trust_question(as_json=call.as_json),
     )
-    return execute(call, request.root, lambda settings: verb(request, settings), render.sync)
+    return execute(
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.sync(report, brief=call.on_terminal),
+    )
 
 
 @app.command()

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
 __all__ = ["LinePrinter"]
 
 
+_LOCKS = {
+    "WORKSPACE": "the workspace",
+    "PACK": "the pack",
+    "BACKEND": "git in",
+    "MANIFEST": "the manifest",
+}
+
+
 class LinePrinter:
     """A sink that prints what a person wants to know while a run goes on."""
 
@@ -28,7 +36,8 @@ class LinePrinter:
             self._say(f"{event.status:<12} {event.pack}{text}")
         elif isinstance(event, LockWait):
             holder = f"held by {event.holder}" if event.holder else "holder unknown"
-            self._say(f"waiting {event.waited_s:.0f} s for {event.tier} {event.path}: {holder}")
+            what = _LOCKS.get(event.tier, event.tier)
+            self._say(f"waiting {event.waited_s:.0f} s for {what} {event.path}: {holder}")
 
     def _say(self, text: str) -> None:
         try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "demo", "init", "locks", "ls", "status", "sync", "trust"]
 
 _SHORT = 10
+_ATTENTION = ("left", "failed", "not-reached", "planned")
 
 
 def init(report: InitReport) -> str:
@@ -27,9 +28,9 @@ def init(report: InitReport) -> str:
     return f"Made a workspace; `grex add URL` adds the first pack: {report.root}"
 
 
-def add(report: AddReport) -> str:
+def add(report: AddReport, *, brief: bool = False) -> str:
     """What add says."""
-    return f"Added {report.path} from {report.url}.\n{sync(report.sync)}"
+    return f"Added {report.path} from {report.url}.\n{sync(report.sync, brief=brief)}"
 
 
 def trust(report: TrustReport) -> str:
@@ -94,11 +95,17 @@ def status(report: StatusReport) -> str:
     return f"{_table(rows)}\n{tail}"
 
 
-def sync(report: SyncReport) -> str:
-    """What sync says: what moved, what was left alone and why, what to do next."""
+def sync(report: SyncReport, *, brief: bool = False) -> str:
+    """What sync says: what moved, what was left alone and why, what to do next.
+
+    Args:
+        report: the report.
+        brief: leave out what went well: the same screen has shown it as it happened.
+    """
     lines: list[str] = [f"recovered: {text}." for text in report.recovered]
     for pack in report.packs:
-        lines.extend(_pack_lines(pack))
+        if not brief or pack.failures or pack.notes or pack.status in _ATTENTION:
+            lines.extend(_pack_lines(pack))
     for error in report.extra_errors:
         lines.append(f"failed       {error.message}")
         if error.hint:
@@ -121,6 +128,7 @@ def _pack_lines(pack: PackReport) -> list[str]:
         said = "; ".join((*install.changes, *install.notes)) or "nothing to change"
         if install.error is not None:
             lines.append(f"{install.status:<12} {pack.path}: {install.error.message}")
+            lines.extend(f"{'':<12} | {line}" for line in str(install.error.details.get("output", "")).splitlines())
             if install.error.hint:
                 lines.append(f"{'':<12} hint: {install.error.hint}")
         else:

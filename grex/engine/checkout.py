@@ -12,16 +12,18 @@ log -> note removed. Move: note in the git directory -> checkout -> completion r
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grex.engine import planner
-from grex.engine.cloning import clone_pack, missing_directories, remove_made
+from grex.engine.cloning import clone_pack, look_at, missing_directories, moved_tag_note, remove_made
 from grex.engine.graph import Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.moving import (
     carry_out,
     local_work,
+    log_position,
     record_arrival,
     ref_of,
     situation,
@@ -158,7 +160,7 @@ class Checkouts:
         )
 
     async def _observe(self, node: Node, root: Path) -> CheckoutState:
-        state = observe(root)
+        state = look_at(root)
         if state.head == "unreadable":
             return await ask_head(self._session.git_for(node.path), state)
         return state
@@ -203,7 +205,7 @@ class Checkouts:
                 hint="Remove the symbolic link on the way, or give the child another path.",
             )
         if root.is_symlink():
-            real = root.resolve()
+            real = Path(os.path.realpath(root))  # `resolve` raises for a link that leads to itself
             if real == workspace or real in workspace.parents:
                 return PackError(
                     f"{node.path} is a symbolic link to {real}, which holds the workspace itself",
@@ -216,7 +218,10 @@ class Checkouts:
     async def _network_step(self, node: Node, root: Path, found: _Found) -> CheckoutOutcome | None:
         """Clone, or ask and fetch; gives None where a disk step has to follow."""
         session = self._session
-        made = missing_directories(root)
+        real = Path(os.path.realpath(root))
+        made = missing_directories(real)
+        if root.is_symlink() and made == [real]:
+            real.mkdir(exist_ok=True)  # another workspace may be making the same place this very moment
         async with session.holds.pack(node.path, root, "network", host=node.url.limit_key) as hold:
             self._begin(found, root, made)
             state = await self._observe(node, root)
@@ -227,7 +232,7 @@ class Checkouts:
                     try:
                         outcome = await clone_pack(session, node, root, wanted, hold, self._hiding)
                     except BaseException:
-                        remove_made(root, made)
+                        remove_made(real, made)
                         raise
                     if isinstance(outcome, planner.Leave):
                         return self._left(node, root, observe(root), outcome)
@@ -249,6 +254,7 @@ class Checkouts:
             return self._left(node, root, state, foreign)
         target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
         if _is_settled(wanted, state, target):
+            await log_position(self._session, node, target)
             return await self._unchanged(node, root, state, target)
         await self._fetch(node, state, target, found)
         return None
@@ -276,8 +282,7 @@ class Checkouts:
                     name = target.name.removeprefix("refs/tags/")
                     tip = await fetch_tag(git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
                     if tip != target.sha:
-                        moved = f"the tag {name} moved upstream to {short(tip)}"
-                        found.notes.append(f"{moved}; the commit that was resolved before is kept")
+                        found.notes.append(moved_tag_note(name, tip))
                 if not await has_commit(git, state, target.sha):
                     await fetch_sha(git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
         found.target = target
@@ -298,6 +303,7 @@ class Checkouts:
                     await self._mend(node, root, found)
                     return None
                 case planner.Finished(target):
+                    await log_position(session, node, target)
                     return await self._unchanged(node, root, state, target, tuple(found.notes))
                 case planner.Reach(target):
                     # What a fetch found out is newer than what is known from the records.
@@ -338,6 +344,7 @@ class Checkouts:
             case planner.NothingToMove(note):
                 if note is None:
                     await record_arrival(session, node, state, target)
+                    await log_position(session, node, target)
                 return await self._unchanged(node, root, state, target, (*notes, note) if note else notes)
             case planner.Move():
                 pass
@@ -403,8 +410,7 @@ class Checkouts:
 
     def _with_spec(self, node: Node, root: Path, outcome: CheckoutOutcome) -> CheckoutOutcome:
         spec, problem = self._try_spec(node, root)
-        warned = (node.url.warning,) if node.url.warning else ()
-        outcome = replace(outcome, spec=spec, notes=(*outcome.notes, *warned))
+        outcome = replace(outcome, spec=spec, notes=(*outcome.notes, *_declaration_notes(node)))
         return outcome.failed_with(problem) if problem is not None else outcome
 
     def _try_spec(self, node: Node, root: Path) -> tuple[PackSpec | None, GrexError | None]:
@@ -435,7 +441,7 @@ class Checkouts:
             case _ if self._options.offline:
                 return self._offline(node, state)
             case _:
-                async with self._session.holds.network_permit(node.url.limit_key):
+                async with self._session.holds.network_permit(node.path, node.url.limit_key):
                     git = self._session.git_for(node.path)
                     target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
                 return await self._plan_move(node, root, state, wanted, target)
@@ -474,6 +480,17 @@ class Checkouts:
             code=code,
             text=text,
         )
+
+
+def _declaration_notes(node: Node) -> list[str]:
+    """What is worth saying about a declaration itself."""
+    notes = [node.url.warning] if node.url.warning else []
+    child = node.first.child
+    # Accepted in a pack.yaml, so that workspaces written for a later grex can be read; never silently.
+    ignored = [key for key in ("sparse", "submodules", "remotes") if getattr(child, key)]
+    if ignored:
+        notes.append(f"{', '.join(ignored)} ({node.first.place}): not supported by this version of grex, and not done")
+    return notes
 
 
 def _recovery_notes(report: RecoveryReport) -> list[str]:

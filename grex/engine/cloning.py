@@ -8,22 +8,33 @@ kills the run, `engine.recovery` finishes or clears what the note speaks of.
 from __future__ import annotations
 
 import os
+import posixpath
 import secrets
 from dataclasses import replace
 from pathlib import Path
 
 from grex.engine.graph import Node
 from grex.engine.hiding import Hiding
-from grex.engine.outcome import CheckoutOutcome
+from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
+from grex.errors import LockError
 from grex.fs import remove_tree
-from grex.git import FilesInTheWayError, RemoteRef, clone, move_in, observe, plan_move
-from grex.locks import PackHold
+from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
+from grex.locks import BackendLock, PackHold
+from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
 from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
 
-__all__ = ["arrival_events", "clone_pack", "missing_directories", "remove_made"]
+__all__ = [
+    "arrival_events",
+    "clone_pack",
+    "look_at",
+    "missing_directories",
+    "moved_tag_note",
+    "noted_places",
+    "remove_made",
+]
 
 _TIMEOUT_S = 4 * 3600.0
 
@@ -41,12 +52,13 @@ async def clone_pack(
     """
     real = root.resolve()
     temp = real.parent / f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}"
-    top = session.layout.root
+    # The note speaks of places in the workspace, also where the pack is a link that leads out of it: a note must not
+    # be able to name a directory elsewhere, because recovery deletes. `noted_places` follows the link again.
     note = CloneNote(
         id=temp.name.removeprefix(GREX_TMP_PREFIX),
         pack=node.path,
-        temp=os.path.relpath(temp, top),
-        target=os.path.relpath(real, top),
+        temp=posixpath.join(posixpath.dirname(node.path), temp.name),
+        target=node.path,
         url=node.url.redacted,
         ref=node.ref,
         entries=None,
@@ -71,10 +83,11 @@ async def clone_pack(
                 filter_spec=child.filter,
             )
             hiding.hide_own(real, temp / ".git")
+            notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
+            hold.link_into(temp / ".git")
             move_in(temp, real, entries)
-            hold.link_into(real / ".git")
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
@@ -87,7 +100,29 @@ async def clone_pack(
     remove_tree(temp)
     await session.record(node.path, arrival_events(node, cloned.remote))
     remove_note(state_dir, note.id)
-    return CheckoutOutcome(node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True)
+    return CheckoutOutcome(
+        node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True, notes=notes
+    )
+
+
+async def _moved_tag(session: Session, node: Node, wanted: Wanted, temp: Path, remote: RemoteRef) -> tuple[str, ...]:
+    """What to say if the lockfile's commit of a tag is no longer the one that the remote has it at."""
+    if _pinned_commit(wanted) is None or remote.kind != "tag" or remote.name is None:
+        return ()
+    name = remote.name.removeprefix("refs/tags/")
+    now = await commit_at(session.git_for(node.path), observe(temp), f"refs/tags/{name}")
+    return () if now is None or now == remote.sha else (moved_tag_note(name, now),)
+
+
+def moved_tag_note(name: str, now: str) -> str:
+    """Says that a tag is elsewhere by now."""
+    return f"the tag {name} moved upstream to {short(now)}; the commit that was resolved before is kept"
+
+
+def noted_places(top: Path, note: CloneNote) -> tuple[Path, Path]:
+    """The real directory that a note's clone is for, and the temporary one beside it."""
+    real = Path(os.path.realpath(top / note.target))
+    return real, real.parent / posixpath.basename(note.temp)
 
 
 def arrival_events(node: Node, target: RemoteRef) -> list[Event]:
@@ -107,8 +142,20 @@ def _pinned_commit(wanted: Wanted) -> str | None:
     return line.sha if wanted.locked or line.branch is None else None
 
 
+def look_at(root: Path) -> CheckoutState:
+    """What is at a pack's path; a link to a place that only has to be made counts as an absent pack.
+
+    Two workspaces share a checkout through links, and whichever sync comes first makes it. Where not even the parent
+    of the place is there (a disk that is not mounted, a misspelt link), the link itself is in the way.
+    """
+    state = observe(root)
+    if state.kind == "other" and state.is_symlink and not os.path.lexists(state.real) and state.real.parent.is_dir():
+        return replace(state, kind="absent")
+    return state
+
+
 def missing_directories(root: Path) -> list[Path]:
-    """The directories from `root` upwards that do not exist yet, innermost first."""
+    """The directories from `root` upwards that do not exist yet, innermost first; `root` is no link."""
     missing: list[Path] = []
     current = root
     while not os.path.lexists(current):
@@ -124,8 +171,25 @@ def remove_made(root: Path, made: list[Path]) -> None:
     if any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
         return
     (root / PACK_LOCK_NAME).unlink(missing_ok=True)
+    if root.parent in made:
+        _remove_backend_lock(root)
     for directory in made:
         try:
             directory.rmdir()
         except OSError:
             return  # something else appeared in it meanwhile: it is no longer only ours
+
+
+def _remove_backend_lock(root: Path) -> None:
+    """Take the lock file beside a failed clone away, which would keep the directory that was made for it.
+
+    Whoever opened it meanwhile compares it with what the path leads to after the grant, and so sees that it is gone.
+    """
+    path = backend_lock_path(root)
+    if not path.exists():
+        return
+    try:
+        with BackendLock.for_checkout(root).try_acquire():
+            path.unlink(missing_ok=True)
+    except LockError:
+        return  # somebody else is at work there: the directory is no longer only ours

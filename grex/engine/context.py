@@ -301,13 +301,11 @@ async def _run_action(
         )
         _check_recordable(completed, pack, kind)
     except BaseException as error:
-        reason = _reason(error)
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING_TIME_S):
-            await session.record(pack, [state.halted(name, kind, reason)])
+        await _close(session, pack, state.halted(name, kind, _reason(error)), durable=True)
         raise
     finally:
         session.settings.sink(Slice(f"action {kind}", "action", pack, start, time.monotonic_ns(), {"action": name}))
-    await session.record(pack, [completed], durable=False)
+    await _close(session, pack, completed, durable=False)
     if done.changed:
         state.changes.append(done.text)
     return Change(done.changed, done.text)
@@ -332,6 +330,19 @@ def _check_recordable(completed: Event, pack: str, kind: str) -> None:
             f"{pack}: the undo data of the action {kind!r} cannot be recorded: {error}",
             hint="Report it to the authors of the plugin.",
         ) from error
+
+
+async def _close(session: Session, pack: str, event: Event, *, durable: bool) -> None:
+    """Record the end of an action, also when the run is cancelled: what has been done can only be undone if it stands.
+
+    Tier: MANIFEST. Cancellation: goes on after the event is recorded, or could not be within a few seconds.
+    """
+    try:
+        await session.record(pack, [event], durable=durable)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING_TIME_S):
+            await session.record(pack, [event], durable=True)
+        raise
 
 
 def _reason(error: BaseException) -> Literal["failed", "skipped", "cancelled"]:

@@ -15,7 +15,7 @@ Nothing here reads a file; telling local URLs apart resolves their symbolic link
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +24,19 @@ from grex.names import InvalidUrlError, PackUrl, fold_key, parse_url, resolve_pa
 from grex.pack import ChildSpec, OverrideSpec, PackSpec, Problems
 from grex.pack.problems import raise_problems
 
-__all__ = ["ROOT", "Declaration", "Graph", "Node"]
+__all__ = ["ROOT", "Declaration", "Graph", "Node", "enclosing_path"]
 
 ROOT = "."
+
+
+def enclosing_path(path: str, paths: Container[str]) -> str | None:
+    """The longest of these paths in whose directory a path lies."""
+    above = path
+    while "/" in above:
+        above = above.rpartition("/")[0]
+        if above in paths:
+            return above
+    return None
 
 
 @dataclass(frozen=True, slots=True)

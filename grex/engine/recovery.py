@@ -8,16 +8,15 @@ after when that pack is visited (`grex.git.recover`).
 
 from __future__ import annotations
 
-import stat
+import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from grex.engine.cloning import noted_places
 from grex.engine.session import Session
-from grex.errors import GrexError
-from grex.fs import remove_tree
+from grex.errors import GrexError, PackError
+from grex.fs import move_to_trash, remove_tree, sweep_temporary_files
 from grex.git import FilesInTheWayError, observe, resume_move
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
-from grex.names import GREX_TMP_PREFIX
 
 __all__ = ["Recovered", "recover_workspace"]
 
@@ -46,12 +45,17 @@ async def recover_workspace(session: Session) -> Recovered:
             recovered.notes.append(await _settle(session, note))
         except GrexError as error:
             recovered.failures[note.pack] = error
+        except OSError as error:
+            what = error.strerror or str(error)
+            recovered.failures[note.pack] = PackError(
+                f"{note.pack}: an interrupted clone could not be cleaned up: {what} ({error.filename or note.temp})",
+                hint="Check the permissions and the disk there, then sync again.",
+            )
     return recovered
 
 
 async def _settle(session: Session, note: CloneNote) -> str:
-    root = session.layout.root / note.target
-    temp = session.layout.root / note.temp
+    root, temp = noted_places(session.layout.root, note)
     state_dir = session.layout.state_dir
     if not root.parent.is_dir():
         remove_note(state_dir, note.id)
@@ -63,12 +67,17 @@ async def _settle(session: Session, note: CloneNote) -> str:
                 resume_move(temp, root, note.entries)
                 said = f"{note.pack}: finished an interrupted clone"
             except FilesInTheWayError:
-                said = f"{note.pack}: took back an interrupted clone, because files are in its way now"
+                # What was in the pack for a while may have been edited there, so it is not ours alone any more.
+                kept = move_to_trash(temp, session.layout.trash_dir, note.pack)
+                said = (
+                    f"{note.pack}: took back an interrupted clone, because files are in its way now; "
+                    f"what it had brought is in {os.path.relpath(kept, session.layout.root)}"
+                )
         if (root / ".git").is_dir():
             hold.link_into(root / ".git")
             state = observe(root)
-            if state.record is not None and note.pack not in session.folded.packs:
-                record = state.record
+            record, known = state.record, session.folded.packs.get(note.pack)
+            if record is not None and (known is None or not known.owned or known.sha != record.sha):
                 await session.record(
                     note.pack,
                     [
@@ -84,18 +93,5 @@ async def _settle(session: Session, note: CloneNote) -> str:
 def _sweep_temporary_files(session: Session) -> None:
     """Files that a killed replacement left beside their target, in the directories that only grex writes to."""
     layout = session.layout
-    for directory in (layout.root, layout.root / ".grex", layout.state_dir):
-        try:
-            entries = list(directory.iterdir())
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name.startswith(GREX_TMP_PREFIX) and _is_ours(entry):
-                entry.unlink(missing_ok=True)
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+    for directory in (layout.root, layout.grex_dir, layout.state_dir, layout.trash_dir):
+        sweep_temporary_files(directory)

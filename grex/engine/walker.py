@@ -1,8 +1,10 @@
 """Finds packs while it brings them: a pack's children are known as soon as its own checkout is there.
 
 Every pack is a task of its own, so work goes on in parallel at every depth and no level waits for another. A task
-holds nothing while it waits for its permit, and it never waits for another pack: it starts its children's tasks and
-ends. What is reported is computed from the complete graph afterwards, so that it does not depend on who was faster.
+holds nothing while it waits for its permit, and never waits for what it owns: it starts its children's tasks and ends.
+One pack waits for another only where it lies in the other's directory, which has to be cloned first; it waits before
+it takes anything, and always for a shorter path, so that nobody waits in a circle. What is reported is computed from
+the complete graph afterwards, so that it does not depend on who was faster.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import anyio
 from anyio.abc import TaskGroup
 
 from grex.engine.checkout import Checkouts
-from grex.engine.graph import ROOT, Graph, Node
+from grex.engine.graph import ROOT, Graph, Node, enclosing_path
 from grex.engine.outcome import CheckoutOutcome
 from grex.engine.session import Session
 from grex.errors import PackSpecError
+from grex.git import observe
 from grex.names import clean
 from grex.pack import PackSpec
 from grex.progress import PackFinished, PackStarted
@@ -61,6 +64,7 @@ class Walk:
         self._fail_fast = fail_fast
         self._chosen: set[str] = set()
         self._begun: set[str] = set()
+        self._ended: dict[str, anyio.Event] = {}
         self.walked = Walked(graph)
 
     async def run(self, root_spec: PackSpec) -> Walked:
@@ -81,8 +85,22 @@ class Walk:
         return self.walked
 
     async def _visit(self, node: Node, tasks: TaskGroup) -> None:
+        """Visit a pack once the one is there in whose directory it lies. The wait holds nothing, and only goes up."""
+        ended = self._ended.setdefault(node.path, anyio.Event())
+        try:
+            around = enclosing_path(node.path, self.walked.graph.nodes)
+            if around is not None:
+                await self._ended.setdefault(around, anyio.Event()).wait()
+            await self._visit_now(node, tasks, around)
+        finally:
+            ended.set()
+
+    async def _visit_now(self, node: Node, tasks: TaskGroup, around: str | None) -> None:
         if not self._is_known(node) or self.walked.graph.verdict(node) is not None:
             return  # _settle reports the verdict, from the complete graph
+        if around is not None and not self._is_there(around):
+            self.walked.not_reached[node.path] = f"{around}, in whose directory it lies, is not there"
+            return
         is_wanted = self._is_selected(node)
         if is_wanted:
             if node.path in self._begun:
@@ -121,6 +139,16 @@ class Walk:
             if outcome.is_failure and self._fail_fast:
                 self._checkouts.is_stopped = True
         return outcome
+
+    def _is_there(self, path: str) -> bool:
+        """Whether a pack that was visited has a checkout, or in a dry run would have one."""
+        outcome = self.walked.outcomes.get(path)
+        if outcome is not None and (outcome.is_present or outcome.status == "planned"):
+            return True
+        if outcome is not None and outcome.code == "different-repository":
+            return False
+        # One that failed in this run may be there all the same, and what lies in it is none of that failure's.
+        return observe(self._session.layout.pack_dir(path)).kind == "checkout"
 
     def _is_known(self, node: Node) -> bool:
         """Whether somebody still declares it: its parent may have moved to a commit that does not."""

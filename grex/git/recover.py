@@ -157,9 +157,7 @@ async def _restore(
             write=backend,
             stdin_data=b"".join(path + b"\0" for path in work.write),
         )
-    config = read_config(state.dirs.common / "config")
-    if config is not None and config.is_true("core", "sparseCheckout", default=False):
-        # The entries have lost the mark that leaves them out of the work tree.
+    if _is_sparse(state):  # the entries have lost the mark that leaves them out of the work tree
         await runner.run(["sparse-checkout", "reapply"], cwd=state.real, write=backend)
     # Afterwards the index knows these files again; what it still finds to differ was the user's before.
     await runner.run(["update-index", "-q", "--refresh"], cwd=state.real, write=backend, accept=(0, 1))
@@ -173,6 +171,15 @@ async def _restore(
         restored=_texts([*work.remove, *work.write]),
         left=_texts(work.left),
         rescue_ref=rescue_ref,
+    )
+
+
+def _is_sparse(state: CheckoutState) -> bool:
+    """Whether the checkout leaves paths out; git keeps that for each work tree of its own, or for all."""
+    files = (state.dirs.own / "config.worktree", state.dirs.common / "config")
+    return any(
+        config is not None and config.is_true("core", "sparseCheckout", default=False)
+        for config in map(read_config, files)
     )
 
 
@@ -326,6 +333,7 @@ async def _rescue(
     index = state.dirs.own / "grex" / "rescue-index"
     env = {**_IDENTITY, "GIT_INDEX_FILE": str(index)}
     head = state.head_sha
+    _remove_index(index)  # a recovery that was killed in here has left it, or its lock
     try:
         await runner.run(["read-tree", head], cwd=state.real, write=backend, extra_env=env)
         await runner.run(
@@ -356,11 +364,14 @@ async def _rescue(
             config=DURABLE,
         )
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            index.unlink()
-        with contextlib.suppress(FileNotFoundError):
-            index.with_name(index.name + ".lock").unlink()
+        _remove_index(index)
     return await keep_rescue_ref(runner, state, _object_id(commit), "files of a killed checkout", backend=backend)
+
+
+def _remove_index(index: Path) -> None:
+    for name in (index.name, f"{index.name}.lock"):
+        with contextlib.suppress(FileNotFoundError):
+            index.with_name(name).unlink()
 
 
 def _all_known(index_file: Path, changes: Iterable[_Change], paths: Sequence[bytes]) -> bool:

@@ -211,8 +211,8 @@ class Attempt:
         now = time.monotonic()
         if self._policy.no_wait or (self._ticket is not None and self._ticket.state is TicketState.GONE):
             raise self._busy(find_holder(self._target.file.path))
-        if not self._waits:
-            self._waits = True
+        if not self._waits and self._ticket is not None and self._ticket.granted:
+            self._waits = True  # it is the kernel that says no; who queues behind a task of ours finds that out later
             record = read_record(self._target.file.path)
             if record is not None:
                 held.check_ancestor(self._target.tier, self._target.subject, record)
@@ -224,6 +224,8 @@ class Attempt:
 
     def _report(self, waited_s: float) -> None:
         target = self._target
+        if self._policy.on_wait is None and self._watch is None:
+            return  # nobody listens, and who is before us in the queue looks for itself
         holder = find_holder(target.file.path)
         if holder is not None:
             held.check_ancestor(target.tier, target.subject, holder)

@@ -90,7 +90,7 @@ def parse_lockfile(data: bytes, *, file: str) -> Mapping[str, LockLine]:
         lines.pop()
     for line_no, line in enumerate(lines, start=1):
         try:
-            parsed = _parse_line(line.removesuffix(b"\r"))  # git may have checked it out with CRLF
+            parsed = _parse_line(line)  # a CR before the LF, as git may make it, is a blank to JSON
             if parsed.path in first_at:
                 raise DamageError(f"repeats {parsed.path!r}, which line {first_at[parsed.path]} has")  # noqa: TRY301 - gets its place below
         except _ConflictError:

@@ -258,7 +258,9 @@ class Log:
         return kept, True
 
     def _keep(self, tail: bytes) -> Path:
-        self._trash_dir.mkdir(parents=True, exist_ok=True)
+        if not self._trash_dir.is_dir():
+            self._trash_dir.mkdir(parents=True, exist_ok=True)
+            fsync_dir(self._trash_dir.parent)
         kept = self._trash_dir / f"torn-log-{utc_stamp()}.bin"
         while kept.exists():  # MANIFEST is held, so nobody takes the name meanwhile
             kept = self._trash_dir / f"torn-log-{utc_stamp()}.bin"

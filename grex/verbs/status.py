@@ -288,4 +288,6 @@ def _is_install_outdated(session: Session, context: RunContext, path: str, spec:
         return False
     del context
     record = session.folded.packs.get(path)
-    return record is None or record.installed is None or record.installed.actions_hash != digest
+    if record is None or record.installed is None or record.open_brackets:
+        return True
+    return record.installed.actions_hash != digest

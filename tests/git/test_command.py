@@ -191,7 +191,7 @@ async def test_credentials_appear_in_no_error(runner: GitRunner, server: GitServ
     with pytest.raises(FetchError) as raised:
         await runner.run(["ls-remote", "--", url], cwd=tmp_path, subject=url, error=FetchError, timeout_s=30)
     error = raised.value
-    assert "geheim" not in f"{error} {error!r} {error.hint} {error.details} {error.to_json()}"
+    assert "geheim" not in f"{error} {error!r} {error.hint} {error.details} {error.__dict__}"
     assert "127.0.0.1" in error.message
     assert error.hint is not None
     assert "--offline" in error.hint

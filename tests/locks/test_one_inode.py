@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from grex.errors import LockBusyError, LockUnavailableError, PackGoneError
-from grex.locks import PACK_LOCK_FILE_NAME, PackLock
+from grex.locks import PACK_LOCK_FILE_NAME, WORKSPACE_LOCK_FILE_NAME, PackLock, WorkspaceLock
 from grex.locks.pack_lock import KEPT_LINK_NAME
 from tests.support.lock_holder import LockHolder
 
@@ -56,6 +56,27 @@ async def test_a_waiter_on_a_file_that_was_renamed_away_takes_the_new_one(tmp_pa
                 assert third.ask("release") == "ok"
                 with anyio.fail_after(5):
                     await got.wait()
+
+
+@pytest.mark.anyio
+@pytest.mark.invariant("L1")
+async def test_a_waiter_on_a_workspace_lock_that_was_replaced_takes_the_new_one(workspace: Path) -> None:
+    lock = WorkspaceLock(workspace)
+    file = workspace / WORKSPACE_LOCK_FILE_NAME
+    with LockHolder("workspace", workspace) as first:
+        assert first.ask("take") == "held"
+
+        async def wait() -> None:
+            async with await lock.acquire_async() as hold:
+                assert hold._grant.opened.is_still_at(str(file))
+                with LockHolder("workspace", workspace) as other:
+                    assert other.ask("try") == "busy"
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            file.unlink()
+            assert first.ask("release") == "ok"
 
 
 @pytest.mark.anyio

@@ -183,6 +183,12 @@ def test_a_teardown_that_is_through_leaves_nothing_installed_and_nothing_to_undo
     assert (record.installed, record.completed) == (None, ())
 
 
+def test_what_is_installed_again_after_a_teardown_is_undone_once() -> None:
+    torn_down = [done("0", "x"), done("1", "y"), installed_event("a", actions_hash=None)]
+    assert stack(*torn_down, done("0", "x"), done("1", None)) == [("0", "x"), ("1", None)]
+    assert stack(*torn_down, done("0", "x"), *[done("0", None, phase="undo")] * 3) == []
+
+
 def test_unknown_ops_are_ignored() -> None:
     assert fold([ADD, Event("teleport", ts(3), "a", {"to": "mars"}), Event("x", ts(3), "b", {})]) == fold([ADD])
 

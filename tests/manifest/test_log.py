@@ -167,6 +167,18 @@ def test_a_log_that_is_one_torn_line_is_healed_to_nothing(log: Log, path: Path, 
     assert trash(tmp_path) == [b'{"op":"ad']
 
 
+def test_healing_flushes_the_bytes_in_the_trash_and_then_the_cut(
+    log: Log, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"torn")
+    disk = BrokenDisk(monkeypatch)
+    log.heal(hold=HOLD)
+    assert disk.calls["fsync"] == 4  # the name of the trash, the file in it, its name, the cut
+    path.write_bytes(b"torn again")
+    log.heal(hold=HOLD)
+    assert disk.calls["fsync"] == 7
+
+
 def test_healing_completes_a_last_line_and_leaves_a_sound_log_alone(log: Log, path: Path) -> None:
     assert log.heal(hold=HOLD) is None
     assert not path.exists()
