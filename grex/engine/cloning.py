@@ -18,9 +18,11 @@ from grex.engine.hiding import Hiding
 from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
+from grex.errors import LockError
 from grex.fs import remove_tree
 from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
-from grex.locks import PackHold
+from grex.locks import BackendLock, PackHold
+from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
 from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
 
@@ -170,8 +172,25 @@ def remove_made(root: Path, made: list[Path]) -> None:
     if any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
         return
     (root / PACK_LOCK_NAME).unlink(missing_ok=True)
+    if root.parent in made:
+        _remove_backend_lock(root)
     for directory in made:
         try:
             directory.rmdir()
         except OSError:
             return  # something else appeared in it meanwhile: it is no longer only ours
+
+
+def _remove_backend_lock(root: Path) -> None:
+    """Take the lock file beside a failed clone away, which would keep the directory that was made for it.
+
+    Whoever opened it meanwhile compares it with what the path leads to after the grant, and so sees that it is gone.
+    """
+    path = backend_lock_path(root)
+    if not path.exists():
+        return
+    try:
+        with BackendLock.for_checkout(root).try_acquire():
+            path.unlink(missing_ok=True)
+    except LockError:
+        return  # somebody else is at work there: the directory is no longer only ours
