@@ -126,7 +126,7 @@ def _west(base: Path, server: GitServer) -> list[Peer]:
     def west(*arguments: str) -> Callable[[], None]:
         return command([program, *arguments], cwd=root)
 
-    return [Peer("west", root, set_up, west("update", "-q"), west("status", "-s"))]
+    return [Peer("west", root, set_up, west("-q", "update"), west("status", "-s"))]
 
 
 def _vcs(base: Path, server: GitServer) -> list[Peer]:
