@@ -17,7 +17,7 @@ from pathlib import Path
 
 from grex.engine import planner
 from grex.engine.cloning import clone_pack, missing_directories, remove_made
-from grex.engine.graph import Graph, Node
+from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.moving import (
     carry_out,
@@ -31,6 +31,7 @@ from grex.engine.moving import (
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_url, short, unlocked, unlocked_error
 from grex.engine.session import Session
 from grex.errors import FetchError, GrexError, PackError, PackGoneError
+from grex.fs import canonical
 from grex.git import (
     AnotherGitError,
     CheckoutRefusedError,
@@ -47,6 +48,7 @@ from grex.git import (
     resolve_remote,
 )
 from grex.manifest import sync_event
+from grex.names import check_pack_path
 from grex.pack import PackSpec, read_pack_spec
 
 __all__ = ["Checkouts"]
@@ -82,9 +84,21 @@ class Checkouts:
         """Set to begin no further pack; those that hold their permit already are finished."""
 
     def hide(self, parent: str, graph: Graph) -> None:
-        """Hide the children of a pack from the repositories around them, before the first of them is made."""
-        if not self._options.dry_run:
+        """Hide the children of a pack from the repositories around them, before the first of them is made.
+
+        Raises:
+            PackError: the repository's exclude file cannot be written.
+        """
+        if self._options.dry_run:
+            return
+        try:
             self._hiding.hide([node.path for node in graph.nodes.values() if parent in node.parents])
+        except OSError as error:
+            raise PackError(
+                f"the children of {'the workspace' if parent == ROOT else parent} cannot be hidden from the repository "
+                f"around them: {error.strerror or error} ({error.filename})",
+                hint="Check the permissions and the free space there, then sync again.",
+            ) from error
 
     async def pass_through(self, node: Node) -> CheckoutOutcome:
         """Read a pack that was not asked for, so that those below it are found. Takes nothing, changes nothing."""
@@ -194,21 +208,35 @@ class Checkouts:
         return unlocked_error([problem]) if problem is not None else None
 
     def _check_place(self, node: Node, root: Path) -> PackError | None:
-        workspace = self._session.layout.root.resolve()
-        parent = root.parent.resolve()
-        if parent != workspace and workspace not in parent.parents:
+        workspace = canonical(self._session.layout.root)
+        parent = canonical(root.parent)
+        if not parent.is_relative_to(workspace):
             return PackError(
                 f"{node.path} would lie outside the workspace: {root.parent} leads to {parent} "
                 f"(declared at {node.first.place})",
                 hint="Remove the symbolic link on the way, or give the child another path.",
             )
-        if root.is_symlink():
-            real = root.resolve()
-            if real == workspace or real in workspace.parents:
-                return PackError(
-                    f"{node.path} is a symbolic link to {real}, which holds the workspace itself",
-                    hint="Remove the link.",
-                )
+        real = canonical(root)
+        if root.is_symlink() and workspace.is_relative_to(real):
+            return PackError(
+                f"{node.path} is a symbolic link to {real}, which holds the workspace itself",
+                hint="Remove the link.",
+            )
+        for place in (parent, real):
+            # A declared path holds no reserved name, but a link on the way can lead to one: a pack that tracks
+            # `h -> .git` and declares a child at `h/hooks` would have the child's files run by git.
+            if place != workspace and place.is_relative_to(workspace):
+                reason = check_pack_path(place.relative_to(workspace).as_posix())
+                if reason is not None:
+                    return PackError(
+                        f"{node.path} would lie in {place}, whose path {reason} (declared at {node.first.place})",
+                        hint="Remove the symbolic link on the way, or give the child another path.",
+                    )
+        if not real.is_relative_to(workspace) and observe(root).kind == "empty":
+            return PackError(
+                f"{node.path} is a symbolic link to the empty directory {real}, outside the workspace",
+                hint=f"grex clones inside the workspace only: clone it there yourself, or remove the link {root}.",
+            )
         return self._hiding.refuse_tracked(node.path)
 
     # -- under a network permit -----------------------------------------------------------------------------------
@@ -318,7 +346,7 @@ class Checkouts:
         return None
 
     async def _mend(self, node: Node, root: Path, found: _Found) -> None:
-        async with self._session.holds.backend(node.path, root.resolve()) as backend:
+        async with self._session.holds.backend(node.path, canonical(root)) as backend:
             state = observe(root)
             if state.note is not None:
                 report = await recover(self._session.git_for(node.path), state, backend=backend)

@@ -17,7 +17,7 @@ from grex.engine.hiding import Hiding
 from grex.engine.outcome import CheckoutOutcome
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
-from grex.fs import remove_tree
+from grex.fs import canonical, remove_tree
 from grex.git import FilesInTheWayError, RemoteRef, clone, move_in, observe, plan_move
 from grex.locks import PackHold
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
@@ -39,7 +39,7 @@ async def clone_pack(
     Raises:
         FetchError: it could not be cloned.
     """
-    real = root.resolve()
+    real = canonical(root)
     temp = real.parent / f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}"
     top = session.layout.root
     note = CloneNote(
@@ -71,10 +71,11 @@ async def clone_pack(
                 filter_spec=child.filter,
             )
             hiding.hide_own(real, temp / ".git")
+            # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.
+            hold.link_into(temp / ".git")
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
             move_in(temp, real, entries)
-            hold.link_into(real / ".git")
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)

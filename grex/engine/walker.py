@@ -17,7 +17,7 @@ from grex.engine.checkout import Checkouts
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.outcome import CheckoutOutcome
 from grex.engine.session import Session
-from grex.errors import GrexError, PackSpecError
+from grex.errors import GrexError, PackError
 from grex.names import clean
 from grex.pack import PackSpec
 from grex.progress import PackFinished, PackStarted
@@ -103,10 +103,10 @@ class Walk:
             return
         try:
             fresh = self.walked.graph.declare(node.path, outcome.spec)
-        except PackSpecError as error:
+            self._checkouts.hide(node.path, self.walked.graph)
+        except PackError as error:
             self._fail(node, outcome, error)
             return
-        self._checkouts.hide(node.path, self.walked.graph)
         for child in fresh:
             tasks.start_soon(self._visit, child, tasks)
 

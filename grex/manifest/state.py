@@ -12,7 +12,8 @@ note names may be moved back; anything else may not.
 
 Paths are relative to the workspace: recovery in a copy of a workspace, notes included, must not reach into the
 original, where that very clone may be running. And a note names for deletion only what bears the name of a temporary
-directory of grex, whatever it says.
+directory of grex, whatever it says: the workspace's own repository may ship a note, and then nobody wrote it before
+anything. For the same reason the directory of the notes may not be a symlink.
 
 One file per note, `clone-<id>.json`, replaced atomically and flushed: notes of packs that are cloned in parallel need
 no lock between them. A file that cannot be read is reported, not raised: one bad note must not keep the others from
@@ -22,6 +23,7 @@ being recovered.
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from typing import Any, Final
 from grex.fs import TEMP_PREFIX, fsync_dir, read_regular, replace_file
 from grex.manifest.credentials import refuse_credentials
 from grex.manifest.strict_json import DamageError, Json, load_object, render_object
+from grex.names import check_pack_path
 
 __all__ = ["CloneNote", "DamagedNote", "read_notes", "remove_note", "write_note"]
 
@@ -97,6 +100,7 @@ def write_note(state_dir: Path, note: CloneNote) -> Path:
         "created_at": note.created_at,
     }
     data = render_object(value, {}, limit_bytes=_LIMIT_BYTES)
+    _refuse_link(state_dir)
     if not state_dir.is_dir():
         state_dir.mkdir(parents=True, exist_ok=True)
         fsync_dir(state_dir.parent)
@@ -110,6 +114,7 @@ def read_notes(state_dir: Path) -> tuple[list[CloneNote], list[DamagedNote]]:
     Raises:
         OSError: the directory itself cannot be listed; one that is not there has no notes.
     """
+    _refuse_link(state_dir)
     try:
         paths = sorted(path for path in state_dir.iterdir() if _is_note(path.name))
     except FileNotFoundError:
@@ -140,6 +145,11 @@ def remove_note(state_dir: Path, note_id: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
         fsync_dir(state_dir)
+
+
+def _refuse_link(state_dir: Path) -> None:
+    if state_dir.is_symlink():
+        raise OSError(errno.ELOOP, "is a symbolic link, and notes are kept in the workspace itself", str(state_dir))
 
 
 def _path_of(state_dir: Path, note_id: str) -> Path:
@@ -178,12 +188,14 @@ def _check(note: CloneNote) -> None:
     Raises:
         DamageError: a path leaves the workspace, or an entry is no name.
     """
-    for key, path in (("temp", note.temp), ("target", note.target)):
-        segments = path.split("/")
-        if not {"", ".", ".."}.isdisjoint(segments) or "\0" in path:
-            raise DamageError(f"has a {key!r} that is no path below the workspace")
-    if not note.temp.rpartition("/")[2].startswith(TEMP_PREFIX):
-        raise DamageError("has a 'temp' that is no temporary directory of grex")
+    # Notes lie in the workspace, whose repository may ship one: every path has to be one that a clone could have had.
+    for key, path in (("pack", note.pack), ("target", note.target)):
+        reason = check_pack_path(path)
+        if reason is not None:
+            raise DamageError(f"has a {key!r} that {reason}")
+    place, _, name = note.temp.rpartition("/")
+    if place != note.target.rpartition("/")[0] or not name.startswith(TEMP_PREFIX) or "\0" in name:
+        raise DamageError("has a 'temp' that is no temporary directory of grex beside its 'target'")
     for name in note.entries or ():
         if name in ("", ".", "..") or "/" in name or "\0" in name:
             raise DamageError(f"has the entry {name!r}, which is no name")

@@ -252,8 +252,8 @@ def _check_dot_segments(text: str, path: str) -> None:
     """Refuse `.` and `..` in a path on a host, encoded ones included.
 
     Whoever is asked resolves them: curl before it sends the request, a server of ssh on its disk. So
-    `https://host/team/../other/x` would look as if it lay under `https://host/team`, which trust goes by, and be fetched
-    from somewhere else. The whole path is decoded first, for an encoded slash can make a segment as well.
+    `https://host/team/../other/x` would look as if it lay under `https://host/team`, which trust goes by, and be
+    fetched from somewhere else. The whole path is decoded first, for an encoded slash can make a segment as well.
     """
     plain = unquote(path.partition("#")[0].partition("?")[0]).replace("\\", "/")
     if not {".", ".."}.isdisjoint(plain.split("/")):
