@@ -115,7 +115,8 @@ class Graph:
                 node = self.nodes[declaration.path] = Node(declaration.path)
                 self._folded.setdefault(fold_key(declaration.path), set()).add(declaration.path)
                 fresh.append(node)
-            node.declarations.append(declaration)
+            if declaration not in node.declarations:  # a pack that was passed through is read again when it is brought
+                node.declarations.append(declaration)
             self._check_cycle(node, declaration)
         return fresh
 

@@ -74,15 +74,24 @@ class InstallPlan:
     refused: Mapping[str, GrexError] = field(default_factory=dict)
 
 
-def prepare(session: Session, context: RunContext, present: Sequence[Present]) -> InstallPlan:
-    """Which packs need an install or an update, with what each would run."""
+def prepare(
+    session: Session, context: RunContext, present: Sequence[Present], *, others: Sequence[Present] = ()
+) -> InstallPlan:
+    """Which packs need an install or an update, with what each would run.
+
+    Args:
+        session: the open workspace.
+        context: what pack types are given.
+        present: the packs of this run.
+        others: packs that are there and not part of this run: what is to be installed may depend on them.
+    """
     refused: dict[str, GrexError] = {}
     steps: list[InstallStep] = []
     by_name: dict[str, list[str]] = {}
-    for found in present:
+    for found in (*present, *others):
         name = found.spec.name if found.spec is not None else found.path.rsplit("/", 1)[-1]
         by_name.setdefault(name, []).append(found.path)
-    by_identity = {found.identity: found.path for found in present if found.identity is not None}
+    by_identity = {found.identity: found.path for found in (*present, *others) if found.identity is not None}
     needs: dict[str, tuple[str, ...]] = {}
     for found in sorted(present, key=lambda one: one.path):
         if found.spec is None:

@@ -1,13 +1,15 @@
 """Finds packs while it brings them: a pack's children are known as soon as its own checkout is there.
 
 Every pack is a task of its own, so work goes on in parallel at every depth and no level waits for another. A task
-holds nothing while it waits for its permit, and it never waits for another pack: it starts its children's tasks and
-ends. What is reported is computed from the complete graph afterwards, so that it does not depend on who was faster.
+holds nothing while it waits for its permit, starts its children's tasks and ends. It waits for another pack only if it
+lies inside that one's checkout, which has to be there first: holding nothing, and always from a longer path to a
+shorter one, so never in a circle. What is reported is computed from the complete graph afterwards, so that it does not
+depend on who was faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -60,6 +62,7 @@ class Walk:
         self._selected = selected
         self._fail_fast = fail_fast
         self._chosen: set[str] = set()
+        self._visits: dict[str, anyio.Event] = {}
         self.walked = Walked(graph)
 
     async def run(self, root_spec: PackSpec) -> Walked:
@@ -74,12 +77,32 @@ class Walk:
         fresh = graph.declare(ROOT, root_spec)
         self._checkouts.hide(ROOT, graph)
         async with anyio.create_task_group() as tasks:
-            for node in fresh:
-                tasks.start_soon(self._visit, node, tasks)
+            self._start(fresh, tasks)
         self._settle()
         return self.walked
 
-    async def _visit(self, node: Node, tasks: TaskGroup) -> None:
+    def _start(self, nodes: Sequence[Node], tasks: TaskGroup) -> None:
+        # All are known before the first of them looks whose checkout it lies in.
+        self._visits.update((node.path, anyio.Event()) for node in nodes)
+        for node in nodes:
+            tasks.start_soon(self._visit, node, tasks, self._visits[node.path])
+
+    async def _visit(self, node: Node, tasks: TaskGroup, done: anyio.Event) -> None:
+        try:
+            await self._after_those_around(node)
+            await self._bring(node, tasks)
+        finally:
+            done.set()
+
+    async def _after_those_around(self, node: Node) -> None:
+        """Wait for the packs in whose checkouts this one lies, as far as they are declared by now."""
+        segments = node.path.split("/")
+        for end in range(1, len(segments)):
+            around = self._visits.get("/".join(segments[:end]))
+            if around is not None:
+                await around.wait()
+
+    async def _bring(self, node: Node, tasks: TaskGroup) -> None:
         verdict = self.walked.graph.verdict(node)
         if verdict is not None:
             return  # _settle reports it, from the complete graph
@@ -107,8 +130,18 @@ class Walk:
         except PackError as error:
             self._fail(node, outcome, error)
             return
-        for child in fresh:
-            tasks.start_soon(self._visit, child, tasks)
+        self._start([*fresh, *self._passed_by(node)], tasks)
+
+    def _passed_by(self, parent: Node) -> list[Node]:
+        """Children of a chosen pack that another parent had declared before, and that were only passed through then."""
+        if parent.path not in self._chosen:
+            return []
+        outcomes = self.walked.outcomes
+        return [
+            node
+            for node in self.walked.graph.nodes.values()
+            if parent.path in node.parents and node.path in outcomes and outcomes[node.path].status == "passed"
+        ]
 
     def _is_selected(self, node: Node) -> bool:
         if self._selected is None or node.path in self._selected:

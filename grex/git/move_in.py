@@ -26,7 +26,7 @@ from grex.errors import FetchError
 from grex.fs import TEMP_PREFIX, fsync_dir
 from grex.git.errors import FilesInTheWayError, shown_paths
 
-__all__ = ["move_in", "plan_move", "resume_move"]
+__all__ = ["holds_only_packs", "move_in", "plan_move", "resume_move"]
 
 _GIT = ".git"
 _PACK_MARKS = (".git", ".grex-lock")
@@ -62,6 +62,11 @@ def _plan(temp: Path, target: Path, prefix: str, entries: list[str], in_the_way:
             _plan(temp, target, entry + "/", entries, in_the_way)
         else:
             in_the_way.append(entry)
+
+
+def holds_only_packs(directory: Path, names: Sequence[str]) -> bool:
+    """Whether these names in a directory are packs and what grex puts beside them, which a clone can go around."""
+    return all(name != _GIT and _belongs_to_grex(directory / name) for name in names)
 
 
 def _is_ours(directory: Path) -> bool:

@@ -197,8 +197,9 @@ def _check(note: CloneNote) -> None:
     if place != note.target.rpartition("/")[0] or not name.startswith(TEMP_PREFIX) or "\0" in name:
         raise DamageError("has a 'temp' that is no temporary directory of grex beside its 'target'")
     for name in note.entries or ():
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise DamageError(f"has the entry {name!r}, which is no name")
+        # A directory in which another pack lies already is entered, so an entry may be a path.
+        if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
+            raise DamageError(f"has the entry {name!r}, which is no path below the pack")
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:

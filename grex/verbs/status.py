@@ -151,6 +151,9 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         for node in found.nodes():
             if wanted is None or node.path in wanted:
                 tasks.start_soon(one, node)
+    for path in (wanted or set()) - set(found.graph.nodes):
+        # Known from the lockfile only; what declares it may not be here yet, or not declare it any more.
+        results[path] = PackStatus(path, ("missing",), text="in the lockfile, but no pack that is here declares it")
     if wanted is None:
         root = _root_status(session, context, found)
         if root is not None:

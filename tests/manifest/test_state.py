@@ -104,8 +104,8 @@ BAD_NOTES = [
     (raw(target="/x"), "has a 'target' that is absolute"),
     (raw(target=".git/hooks"), "has a 'target' that holds '.git', a name that git or grex keeps for itself"),
     (raw(entries="ab"), "has 'entries' that are not a list of text"),
-    (raw(entries=["../x"]), "has the entry '../x', which is no name"),
-    (raw(entries=["a", ".."]), "has the entry '..', which is no name"),
+    (raw(entries=["../x"]), "has the entry '../x', which is no path below the pack"),
+    (raw(entries=["a", ".."]), "has the entry '..', which is no path below the pack"),
 ]
 
 
