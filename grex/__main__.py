@@ -12,9 +12,13 @@ def main() -> None:
 
         print(f"grex {__version__}")  # noqa: T201 - this is the command line
         return
-    from grex.cli.app import run  # noqa: PLC0415 - the command line framework costs more than the answer above
+    try:
+        from grex.cli.app import run  # noqa: PLC0415 - the command line framework costs more than the answer above
 
-    sys.exit(run())
+        code = run()
+    except KeyboardInterrupt:  # before the event loop took over, or after it: nothing has begun, or all is done
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,16 @@ class GrexError(Exception):
         self.hint = hint
         self.details: dict[str, Any] = dict(details or {})
 
+    def to_json(self) -> dict[str, Any]:
+        """The error object of `--json` and of tool results."""
+        return {
+            "code": self.code,
+            "exit_code": self.exit_code,
+            "message": self.message,
+            "hint": self.hint,
+            "details": self.details,
+        }
+
 
 class UsageError(GrexError):
     """The call itself is wrong: an unknown pack, an option that does not fit."""

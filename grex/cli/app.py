@@ -80,12 +80,24 @@ def root(
     json: Json = False,
     quiet: Quiet = False,
     workspace: Workspace = None,
+    jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+    trace: Trace = None,
 ) -> None:
     """Keeps many git repositories as one workspace, without losing work."""
     if version:
         print(f"grex {__version__}")
         raise typer.Exit
-    context.obj = Call(as_json=json, quiet=quiet, workspace=workspace)
+    context.obj = Call(
+        as_json=json,
+        quiet=quiet,
+        workspace=workspace,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+        trace=trace,
+    )
 
 
 @app.command()

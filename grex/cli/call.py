@@ -11,13 +11,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import typer
+from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
 from grex.errors import GrexError, UsageError
@@ -64,6 +65,9 @@ class Call:
     ) -> Call:
         """The call of one verb: options may stand before the verb as well."""
         before: Call = context.obj
+        no_wait = no_wait or before.no_wait
+        lock_timeout_s = lock_timeout_s if lock_timeout_s is not None else before.lock_timeout_s
+        jobs = jobs if jobs is not None else before.jobs
         if no_wait and lock_timeout_s is not None:
             raise UsageError("--no-wait and --lock-timeout exclude each other", hint="Give one of them.")
         return replace(
@@ -75,7 +79,7 @@ class Call:
             jobs=jobs if jobs is not None else _jobs_from(before.environ),
             no_wait=no_wait,
             lock_timeout_s=lock_timeout_s,
-            trace=trace,
+            trace=trace if trace is not None else before.trace,
             trust=(*trust, *before.environ.get("GREX_TRUST", "").split()),
         )
 
@@ -104,7 +108,7 @@ class Call:
         from grex.engine import Settings  # noqa: PLC0415 - verbs only
         from grex.workspace import read_config  # noqa: PLC0415 - verbs only
 
-        config = read_config(root, user_config_path("grex", appauthor=False))
+        config = read_config(root, user_config_path(appauthor=False))
         platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
         return Settings(
             home=Path.home(),
@@ -155,6 +159,8 @@ def execute(
     try:
         report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
+        if caught and _first_error(group) is not None:
+            return _stopped(call, caught)  # what fails while everything is being ended has no other cause
         first = _first_error(group)
         if first is None:
             raise
@@ -163,10 +169,7 @@ def execute(
         if trace is not None:
             trace.close()
     if report is None:
-        name = caught[0].name if caught else "a signal"
-        if not call.quiet:
-            print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
-        return 128 + int(caught[0]) if caught else 130
+        return _stopped(call, caught)
     if call.as_json:
         return print_document(report)
     text = render(report)
@@ -181,14 +184,23 @@ def print_document(report: Report) -> int:
     return report.exit_code
 
 
+def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
+    """Say that a signal ended the run, and give its exit code."""
+    name = caught[0].name if caught else "a signal"
+    if not call.quiet:
+        print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
+    return 128 + int(caught[0] if caught else signal.SIGINT)
+
+
 async def _guarded(
     verb: Callable[[Settings], Awaitable[R]], settings: Settings, caught: list[signal.Signals]
 ) -> R | None:
     """The verb, cancelled by the first SIGINT or SIGTERM; None if it was."""
     report: R | None = None
 
-    async def watch(scope: anyio.CancelScope) -> None:
+    async def watch(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for found in signals:
                 caught.append(found)
                 scope.cancel()
@@ -197,7 +209,7 @@ async def _guarded(
 
     async with anyio.create_task_group() as watching:
         with anyio.CancelScope() as scope:
-            watching.start_soon(watch, scope)
+            await watching.start(watch, scope)
             report = await verb(settings)
         watching.cancel_scope.cancel()
     return report

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grex.engine import planner
-from grex.engine.cloning import clone_pack, missing_directories, remove_made
+from grex.engine.cloning import clone_pack, look_at, misplaced, missing_directories, remove_made
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.moving import (
     carry_out,
     local_work,
+    log_position,
     record_arrival,
     ref_of,
     situation,
@@ -48,7 +49,6 @@ from grex.git import (
     resolve_remote,
 )
 from grex.manifest import sync_event
-from grex.names import check_pack_path
 from grex.pack import PackSpec, read_pack_spec
 
 __all__ = ["Checkouts"]
@@ -127,7 +127,7 @@ class Checkouts:
         """
         root = self._session.layout.pack_dir(node.path)
         try:
-            refused = self._check_locked(node) or self._check_place(node, root)
+            refused = self._check_locked(node) or self._check_place(node)
             if refused is not None:
                 return CheckoutOutcome.refused(node.path, refused)
             if self._options.dry_run:
@@ -172,7 +172,7 @@ class Checkouts:
         )
 
     async def _observe(self, node: Node, root: Path) -> CheckoutState:
-        state = observe(root)
+        state = look_at(root)
         if state.head == "unreadable":
             return await ask_head(self._session.git_for(node.path), state)
         return state
@@ -207,35 +207,12 @@ class Checkouts:
         problem = unlocked(node, self._session.lines.get(node.path))
         return unlocked_error([problem]) if problem is not None else None
 
-    def _check_place(self, node: Node, root: Path) -> PackError | None:
-        workspace = canonical(self._session.layout.root)
-        parent = canonical(root.parent)
-        if not parent.is_relative_to(workspace):
+    def _check_place(self, node: Node) -> PackError | None:
+        reason = misplaced(self._session.layout.root, node.path)
+        if reason is not None:
             return PackError(
-                f"{node.path} would lie outside the workspace: {root.parent} leads to {parent} "
-                f"(declared at {node.first.place})",
+                f"{node.path} {reason} (declared at {node.first.place})",
                 hint="Remove the symbolic link on the way, or give the child another path.",
-            )
-        real = canonical(root)
-        if root.is_symlink() and workspace.is_relative_to(real):
-            return PackError(
-                f"{node.path} is a symbolic link to {real}, which holds the workspace itself",
-                hint="Remove the link.",
-            )
-        for place in (parent, real):
-            # A declared path holds no reserved name, but a link on the way can lead to one: a pack that tracks
-            # `h -> .git` and declares a child at `h/hooks` would have the child's files run by git.
-            if place != workspace and place.is_relative_to(workspace):
-                reason = check_pack_path(place.relative_to(workspace).as_posix())
-                if reason is not None:
-                    return PackError(
-                        f"{node.path} would lie in {place}, whose path {reason} (declared at {node.first.place})",
-                        hint="Remove the symbolic link on the way, or give the child another path.",
-                    )
-        if not real.is_relative_to(workspace) and observe(root).kind == "empty":
-            return PackError(
-                f"{node.path} is a symbolic link to the empty directory {real}, outside the workspace",
-                hint=f"grex clones inside the workspace only: clone it there yourself, or remove the link {root}.",
             )
         return self._hiding.refuse_tracked(node.path)
 
@@ -244,7 +221,10 @@ class Checkouts:
     async def _network_step(self, node: Node, root: Path, found: _Found) -> CheckoutOutcome | None:
         """Clone, or ask and fetch; gives None where a disk step has to follow."""
         session = self._session
-        made = missing_directories(root)
+        real = canonical(root)
+        made = missing_directories(real)
+        if root.is_symlink() and made == [real]:
+            real.mkdir(exist_ok=True)  # another workspace may be making the same place this very moment
         async with session.holds.pack(node.path, root, "network", host=node.url.limit_key) as hold:
             self._begin(found, root, made)
             state = await self._observe(node, root)
@@ -255,7 +235,7 @@ class Checkouts:
                     try:
                         outcome = await clone_pack(session, node, root, wanted, hold, self._hiding)
                     except BaseException:
-                        remove_made(root, made)
+                        remove_made(real, made)
                         raise
                     if isinstance(outcome, planner.Leave):
                         return self._left(node, root, observe(root), outcome)
@@ -277,6 +257,7 @@ class Checkouts:
             return self._left(node, root, state, foreign)
         target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
         if _is_settled(wanted, state, target):
+            await log_position(self._session, node, target)
             return await self._unchanged(node, root, state, target)
         await self._fetch(node, state, target, found)
         return None
@@ -326,6 +307,7 @@ class Checkouts:
                     await self._mend(node, root, found)
                     return None
                 case planner.Finished(target):
+                    await log_position(session, node, target)
                     return await self._unchanged(node, root, state, target, tuple(found.notes))
                 case planner.Reach(target):
                     # What a fetch found out is newer than what is known from the records.
@@ -366,6 +348,7 @@ class Checkouts:
             case planner.NothingToMove(note):
                 if note is None:
                     await record_arrival(session, node, state, target)
+                    await log_position(session, node, target)
                 return await self._unchanged(node, root, state, target, (*notes, note) if note else notes)
             case planner.Move():
                 pass
@@ -462,7 +445,7 @@ class Checkouts:
             case _ if self._options.offline:
                 return self._offline(node, state)
             case _:
-                async with self._session.holds.network_permit(node.url.limit_key):
+                async with self._session.holds.network_permit(node.path, node.url.limit_key):
                     git = self._session.git_for(node.path)
                     target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
                 return await self._plan_move(node, root, state, wanted, target)

@@ -8,6 +8,7 @@ kills the run, `engine.recovery` finishes or clears what the note speaks of.
 from __future__ import annotations
 
 import os
+import posixpath
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,12 @@ from grex.engine.outcome import CheckoutOutcome
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
 from grex.fs import canonical, remove_tree
-from grex.git import FilesInTheWayError, RemoteRef, clone, move_in, observe, plan_move
+from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, move_in, observe, plan_move
 from grex.locks import PackHold
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
-from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
+from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME, check_pack_path
 
-__all__ = ["arrival_events", "clone_pack", "missing_directories", "remove_made"]
+__all__ = ["arrival_events", "clone_pack", "look_at", "misplaced", "missing_directories", "noted_places", "remove_made"]
 
 _TIMEOUT_S = 4 * 3600.0
 
@@ -41,12 +42,13 @@ async def clone_pack(
     """
     real = canonical(root)
     temp = real.parent / f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}"
-    top = session.layout.root
+    # The note speaks of places in the workspace, also where the pack is a link that leads out of it: a note must not
+    # be able to name a directory elsewhere, because recovery deletes. `noted_places` follows the link again.
     note = CloneNote(
         id=temp.name.removeprefix(GREX_TMP_PREFIX),
         pack=node.path,
-        temp=os.path.relpath(temp, top),
-        target=os.path.relpath(real, top),
+        temp=posixpath.join(posixpath.dirname(node.path), temp.name),
+        target=node.path,
         url=node.url.redacted,
         ref=node.ref,
         entries=None,
@@ -91,6 +93,34 @@ async def clone_pack(
     return CheckoutOutcome(node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True)
 
 
+def misplaced(top: Path, pack: str) -> str | None:
+    """Why a pack must not be looked after at its path, because of links on the way; the second half of a sentence.
+
+    The last segment may be the user's own link to a checkout elsewhere. The directories above it may not lead out of
+    the workspace. And neither may lead to a place in it that no path may name: a pack that tracks `h -> .git` and
+    declares a child at `h/hooks` would have the child's files run by git.
+    """
+    workspace = canonical(top)
+    root = workspace / pack
+    parent, real = canonical(root.parent), canonical(root)
+    if not parent.is_relative_to(workspace):
+        return f"would lie outside the workspace: {root.parent} leads to {parent}"
+    if real != root and workspace.is_relative_to(real):
+        return f"is a symbolic link to {real}, which holds the workspace itself"
+    for place in (parent, real):
+        if place != workspace and place.is_relative_to(workspace):
+            reason = check_pack_path(place.relative_to(workspace).as_posix())
+            if reason is not None:
+                return f"would lie in {place}, whose path {reason}"
+    return None
+
+
+def noted_places(top: Path, note: CloneNote) -> tuple[Path, Path]:
+    """The real directory that a note's clone is for, and the temporary one beside it."""
+    real = canonical(top / note.target)
+    return real, real.parent / posixpath.basename(note.temp)
+
+
 def arrival_events(node: Node, target: RemoteRef) -> list[Event]:
     """What the log says about a checkout that grex made."""
     branch = target.name if target.kind == "branch" else None
@@ -108,8 +138,20 @@ def _pinned_commit(wanted: Wanted) -> str | None:
     return line.sha if wanted.locked or line.branch is None else None
 
 
+def look_at(root: Path) -> CheckoutState:
+    """What is at a pack's path; a link to a place that only has to be made counts as an absent pack.
+
+    Two workspaces share a checkout through links, and whichever sync comes first makes it. Where not even the parent
+    of the place is there (a disk that is not mounted, a misspelt link), the link itself is in the way.
+    """
+    state = observe(root)
+    if state.kind == "other" and state.is_symlink and not os.path.lexists(state.real) and state.real.parent.is_dir():
+        return replace(state, kind="absent")
+    return state
+
+
 def missing_directories(root: Path) -> list[Path]:
-    """The directories from `root` upwards that do not exist yet, innermost first."""
+    """The directories from `root` upwards that do not exist yet, innermost first; `root` is no link."""
     missing: list[Path] = []
     current = root
     while not os.path.lexists(current):

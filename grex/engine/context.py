@@ -290,25 +290,30 @@ async def _run_action(
     try:
         done: Done = await implementation.do(arguments, run)
     except BaseException as error:
-        reason = _reason(error)
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING_TIME_S):
-            await session.record(pack, [state.halted(name, kind, reason)])
+        await _close(session, pack, state.halted(name, kind, _reason(error)), durable=True)
         raise
     finally:
         session.settings.sink(Slice(f"action {kind}", "action", pack, start, time.monotonic_ns(), {"action": name}))
     state.ran.append(_Ran(name, arguments, implementation, done))
-    await session.record(
-        pack,
-        [
-            action_completed_event(
-                pack, action=name, kind=kind, run=session.run_id, undo=None if done.undo is None else dict(done.undo)
-            )
-        ],
-        durable=False,
-    )
+    undo = None if done.undo is None else dict(done.undo)
+    completed = action_completed_event(pack, action=name, kind=kind, run=session.run_id, undo=undo)
+    await _close(session, pack, completed, durable=False)
     if done.changed:
         state.changes.append(done.text)
     return Change(done.changed, done.text)
+
+
+async def _close(session: Session, pack: str, event: Event, *, durable: bool) -> None:
+    """Record the end of an action, also when the run is cancelled: what has been done can only be undone if it stands.
+
+    Tier: MANIFEST. Cancellation: goes on after the event is recorded, or could not be within a few seconds.
+    """
+    try:
+        await session.record(pack, [event], durable=durable)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING_TIME_S):
+            await session.record(pack, [event], durable=True)
+        raise
 
 
 def _reason(error: BaseException) -> Literal["failed", "skipped", "cancelled"]:

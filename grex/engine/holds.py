@@ -101,9 +101,8 @@ class Holds:
         Raises:
             LockError: the pack could not be had under this run's wait policy.
         """
-        start = time.monotonic_ns()
-        async with self._pools[kind].hold(host):
-            start = self._waited(f"permit {kind}", name, start)
+        async with self._permit(kind, name, host):
+            start = time.monotonic_ns()
             async with await PackLock.open(root).acquire_async(policy=self._policy) as hold:
                 got = self._waited("PACK", name, start)
                 try:
@@ -112,10 +111,20 @@ class Holds:
                     self._held(f"PACK ({kind})", name, got)
 
     @asynccontextmanager
-    async def network_permit(self, host: str | None) -> AsyncGenerator[None]:
+    async def network_permit(self, name: str, host: str | None) -> AsyncGenerator[None]:
         """Hold a network permit and nothing else, to ask a remote about a pack that is not touched. Tier: PERMIT."""
-        async with self._pools["network"].hold(host):
+        async with self._permit("network", name, host):
             yield
+
+    @asynccontextmanager
+    async def _permit(self, kind: PermitKind, name: str, host: str | None) -> AsyncGenerator[None]:
+        start = time.monotonic_ns()
+        async with self._pools[kind].hold(host):
+            got = self._waited(f"PERMIT {kind}", name, start)
+            try:
+                yield
+            finally:
+                self._held(f"PERMIT {kind}", name, got, category="permit")
 
     @asynccontextmanager
     async def backend(self, name: str, real: Path) -> AsyncGenerator[BackendHold]:
@@ -131,8 +140,13 @@ class Holds:
     @asynccontextmanager
     async def manifest_shared(self) -> AsyncGenerator[ManifestHold]:
         """Hold the manifest for reading. Tier: MANIFEST, shared."""
+        start = time.monotonic_ns()
         async with await self._manifest.acquire_shared(policy=self._policy) as hold:
-            yield hold
+            got = self._waited("MANIFEST (shared)", "workspace", start)
+            try:
+                yield hold
+            finally:
+                self._held("MANIFEST (shared)", "workspace", got)
 
     @asynccontextmanager
     async def manifest_exclusive(self, name: str) -> AsyncGenerator[ManifestHold]:
@@ -156,5 +170,5 @@ class Holds:
             self._sink(Slice(f"wait {what}", "wait", track, start, now))
         return now
 
-    def _held(self, what: str, track: str, start: int) -> None:
-        self._sink(Slice(what, "lock", track, start, time.monotonic_ns()))
+    def _held(self, what: str, track: str, start: int, *, category: str = "lock") -> None:
+        self._sink(Slice(what, category, track, start, time.monotonic_ns()))

@@ -127,7 +127,8 @@ def _step(session: Session, context: RunContext, found: Present, after: tuple[st
     digest = actions_hash(spec, root, found.commit if found.path != ROOT else "")
     record = session.folded.packs.get(found.path)
     before = record.installed if record is not None else None
-    if before is not None and before.actions_hash == digest:
+    # A bracket that a killed run left open may have changed anything, so that what was installed before proves nothing.
+    if record is not None and before is not None and before.actions_hash == digest and not record.open_brackets:
         return None
     context.actions(pack)  # every argument is checked now, before anything of any pack is run
     return InstallStep(

@@ -29,9 +29,20 @@ from grex.git import (
 )
 from grex.git.commits import tree_of
 from grex.git.config_file import read_config
+from grex.manifest import sync_event
 from grex.names import InvalidUrlError, clean, parse_url
 
-__all__ = ["carry_out", "local_work", "record_arrival", "record_for", "ref_of", "situation", "stranger", "tracking_of"]
+__all__ = [
+    "carry_out",
+    "local_work",
+    "log_position",
+    "record_arrival",
+    "record_for",
+    "ref_of",
+    "situation",
+    "stranger",
+    "tracking_of",
+]
 
 _SHOWN = 3
 
@@ -183,6 +194,17 @@ async def record_arrival(session: Session, node: Node, state: CheckoutState, tar
     if state.record != record:
         async with session.holds.backend(node.path, state.real):
             write_record(state.dirs.own, record)
+
+
+async def log_position(session: Session, node: Node, target: RemoteRef) -> None:
+    """Let the log say where a checkout of ours is that is right on the disk: a kill may have come in between.
+
+    Tier: MANIFEST, where the log does not say so yet.
+    """
+    branch = target.name if target.kind == "branch" else None
+    known = session.folded.packs.get(node.path)
+    if known is not None and known.owned and (known.sha, known.branch) != (target.sha, branch):
+        await session.record(node.path, [sync_event(node.path, sha=target.sha, branch=branch)])
 
 
 async def local_work(git: GitRunner, state: CheckoutState) -> tuple[str, ...]:

@@ -244,7 +244,7 @@ def _pinned_movement(found: Situation) -> Movement:
     return Move("switch")
 
 
-def _branch_movement(found: Situation) -> Movement:
+def _branch_movement(found: Situation) -> Movement:  # noqa: PLR0911 - one return a row of the table
     name = found.target.name
     if found.head_branch == name:
         return _on_the_branch(found)
@@ -252,12 +252,16 @@ def _branch_movement(found: Situation) -> Movement:
         return _stays_on_branch(found, at_target=False)
     # HEAD is where grex left it (another declared branch, a pin) or detached.
     if found.operation is not None:
-        return _in_the_middle(found)
+        # A rebase or a bisect detaches HEAD by itself; where nothing comes in, that is nobody's trouble.
+        is_there = not found.locked and found.branch_relation in (Relation.SAME, Relation.AHEAD)
+        return _busy(found) if is_there else _in_the_middle(found)
     if found.head_branch is None and _own_detached_commits(found):
         return _detached_with_commits(found)
     match found.branch_relation:
         case None | Relation.SAME | Relation.BEHIND:
             return Move("switch" if found.head_sha != found.target.sha else "attach")
+        case Relation.AHEAD if not found.locked and found.head_sha == found.target.sha:
+            return NothingToMove(f"HEAD is detached, and {name} has local commits that are not pushed")
         case Relation.AHEAD if not found.locked:
             return Leave(
                 "branch-ahead",
@@ -275,7 +279,8 @@ def _on_the_branch(found: Situation) -> Movement:
         case Relation.SAME:
             return _busy(found) if found.operation is not None else NothingToMove()
         case Relation.AHEAD if not found.locked:
-            return NothingToMove(f"{found.target.name} has local commits that are not pushed")
+            begun = f", and a {found.operation} is in progress" if found.operation is not None else ""
+            return NothingToMove(f"{found.target.name} has local commits that are not pushed{begun}")
         case Relation.BEHIND:
             return _in_the_middle(found) if found.operation is not None else Move("fast-forward")
         case _:
@@ -284,7 +289,9 @@ def _on_the_branch(found: Situation) -> Movement:
         return _in_the_middle(found)
     if found.branch_is_upstream:
         if found.branch_relation is Relation.AHEAD:
-            return Move("rewind", note=f"{found.target.name} went back to the lockfile's commit")
+            return Move(
+                "rewind", rescue=found.branch_sha, note=f"{found.target.name} went back to the lockfile's commit"
+            )
         return Move(
             "reset-rewritten", rescue=found.branch_sha, note=f"{found.target.name} was rewritten upstream and followed"
         )
@@ -314,10 +321,11 @@ def _busy(found: Situation) -> Movement:
 
 
 def _in_the_middle(found: Situation) -> Leave:
+    ways = "End it (`git bisect reset`)"  # the one that knows neither --continue nor --abort
+    if found.operation != "bisect":
+        ways = f"Finish it (`git {found.operation} --continue`) or drop it (`git {found.operation} --abort`)"
     return Leave(
-        "operation-in-progress",
-        f"a {found.operation} is in progress",
-        f"Finish it (`git {found.operation} --continue`) or drop it (`--abort`), then sync again.",
+        "operation-in-progress", f"a {found.operation} is in progress", f"{ways} in the pack, then sync again."
     )
 
 

@@ -7,8 +7,7 @@ after when that pack is visited (`grex.git.recover`).
 
 A note alone is not proof enough: `.grex/state/` lies in the workspace, and a workspace is often a clone of somebody
 else's repository, which may ship notes, and symlinks under the names that they mention. What a note says is therefore
-held against the disk: it must speak of one place inside the workspace, reached without a link, and of a temporary
-directory that is a real one.
+held against the disk: it must speak of a place where a pack may lie, and of a temporary directory that is a real one.
 
 Once entries have been moved into the pack, its directory is in sight, and anybody may have worked there. What goes back
 to the temporary directory after that is moved to the trash, never deleted.
@@ -17,16 +16,15 @@ to the temporary directory after that is moved to the trash, never deleted.
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grex.engine.cloning import misplaced, noted_places
 from grex.engine.session import Session
-from grex.errors import GrexError, ManifestError
-from grex.fs import canonical, move_to_trash, remove_tree
+from grex.errors import GrexError, ManifestError, PackError
+from grex.fs import move_to_trash, remove_tree, sweep_temporary_files
 from grex.git import FilesInTheWayError, observe, resume_move
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
-from grex.names import GREX_TMP_PREFIX
 
 __all__ = ["Recovered", "recover_workspace"]
 
@@ -46,14 +44,14 @@ async def recover_workspace(session: Session) -> Recovered:
     stays until what it speaks of is settled.
     """
     recovered = Recovered()
-    try:
-        notes, damaged = read_notes(session.layout.state_dir)
-    except OSError as error:
-        raise ManifestError(
-            f"the notes of clones in {session.layout.state_dir} cannot be read: {error.strerror or error}",
-            hint="Put a directory of your own in its place, or remove it.",
-        ) from error
+    for directory in (session.layout.state_dir, session.layout.trash_dir):
+        if directory.is_symlink():
+            raise ManifestError(
+                f"{directory} is a symbolic link, and grex writes and removes there only inside the workspace",
+                hint="Remove the link; a directory is made when it is needed.",
+            )
     _sweep_temporary_files(session)
+    notes, damaged = read_notes(session.layout.state_dir)
     for bad in damaged:
         recovered.notes.append(f"{bad.path.name} in .grex/state {bad.reason}; it was left there")
     for note in sorted(notes, key=lambda found: found.pack):
@@ -61,14 +59,19 @@ async def recover_workspace(session: Session) -> Recovered:
             recovered.notes.append(await _settle(session, note))
         except GrexError as error:
             recovered.failures[note.pack] = error
+        except OSError as error:
+            what = error.strerror or str(error)
+            recovered.failures[note.pack] = PackError(
+                f"{note.pack}: an interrupted clone could not be cleaned up: {what} ({error.filename or note.temp})",
+                hint="Check the permissions and the disk there, then sync again.",
+            )
     return recovered
 
 
 async def _settle(session: Session, note: CloneNote) -> str:
-    root = session.layout.root / note.target
-    temp = session.layout.root / note.temp
+    root, temp = noted_places(session.layout.root, note)
     state_dir = session.layout.state_dir
-    if not _is_plausible(session, note):
+    if not _is_plausible(session, note, temp):
         return f"{note.pack}: a note about an interrupted clone does not fit what is there; it was left in .grex/state"
     if not root.parent.is_dir():
         remove_note(state_dir, note.id)
@@ -80,13 +83,17 @@ async def _settle(session: Session, note: CloneNote) -> str:
                 resume_move(temp, root, note.entries)
                 said = f"{note.pack}: finished an interrupted clone"
             except FilesInTheWayError:
-                said = f"{note.pack}: took back an interrupted clone, because files are in its way now"
-                said += f"; what it had brought already is kept in {_keep(session, note, temp)}"
+                # What was in the pack for a while may have been edited there, so it is not ours alone any more.
+                kept = move_to_trash(temp, session.layout.trash_dir, note.pack)
+                said = (
+                    f"{note.pack}: took back an interrupted clone, because files are in its way now; "
+                    f"what it had brought is in {os.path.relpath(kept, session.layout.root)}"
+                )
         if (root / ".git").is_dir():
             hold.link_into(root / ".git")
             state = observe(root)
-            if state.record is not None and note.pack not in session.folded.packs:
-                record = state.record
+            record, known = state.record, session.folded.packs.get(note.pack)
+            if record is not None and (known is None or not known.owned or known.sha != record.sha):
                 await session.record(
                     note.pack,
                     [
@@ -99,38 +106,18 @@ async def _settle(session: Session, note: CloneNote) -> str:
     return said
 
 
-def _is_plausible(session: Session, note: CloneNote) -> bool:
-    """Whether a clone of ours could have written this note: nothing that it names leads anywhere else."""
-    top = canonical(session.layout.root)
-    root, temp = top / note.target, top / note.temp
+def _is_plausible(session: Session, note: CloneNote, temp: Path) -> bool:
+    """Whether a clone of ours could have written this note: nothing that it names leads where a clone would not go."""
     return (
-        canonical(session.layout.pack_dir(note.pack)) == canonical(root) == root
-        and canonical(temp) == temp
+        note.pack == note.target
+        and misplaced(session.layout.root, note.pack) is None
+        and not temp.is_symlink()
         and (temp.is_dir() or not os.path.lexists(temp))
     )
-
-
-def _keep(session: Session, note: CloneNote, temp: Path) -> str:
-    """Move what came back from the pack's directory to the trash: the user may have worked on it in between."""
-    kept = move_to_trash(temp, session.layout.trash_dir, note.pack)
-    return kept.relative_to(session.layout.root).as_posix()
 
 
 def _sweep_temporary_files(session: Session) -> None:
     """Files that a killed replacement left beside their target, in the directories that only grex writes to."""
     layout = session.layout
-    for directory in (layout.root, layout.root / ".grex", layout.state_dir):
-        try:
-            entries = list(directory.iterdir())
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name.startswith(GREX_TMP_PREFIX) and _is_ours(entry):
-                entry.unlink(missing_ok=True)
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+    for directory in (layout.root, layout.grex_dir, layout.state_dir, layout.trash_dir):
+        sweep_temporary_files(directory)

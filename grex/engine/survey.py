@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from grex.engine.cloning import look_at
 from grex.engine.graph import ROOT, Graph, Node
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
-from grex.git import CheckoutState, observe
+from grex.git import CheckoutState
 from grex.manifest import LockLine
 from grex.names import clean
 from grex.pack import OverrideSpec, PackSpec, read_local, read_pack_spec
@@ -80,7 +81,7 @@ def survey(layout: Layout, platform: str) -> Survey:
             continue
         root = layout.pack_dir(node.path)
         try:
-            state = found.states[node.path] = observe(root)
+            state = found.states[node.path] = look_at(root)
             if state.kind != "checkout":
                 continue
             spec = read_pack_spec(root, is_root=False, platform=platform, display=node.path)

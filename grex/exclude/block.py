@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from grex.errors import ManifestError
-from grex.fs import TEMP_PREFIX, canonical, fsync_dir, read_regular, write_if_changed
+from grex.fs import TEMP_PREFIX, canonical, fsync_dir, read_regular, sweep_temporary_files, write_if_changed
 
 __all__ = ["ensure_block", "escape_pattern", "read_block", "remove_block", "workspace_patterns"]
 
@@ -112,7 +112,10 @@ def ensure_block(exclude_file: Path, patterns: Sequence[str]) -> bool:
             old = b""
             _make_directory(exclude_file.parent)
         new = _with_block(old, [pattern.encode("utf-8", "surrogateescape") for pattern in patterns])
-        return new != old and write_if_changed(exclude_file, new)
+        if new == old:
+            return False
+        sweep_temporary_files(exclude_file.parent)
+        return write_if_changed(exclude_file, new)
     except OSError as error:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
         raise ManifestError(

@@ -5,7 +5,14 @@ that it was given, or deletes a tree in its own way. Everything here is synchron
 (`remove_tree`, `move_to_trash` across devices) is sent to a thread by its caller.
 """
 
-from grex.fs.atomic import TEMP_PREFIX, fsync_dir, replace_file, write_all, write_if_changed
+from grex.fs.atomic import (
+    TEMP_PREFIX,
+    fsync_dir,
+    replace_file,
+    sweep_temporary_files,
+    write_all,
+    write_if_changed,
+)
 from grex.fs.canonical import canonical
 from grex.fs.regular import open_regular, read_regular
 from grex.fs.remove import move_to_trash, remove_tree
@@ -23,6 +30,7 @@ __all__ = [
     "remove_tree",
     "replace_file",
     "safe_join",
+    "sweep_temporary_files",
     "utc_stamp",
     "write_all",
     "write_if_changed",

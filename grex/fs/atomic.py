@@ -7,7 +7,8 @@ step failed, the flush of the directory: then the new bytes are in place and the
 that is an error too.
 
 The temporary file has a random name and is opened with `O_EXCL | O_NOFOLLOW`, so nothing that waits under its name
-can be written through. A kill leaves at most one such file, recognisable by `TEMP_PREFIX`; `doctor` removes it.
+can be written through. A kill leaves at most one such file, recognisable by `TEMP_PREFIX`; who writes
+there next sweeps it away (`sweep_temporary_files`).
 
 A target that is a symlink is refused: a rename would replace the link, not the file, and following it would let
 whoever made the link choose what is overwritten. Callers whose file is the user's own (a dotfile kept as a link into
@@ -24,11 +25,12 @@ from pathlib import Path
 
 from grex.fs.regular import read_regular
 
-__all__ = ["TEMP_PREFIX", "fsync_dir", "replace_file", "write_all", "write_if_changed"]
+__all__ = ["TEMP_PREFIX", "fsync_dir", "replace_file", "sweep_temporary_files", "write_all", "write_if_changed"]
 
 TEMP_PREFIX = ".grex-tmp-"
 """How every temporary file and directory of grex begins; pack paths may not."""
 
+_TRIES = 3
 _NEW_FILE_MODE = 0o666  # before the umask, as any program creates files
 _TEMP_FLAGS = (
     os.O_WRONLY
@@ -92,6 +94,23 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None, follow: bo
     old = _target_status(path)
     if mode is None and old is not None:
         mode = stat.S_IMODE(old.st_mode)
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            _replace(path, data, mode, old)
+        except _SweptAwayError:
+            # Somebody took it for a dead process's; that costs the work, never the target.
+            if not tries_left:
+                raise
+        else:
+            break
+    fsync_dir(path.parent)
+
+
+class _SweptAwayError(FileNotFoundError):
+    """The temporary file was removed by somebody else before it could be renamed."""
+
+
+def _replace(path: Path, data: bytes, mode: int | None, old: os.stat_result | None) -> None:
     temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
     # Never readable by more people than the file will be: the final bits are set before the rename.
     fd = os.open(temp, _TEMP_FLAGS, _NEW_FILE_MODE if mode is None else 0o600)
@@ -105,12 +124,31 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None, follow: bo
             os.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(temp, path)  # noqa: PTH105 - Path.replace is the same call with an allocation around it
+        try:
+            os.replace(temp, path)  # noqa: PTH105 - Path.replace is the same call with an allocation around it
+        except FileNotFoundError as error:
+            raise _SweptAwayError(error.errno, error.strerror, str(temp), None, str(path)) from error
     except BaseException:
         with contextlib.suppress(OSError):  # the first failure is the one to report
             temp.unlink()
         raise
-    fsync_dir(path.parent)
+
+
+def sweep_temporary_files(directory: Path) -> None:
+    """Remove the temporary files that killed processes left in a directory; what cannot be removed stays.
+
+    To be called by who is about to write there: what a killed replacement leaves behind is a target that still has to
+    be replaced. It cannot be told whether the process that made such a file lives, and need not be: `replace_file`
+    makes another one if its own has gone.
+    """
+    try:
+        entries = [entry for entry in os.scandir(directory) if entry.name.startswith(TEMP_PREFIX)]
+    except OSError:
+        return  # whoever writes there says what is wrong
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            if entry.is_file(follow_symlinks=False):
+                os.unlink(entry.path)  # noqa: PTH108 - a string is what scandir gives
 
 
 def write_if_changed(path: Path, data: bytes, *, mode: int | None = None, follow: bool = False) -> bool:

@@ -178,7 +178,7 @@ def _refusal(state: CheckoutState, stderr: bytes) -> CheckoutRefusedError | None
     if not paths:
         what = f"'{state.path}' was left alone, because git checkout"
         failure = explain_failure(what, "it refused", stderr, error=GitError)
-        return CheckoutRefusedError(failure.message, hint=failure.hint)
+        return CheckoutRefusedError(failure.message, hint=failure.hint or "`git status` there shows what is in the way")
     return CheckoutRefusedError(
         f"'{state.path}' was left alone, because the new commit touches {shown_paths(paths)}",
         paths=paths,

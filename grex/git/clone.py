@@ -153,21 +153,22 @@ class _Settling:
             branch = state.head_branch if declared.kind in ("branch", None) else None
             return await self._check_out(state, require_sha(commit), branch)
         if declared.kind == "tag" and declared.name is not None and state.head_branch is not None:
-            sha = await fetch_tag(
-                self.runner,
-                state,
-                declared.name,
-                pack=self.pack,
-                backend=self.backend,
-                timeout_s=self.timeout_s,
-            )
-            return await self._check_out(state, sha, None)
+            return await self._check_out(state, await self._fetch_tag(state, declared.name), None)
         if state.head_sha is None:
             raise RefNotFoundError(
                 f"the repository {redact(self.url)} has no commit on its default branch",
                 hint="push a commit to it, or declare a `ref`",
             )
         return state
+
+    async def _fetch_tag(self, state: CheckoutState, tag: str) -> str:
+        """The commit of a tag whose name is that of a branch as well, which is why the branch was cloned."""
+        try:
+            return await fetch_tag(
+                self.runner, state, tag, pack=self.pack, backend=self.backend, timeout_s=self.timeout_s
+            )
+        except RefNotFoundError as error:
+            raise not_found(self.declared, self.url) from error
 
     async def _check_out(self, state: CheckoutState, sha: str, branch: str | None) -> CheckoutState:
         target = ["--detach"] if branch is None else ["-B", branch]

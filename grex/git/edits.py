@@ -131,15 +131,18 @@ class _Comparison:
 
     def _is_directory(self, directory: bytes) -> bool:
         """Whether this path below the root is made of real directories; what lies behind a symlink is not ours."""
-        known = self._directories.get(directory)
-        if known is None:
-            known = self._is_directory(directory.rpartition(b"/")[0])
+        pending = []  # a loop and no recursion: how deep a tree is, is up to whoever made it
+        while directory not in self._directories:
+            pending.append(directory)
+            directory = directory.rpartition(b"/")[0]
+        known = self._directories[directory]
+        for below in reversed(pending):
             if known:
                 try:
-                    known = stat.S_ISDIR(os.lstat(self._root + b"/" + directory).st_mode)
+                    known = stat.S_ISDIR(os.lstat(self._root + b"/" + below).st_mode)
                 except (FileNotFoundError, NotADirectoryError):
                     known = False
-            self._directories[directory] = known
+            self._directories[below] = known
         return known
 
 
@@ -178,26 +181,26 @@ def untracked_hint(state: CheckoutState, *, ignore: Container[str] = (), index: 
     tracked = {entry.path for entry in index.entries}
     links = {entry.path for entry in index.entries if entry.mode & _FORMAT == GITLINK}
     try:
-        return _has_untracked(os.fsencode(state.real), b"", tracked, links, ignore)
+        return _has_untracked(os.fsencode(state.real), tracked, links, ignore)
     except OSError:
         return None
 
 
-def _has_untracked(
-    root: bytes, prefix: bytes, tracked: Collection[bytes], links: Collection[bytes], ignore: Container[str]
-) -> bool:
-    directories = []
-    with os.scandir(root + b"/" + prefix) as entries:
-        for entry in entries:
-            path = prefix + entry.name
-            if (path in tracked and path not in links) or _is_own(path, entry.name) or os.fsdecode(path) in ignore:
-                # A tracked file that has become a directory is an edit, and found as one.
-                continue
-            if not entry.is_dir(follow_symlinks=False):
-                return True
-            if path not in links:
-                directories.append(path + b"/")
-    return any(_has_untracked(root, directory, tracked, links, ignore) for directory in directories)
+def _has_untracked(root: bytes, tracked: Collection[bytes], links: Collection[bytes], ignore: Container[str]) -> bool:
+    pending = [b""]
+    while pending:
+        prefix = pending.pop()
+        with os.scandir(root + b"/" + prefix) as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if (path in tracked and path not in links) or _is_own(path, entry.name) or os.fsdecode(path) in ignore:
+                    # A tracked file that has become a directory is an edit, and found as one.
+                    continue
+                if not entry.is_dir(follow_symlinks=False):
+                    return True
+                if path not in links:
+                    pending.append(path + b"/")
+    return False
 
 
 def _is_own(path: bytes, name: bytes) -> bool:

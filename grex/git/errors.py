@@ -91,7 +91,7 @@ _HINTS: Sequence[tuple[re.Pattern[str], type[PackError] | None, str]] = tuple(
             "make room on this file system and try again; what is complete stays",
         ),
         (
-            r"Remote branch .* not found|couldn't find remote ref|not our ref|no such remote ref",
+            r"Remote branch .* not found|couldn't find remote ref|not our ref|no such remote ref|unadvertised object",
             RefNotFoundError,
             "check the ref's spelling, and that it has been pushed",
         ),

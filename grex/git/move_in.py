@@ -16,6 +16,7 @@ grex: nested packs, and lock and temporary files beside them. Anything else in i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -69,20 +70,29 @@ def holds_only_packs(directory: Path, names: Sequence[str]) -> bool:
     return all(name != _GIT and _belongs_to_grex(directory / name) for name in names)
 
 
+def _belongs_to_grex(path: Path) -> bool:
+    if path.name.endswith(_BACKEND_SUFFIX) or path.name.startswith(TEMP_PREFIX) or _is_pack(path):
+        return True
+    return _is_directory(path) and _is_ours(path)
+
+
 def _is_ours(directory: Path) -> bool:
     """Whether a directory that is no pack itself holds nothing but packs and what grex puts beside them."""
-    names = os.listdir(directory)  # noqa: PTH208 - names are what is wanted
-    if any(mark in names for mark in _PACK_MARKS):
-        return False  # a pack of its own: this clone tracks files inside it
-    return all(_belongs_to_grex(directory / name) for name in names)
+    if _is_pack(directory):
+        return False  # this clone tracks files inside another pack
+    pending = [directory]
+    while pending:
+        for path in pending.pop().iterdir():
+            if path.name.endswith(_BACKEND_SUFFIX) or path.name.startswith(TEMP_PREFIX) or _is_pack(path):
+                continue
+            if not _is_directory(path):
+                return False
+            pending.append(path)
+    return True
 
 
-def _belongs_to_grex(path: Path) -> bool:
-    if path.name.endswith(_BACKEND_SUFFIX) or path.name.startswith(TEMP_PREFIX):
-        return True
-    if not _is_directory(path):
-        return False
-    return any(os.path.lexists(path / mark) for mark in _PACK_MARKS) or _is_ours(path)
+def _is_pack(path: Path) -> bool:
+    return _is_directory(path) and any(os.path.lexists(path / mark) for mark in _PACK_MARKS)
 
 
 def move_in(temp: Path, target: Path, entries: Sequence[str]) -> None:
@@ -184,10 +194,9 @@ def _remove_emptied(temp: Path, entries: Sequence[str]) -> None:
     """Remove the directories of the clone that were entered instead of moved, if they are empty as they should be."""
     entered = {str(parent) for entry in entries for parent in PurePosixPath(entry).parents}
     for directory in sorted(entered, key=len, reverse=True):
-        try:
+        # One that is gone was removed before a kill; one that is not empty is for the caller to judge.
+        with contextlib.suppress(OSError):
             (temp / directory).rmdir()
-        except OSError:
-            return  # not empty, or gone: the caller looks at what is left of its temporary directory anyway
 
 
 def _check_entry(entry: str) -> None:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from grex.fs import fsync_dir, read_regular, replace_file
+from grex.fs import fsync_dir, read_regular, replace_file, sweep_temporary_files
 from grex.names import is_full_sha, redact
 
 __all__ = [
@@ -151,6 +151,7 @@ def _write(path: Path, data: dict[str, object]) -> None:
         pass
     else:
         fsync_dir(path.parent.parent)
+    sweep_temporary_files(path.parent)
     replace_file(path, json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
 
 

@@ -326,6 +326,7 @@ async def _rescue(
     index = state.dirs.own / "grex" / "rescue-index"
     env = {**_IDENTITY, "GIT_INDEX_FILE": str(index)}
     head = state.head_sha
+    _remove_index(index)  # a recovery that was killed in here has left it, or its lock
     try:
         await runner.run(["read-tree", head], cwd=state.real, write=backend, extra_env=env)
         await runner.run(
@@ -356,11 +357,14 @@ async def _rescue(
             config=DURABLE,
         )
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            index.unlink()
-        with contextlib.suppress(FileNotFoundError):
-            index.with_name(index.name + ".lock").unlink()
+        _remove_index(index)
     return await keep_rescue_ref(runner, state, _object_id(commit), "files of a killed checkout", backend=backend)
+
+
+def _remove_index(index: Path) -> None:
+    for name in (index.name, f"{index.name}.lock"):
+        with contextlib.suppress(FileNotFoundError):
+            index.with_name(name).unlink()
 
 
 def _all_known(index_file: Path, changes: Iterable[_Change], paths: Sequence[bytes]) -> bool:

@@ -9,7 +9,7 @@ The fold is pure and reads events in order; the last writer of a fact wins.
 | `sync` | `sha` and `branch` |
 | `rm`, `prune` | the pack goes to `removed`; one that is not there changes nothing |
 | `restore` | a removed pack is back as it was, with what the event gives replaced |
-| `installed` | `installed`; with a null hash, nothing is installed and nothing is left to undo |
+| `installed` | `installed`, and no bracket is open; with a null hash, nothing is installed, nothing is left to undo |
 | `action_started` | opens a bracket, named by run, action and phase |
 | `action_completed`, `action_halted` | close it |
 
@@ -257,9 +257,12 @@ def _restore(state: _State, event: Event, data: Mapping[str, Any]) -> None:
 
 def _installed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
     actions_hash = data["actions_hash"]
+    draft = state.packs.get(event.id)
+    if draft is not None:
+        draft.open.clear()  # of runs that died before the one that got through
     if actions_hash is not None:
         state.draft(event).installed = InstalledRecord(actions_hash, event.ts)
-    elif (draft := state.packs.get(event.id)) is not None:
+    elif draft is not None:
         draft.installed = None
         draft.completed.clear()
         draft.stacks.clear()

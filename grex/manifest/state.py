@@ -13,7 +13,7 @@ note names may be moved back; anything else may not.
 Paths are relative to the workspace: recovery in a copy of a workspace, notes included, must not reach into the
 original, where that very clone may be running. And a note names for deletion only what bears the name of a temporary
 directory of grex, whatever it says: the workspace's own repository may ship a note, and then nobody wrote it before
-anything. For the same reason the directory of the notes may not be a symlink.
+anything.
 
 One file per note, `clone-<id>.json`, replaced atomically and flushed: notes of packs that are cloned in parallel need
 no lock between them. A file that cannot be read is reported, not raised: one bad note must not keep the others from
@@ -23,7 +23,6 @@ being recovered.
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,7 +99,6 @@ def write_note(state_dir: Path, note: CloneNote) -> Path:
         "created_at": note.created_at,
     }
     data = render_object(value, {}, limit_bytes=_LIMIT_BYTES)
-    _refuse_link(state_dir)
     if not state_dir.is_dir():
         state_dir.mkdir(parents=True, exist_ok=True)
         fsync_dir(state_dir.parent)
@@ -114,7 +112,6 @@ def read_notes(state_dir: Path) -> tuple[list[CloneNote], list[DamagedNote]]:
     Raises:
         OSError: the directory itself cannot be listed; one that is not there has no notes.
     """
-    _refuse_link(state_dir)
     try:
         paths = sorted(path for path in state_dir.iterdir() if _is_note(path.name))
     except FileNotFoundError:
@@ -145,11 +142,6 @@ def remove_note(state_dir: Path, note_id: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
         fsync_dir(state_dir)
-
-
-def _refuse_link(state_dir: Path) -> None:
-    if state_dir.is_symlink():
-        raise OSError(errno.ELOOP, "is a symbolic link, and notes are kept in the workspace itself", str(state_dir))
 
 
 def _path_of(state_dir: Path, note_id: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from grex.errors import GrexError
 
@@ -28,13 +28,7 @@ class Report(Protocol):
 
 def failure_json(error: GrexError) -> FailureObject:
     """A failure as it stands in a report."""
-    return {
-        "code": error.code,
-        "exit_code": error.exit_code,
-        "message": error.message,
-        "hint": error.hint,
-        "details": error.details,
-    }
+    return cast("FailureObject", error.to_json())
 
 
 def exit_code_of(errors: Iterable[GrexError]) -> int:

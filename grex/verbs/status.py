@@ -291,4 +291,6 @@ def _is_install_outdated(session: Session, context: RunContext, path: str, spec:
         return False  # sync says what is wrong with the plugin; status speaks of the checkout
     del context
     record = session.folded.packs.get(path)
-    return record is None or record.installed is None or record.installed.actions_hash != digest
+    if record is None or record.installed is None or record.open_brackets:
+        return True
+    return record.installed.actions_hash != digest

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grex.errors import ConfigError, UsageError
-from grex.fs import replace_file
+from grex.fs import replace_file, sweep_temporary_files
 from grex.names import InvalidUrlError, parse_url
 
 __all__ = ["ROOT_TRUST", "TrustStore", "canonical_prefix", "covers"]
@@ -144,4 +144,5 @@ class TrustStore:
             "prefixes": list(stored.prefixes),
         }
         text = json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+        sweep_temporary_files(self.path.parent)
         replace_file(self.path, text.encode(), mode=0o600)

@@ -109,19 +109,6 @@ async def test_a_link_that_leads_to_itself_fails_its_own_pack_only(server: GitSe
     assert (await locks(LocksRequest(top), _settings(top))).held == ()
 
 
-async def test_nothing_is_cloned_into_an_empty_directory_outside_the_workspace(server: GitServer, top: Path) -> None:
-    server.create("p", {"f": "1\n"})
-    outside = top.parent / "outside"
-    outside.mkdir()
-    (top / "p").symlink_to(outside)
-    (top / ".grex/pack.yaml").write_text(_pack_yaml("ws", (server.url("p"), "p")))
-
-    report = await _sync(top)
-
-    assert _pack(report, "p").status == "failed"
-    assert list(outside.iterdir()) == []
-
-
 async def test_a_shipped_note_does_not_move_files_into_a_git_directory(server: GitServer, top: Path) -> None:
     """`p` is cloned without trust; a note that calls it an unfinished clone of `.git/hooks` would install its hooks."""
     server.create("p", {"post-commit": "#!/bin/sh\n"})

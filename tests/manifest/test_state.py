@@ -145,7 +145,7 @@ def test_other_files_are_none_of_its_business(tmp_path: Path) -> None:
         replace(NOTE, temp="/abs/.grex-tmp-1"),
         replace(NOTE, temp="libs/a"),
         replace(NOTE, target="/abs"),
-        replace(NOTE, entries=("a/b",)),
+        replace(NOTE, entries=("a/../b",)),
         replace(NOTE, url="https://user:secret@h/a"),
     ],
 )

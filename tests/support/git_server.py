@@ -44,6 +44,8 @@ class GitServer:
         """Make a repository with one commit of these files, or an empty one; gives the bare repository."""
         git(self.root, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(self.path(name)))
         git(self.root, "clone", "--quiet", self.url(name), str(self._work(name)))
+        # Relative, so that the whole server can be copied.
+        git(self._work(name), "config", "remote.origin.url", f"../{name}.git")
         git(self._work(name), "symbolic-ref", "HEAD", f"refs/heads/{branch}")
         if files is not None:
             self.commit(name, files, branch=branch)

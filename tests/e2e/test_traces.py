@@ -1,0 +1,216 @@
+"""What the traces of real runs show: work inside a checkout happens under that pack's lock, and tiers are in order.
+
+The hazard: a git, a hook or an action that touches a checkout outside of its PACK hold races with everybody else who
+holds the pack, and no test of the outcome would notice. So the runs themselves are looked at, for every pack type:
+`--trace` by the rules below, `GREX_LOCK_TRACE` by the offline checker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from tests.support.git_server import GitServer
+from tests.support.lock_trace_checker import check_file
+from tests.support.running import Gate, Running
+from tests.support.workspace import Workspace, pack_yaml
+
+Slice: TypeAlias = dict[str, Any]
+TIERS = {0, 1, 2, 3, 4}
+ODD = 0.001
+"""Microseconds that the sum of two numbers of a trace may be off."""
+
+
+def read_slices(trace: Path) -> list[Slice]:
+    """The slices of a trace, each with the name of its track and with its end."""
+    events = json.loads(trace.read_text())
+    names = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    return [
+        {**event, "track": names[event["tid"]], "end": event["ts"] + event["dur"]}
+        for event in events
+        if event["ph"] == "X"
+    ]
+
+
+def contains(outer: Slice, inner: Slice) -> bool:
+    """Whether one slice lies within another of the same track."""
+    return bool(outer["track"] == inner["track"] and outer["ts"] <= inner["ts"] and inner["end"] <= outer["end"] + ODD)
+
+
+def unheld(slices: list[Slice], root: Path, packs: set[str]) -> list[str]:
+    """The slices of work that do not lie within a PACK hold of the pack that they work on."""
+    holds = [found for found in slices if found["cat"] == "lock" and found["name"].startswith("PACK")]
+    wrong = []
+    for found in slices:
+        if found["cat"] not in ("git", "hook", "action"):
+            continue
+        where = Path(found["args"]["cwd"]) if "cwd" in found["args"] else root / found["track"]
+        inside = [pack for pack in packs if where == root / pack or (root / pack) in where.parents]
+        # A clone is made beside its target, perhaps in the checkout around it, and a remote is asked from nowhere:
+        # for these the track says whose work it is.
+        is_clone = found["name"] == "git clone" or any(part.startswith(".grex-tmp-") for part in where.parts)
+        pack = found["track"] if is_clone else max(inside, key=len, default=found["track"])
+        if pack != found["track"] or not any(contains(hold, found) for hold in holds):
+            wrong.append(f"{found['name']} on {found['track']} in {where}")
+    return wrong
+
+
+def crossing(slices: list[Slice]) -> list[str]:
+    """Pairs of slices of one track that overlap without one lying within the other."""
+    tracks: dict[str, list[Slice]] = defaultdict(list)
+    for found in slices:
+        tracks[found["track"]].append(found)
+    wrong = []
+    for track in tracks.values():
+        stack: list[Slice] = []
+        for later in sorted(track, key=lambda one: (one["ts"], -one["dur"])):
+            while stack and stack[-1]["end"] <= later["ts"] + ODD:
+                stack.pop()
+            if stack and not contains(stack[-1], later):
+                wrong.append(f"{stack[-1]['name']} and {later['name']} on {later['track']}")
+            stack.append(later)
+    return wrong
+
+
+def make_upstream(server: GitServer) -> None:
+    """A pack of every type, with every action that ships, three levels deep."""
+    base = {"base": server.root.as_uri()}
+    children = [{"url": "scripted.git"}, {"url": "plain.git"}, {"url": "declarative.git", "path": "/declarative"}]
+    server.create("meta", {".grex/pack.yaml": pack_yaml("meta", children=children, defaults=base)})
+    hook = "#!/bin/sh\ngit rev-parse HEAD >> done\n"
+    server.create(
+        "scripted",
+        {
+            ".grex/pack.yaml": pack_yaml("scripted", "scripted", children=[{"url": "leaf.git"}], defaults=base),
+            ".grex/hooks/setup.sh": hook,
+            ".grex/hooks/sync.sh": hook,
+            ".gitignore": "done\n",
+        },
+    )
+    actions: list[dict[str, Any]] = [
+        {"require": {"all_of": [{"cmd_available": "git"}]}},
+        {"mkdir": {"path": "made"}},
+        {"symlink": {"src": "file", "dst": "made/link"}},
+        {"exec": {"cmd": ["git", "status", "--short"]}},
+        {"when": {"os": "linux", "actions": [{"exec": {"shell": True, "cmd_shell": "date > made/date"}}]}},
+    ]
+    server.create(
+        "declarative",
+        {
+            ".grex/pack.yaml": pack_yaml("declarative", "declarative", actions=actions, depends_on=["scripted"]),
+            "file": "1\n",
+            ".gitignore": "made\n",
+        },
+    )
+    server.create("plain", {"file": "1\n"})
+    server.create("leaf", {"file": "1\n"})
+    server.create("pinned", {"file": "1\n"})
+    server.tag("pinned", "v1", annotated=True)
+
+
+PACKS = {"meta", "meta/scripted", "meta/scripted/leaf", "meta/plain", "declarative", "pinned"}
+
+
+@pytest.fixture
+def workspace(server: GitServer, tmp_path: Path) -> Workspace:
+    """A workspace of all that."""
+    make_upstream(server)
+    made = Workspace(tmp_path)
+    made.environ["GREX_TRUST"] = f"{server.root.as_uri()} ."
+    made.declare()
+    children = [{"url": server.url("meta")}, {"url": server.url("pinned"), "ref": "v1"}]
+    root = pack_yaml("root", "declarative", children=children, actions=[{"mkdir": {"path": "home"}}])
+    (made / ".grex/pack.yaml").write_text(root)
+    return made
+
+
+def traced(workspace: Workspace, name: str, *arguments: str) -> tuple[list[Slice], set[int]]:
+    """Run a sync with both traces, judge them, and give the slices and the tiers that were held."""
+    trace, locks = workspace.home / f"{name}.trace", workspace.home / f"{name}.locks"
+    workspace.sync("--trace", str(trace), *arguments, GREX_LOCK_TRACE=str(locks))
+    slices = read_slices(trace)
+    assert unheld(slices, workspace.root, PACKS) == []
+    assert crossing(slices) == []
+    verdict = check_file(locks)
+    assert verdict.findings == []
+    return slices, {tier for tier, found in verdict.statistics.items() if found.holds}
+
+
+@pytest.mark.parametrize("jobs", ["1", "8"])
+def test_all_work_inside_a_checkout_lies_within_a_hold_of_that_pack(
+    workspace: Workspace, server: GitServer, jobs: str
+) -> None:
+    """Cold, with nothing to do, and with news of every kind."""
+    slices, tiers = traced(workspace, "cold", "--jobs", jobs)
+    assert tiers == TIERS
+    kinds = {(found["cat"], found["name"].split()[1]) for found in slices if found["cat"] in ("git", "action")}
+    assert {("git", "clone")} | {("action", one) for one in ("mkdir", "symlink", "exec", "when", "hook")} <= kinds
+    assert {found["track"] for found in slices if found["cat"] == "hook"} == {"meta/scripted"}
+    assert {found["track"] for found in slices if found["name"] == "git clone"} == PACKS
+    assert {"WORKSPACE", "BACKEND", "MANIFEST"} <= {found["name"] for found in slices if found["cat"] == "lock"}
+    for kind in ("network", "disk"):
+        permits = sorted((found["ts"], found["end"]) for found in slices if found["name"] == f"PERMIT {kind}")
+        assert len(permits) > 1
+        if jobs == "1":
+            assert all(end <= start for (_, end), (start, _) in pairwise(permits))
+
+    slices, _ = traced(workspace, "nothing", "--jobs", jobs)
+    assert [found["name"] for found in slices if found["cat"] in ("git", "hook", "action")] == []
+
+    server.commit("plain", {"file": "2\n"})
+    server.commit("leaf", {"file": "rewritten\n"}, amend=True)
+    server.commit("scripted", {"more": "1\n"})
+    server.commit("declarative", {"file": None, "other": "1\n", ".grex/pack.yaml": pack_yaml("declarative")})
+    (workspace / "pinned/file").write_text("edited\n")
+    slices, tiers = traced(workspace, "news", "--jobs", jobs)
+    assert tiers == TIERS
+    assert {"git fetch"} <= {found["name"] for found in slices if found["cat"] == "git"}
+
+
+def test_a_run_that_is_not_told_to_writes_no_trace(workspace: Workspace) -> None:
+    traced(workspace, "with")
+    before = {path.relative_to(workspace.home) for path in workspace.home.rglob("*")}
+    workspace.sync()
+    assert {path.relative_to(workspace.home) for path in workspace.home.rglob("*")} == before
+
+
+def test_the_trace_of_a_killed_run_can_be_read(server: GitServer, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    server.create("held", {".grex/pack.yaml": pack_yaml("held", "scripted"), ".grex/hooks/setup.sh": gate.script()})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("held")})
+    trace, locks = tmp_path / "killed.trace", tmp_path / "killed.locks"
+    arguments = ("sync", "--trust", server.root.as_uri(), "--trace", trace)
+    with Running(workspace, *arguments, GREX_LOCK_TRACE=str(locks)) as run:
+        gate.wait_entered()
+        run.kill_with_children()
+    assert "git clone" in {event["name"] for event in json.loads(trace.read_text() + "\n]")}
+    assert check_file(locks).findings == []
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("missing/run.trace", "No such file or directory"),
+        (".", "Is a directory"),
+        ("file/run.trace", "Not a directory"),
+    ],
+)
+def test_a_trace_that_cannot_be_written_is_said_before_anything_is_done(
+    workspace: Workspace, tmp_path: Path, path: str, why: str
+) -> None:
+    (tmp_path / "file").touch()
+    before = workspace.snapshot()
+    run = workspace.grex("sync", "--trace", str(tmp_path / path), expect=2)
+    assert run.stdout == ""
+    lines = run.stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("grex: the trace file ")
+    assert why in lines[0]
+    assert lines[1].startswith("  hint: ")
+    assert workspace.snapshot() == before
