@@ -12,6 +12,9 @@ def main() -> None:
 
         print(f"grex {__version__}")  # noqa: T201 - this is the command line
         return
+    from grex.cli.streams import prepare_streams  # noqa: PLC0415 - the answer above needs none
+
+    prepare_streams()
     try:
         from grex.cli.app import run  # noqa: PLC0415 - the command line framework costs more than the answer above
 

@@ -18,7 +18,7 @@ from grex.engine.graph import ROOT
 from grex.engine.session import Session
 from grex.errors import CycleError, GrexError, PackError, PluginError, UntrustedError
 from grex.manifest import installed_event
-from grex.names import InvalidUrlError, PackUrl, parse_url
+from grex.names import InvalidUrlError, PackUrl, parse_url, shown_argument
 from grex.pack import Dependency, PackSpec, actions_hash
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
@@ -340,7 +340,7 @@ def _untrusted_error(step: InstallStep) -> UntrustedError:
     where = step.identity if step.identity is not None else "."
     return UntrustedError(
         f"{step.pack.path} is not trusted to run: {what}",
-        hint=f"If you trust its author: `grex trust {where}` (or a prefix of it), then sync again.",
+        hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then sync again.",
         details={"prefix": where, "would": list(step.needs_trust)},
     )
 

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 from grex.git import CheckoutState, RemoteRef
 from grex.manifest import LockLine
-from grex.names import is_full_sha
+from grex.names import is_full_sha, shown_argument
 
 __all__ = [
     "AskRemote",
@@ -266,7 +266,7 @@ def _branch_movement(found: Situation) -> Movement:  # noqa: PLR0911 - one retur
             return Leave(
                 "branch-ahead",
                 f"HEAD is not on {name}, and the local branch {name} has commits of its own",
-                f"`git switch {name}` in the pack, then sync again.",
+                f"`git switch {shown_argument(name or '')}` in the pack, then sync again.",
             )
         case _ if found.branch_is_upstream:
             return Move("switch", rescue=found.branch_sha)
@@ -341,5 +341,5 @@ def _diverged(found: Situation) -> Leave:
     return Leave(
         "diverged",
         f"the local branch {found.target.name} and the wanted commit {found.target.sha[:12]} have diverged",
-        f"Rebase or merge (`git rebase origin/{found.target.name}`), then sync again.",
+        f"Rebase or merge (`git rebase {shown_argument(f'origin/{found.target.name}')}`), then sync again.",
     )
