@@ -1,4 +1,4 @@
-"""What the question about trust offers, and what is said where trust cannot be kept."""
+"""Trust and secrets: what the question offers, what is said where trust cannot be kept, what is never written."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from grex.cli.prompt import ask_for_trust
 from grex.engine import InstallStep
 from grex.errors import ConfigError
 from grex.workspace import TrustStore
+from tests.support.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +50,17 @@ async def test_a_prefix_cannot_write_on_the_terminal() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="a file in place of a directory")
 def test_trust_that_cannot_be_kept_is_an_error_with_a_next_step(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file\n")
-    with pytest.raises(ConfigError, match="cannot be read|cannot be written") as caught:
+    with pytest.raises(ConfigError, match=r"cannot be (read|written)") as caught:
         TrustStore(tmp_path / "state", tmp_path).add("https://host/team")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["https://bob:s3cret@host.invalid/x", "https://host.invalid/x?access_token=s3cret"])
+def test_add_does_not_write_credentials_into_the_declaration(tmp_path: Path, url: str) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.declare()
+    before = workspace.snapshot()
+    run = workspace.grex("add", url, expect=2)
+    assert "s3cret" not in run.stdout + run.stderr
+    assert "holds credentials" in run.stderr
+    assert workspace.snapshot() == before
