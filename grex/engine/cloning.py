@@ -23,6 +23,7 @@ from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, move_i
 from grex.locks import PackHold
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
 from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME, check_pack_path
+from grex.workspace import backend_lock_for
 
 __all__ = ["arrival_events", "clone_pack", "look_at", "misplaced", "missing_directories", "noted_places", "remove_made"]
 
@@ -161,12 +162,15 @@ def missing_directories(root: Path) -> list[Path]:
 
 
 def remove_made(root: Path, made: list[Path]) -> None:
-    """Take away the directories that only a failed clone had made, with the lock file that its holder may unlink."""
+    """Take away the directories that only a failed clone had made, with the lock files in them. PACK is held."""
     if root not in made or not root.is_dir():
         return
     if any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
         return
     (root / PACK_LOCK_NAME).unlink(missing_ok=True)
+    if root.parent in made:
+        # Whoever waits for BACKEND holds the pack, and that is us; git, which inherited it, has ended.
+        backend_lock_for(root).unlink(missing_ok=True)
     for directory in made:
         try:
             directory.rmdir()

@@ -206,8 +206,9 @@ class _HoldState:
             if ran.done.undo is not None:
                 try:
                     await ran.implementation.undo(ran.done.undo, actions)
-                except GrexError as error:
-                    left.append(f"{ran.done.text} ({error.message})")
+                except Exception as error:  # noqa: BLE001 - whatever a plugin raises, the other actions are taken back
+                    why = error.message if isinstance(error, GrexError) else f"{type(error).__name__}: {error}"
+                    left.append(f"{ran.done.text} ({clean(why, 400)})")
                     continue
                 undone.append(self.undone(ran.action, ran.arguments.action))
             if ran.done.irreversible:

@@ -123,3 +123,20 @@ def test_a_pack_that_only_the_lockfile_knows_is_no_success(server: GitServer, wo
 
     assert "no pack declares it any more" in document["errors"][0]["message"]
     assert workspace.grex("status", "--json", "p").packs["p"]["states"] == ["missing"]
+
+
+@pytest.mark.parametrize("path", ["x", "deep/er/x"])
+def test_an_add_that_fails_leaves_no_directory_behind(workspace: Workspace, path: str) -> None:
+    workspace.declare()
+    before = workspace.snapshot()
+
+    workspace.grex("add", (workspace.root.parent / "nothing.git").as_uri(), path, expect=4)
+
+    assert workspace.snapshot() == {**before, **_new_files_of_grex(workspace)}
+
+
+def _new_files_of_grex(workspace: Workspace) -> dict[str, object]:
+    """What every run may make: its directory of notes, empty again."""
+    state = {path: facts for path, facts in workspace.snapshot().items() if path.endswith(".grex/state")}
+    assert not list((workspace / ".grex/state").iterdir())
+    return state
