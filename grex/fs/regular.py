@@ -20,7 +20,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _CHUNK_BYTES = 1 << 20
 
 
-def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
+def open_regular(path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
     """Open a regular file and give its descriptor, which the caller closes.
 
     Args:
@@ -34,7 +34,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int
     return _open(path, flags, mode)[0]
 
 
-def _open(path: Path, flags: int, mode: int) -> tuple[int, int]:
+def _open(path: str | Path, flags: int, mode: int) -> tuple[int, int]:
     fd = os.open(path, flags | _GUARDS | _BINARY, mode)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
@@ -43,7 +43,7 @@ def _open(path: Path, flags: int, mode: int) -> tuple[int, int]:
     return fd, status.st_size
 
 
-def read_regular(path: Path, *, limit_bytes: int | None = None) -> bytes:
+def read_regular(path: str | Path, *, limit_bytes: int | None = None) -> bytes:
     """The bytes of a regular file.
 
     Args:

@@ -80,7 +80,7 @@ def find_git_dirs(directory: Path) -> GitDirs | None:
 def _check_git_dir(own: Path) -> GitDirs | None:
     common = own
     try:
-        text = os.fsdecode(read_regular(own / "commondir", limit_bytes=_REF_FILE_BYTES)).rstrip("\r\n")
+        text = os.fsdecode(read_regular(f"{own}/commondir", limit_bytes=_REF_FILE_BYTES)).rstrip("\r\n")
         common = Path(os.path.normpath(own / text))
     except OSError:
         pass  # the usual case: one worktree
