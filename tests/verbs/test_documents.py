@@ -10,20 +10,17 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from grex.cli.app import run
+from grex.verbs import documents
 from grex.verbs.documents import DOCUMENTS
 from tests.support.git_server import GitServer
 from tests.support.workspace import pack_yaml
 
-NESTED = [
-    name for name in dir(__import__("grex.verbs.documents", fromlist=["x"])) if name.endswith(("Object", "Document"))
-]
+NESTED = [name for name in dir(documents) if name.endswith(("Object", "Document"))]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def strict() -> None:
     """No key may be there that the types do not name."""
-    import grex.verbs.documents as documents
-
     for name in NESTED:
         with_config(ConfigDict(extra="forbid", strict=True))(getattr(documents, name))
 

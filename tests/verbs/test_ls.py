@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def nested(place: Place, server: GitServer) -> Place:
-    """a and b share libs/c; gone was never cloned."""
+    """Two packs share libs/c; a third was never cloned."""
     server.create("c", {"c": "1\n"})
     for name in "ab":
         shared = {"url": server.url("c"), "path": "/libs/c"}

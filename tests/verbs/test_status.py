@@ -43,6 +43,11 @@ def behind(pack: Path, server: GitServer) -> None:
     git(pack, "fetch", "--quiet")
 
 
+def diverged(pack: Path, server: GitServer) -> None:
+    behind(pack, server)
+    commit(pack, "u")
+
+
 def conflicted(pack: Path, server: GitServer) -> None:
     behind(pack, server)
     commit(pack)
@@ -61,7 +66,7 @@ CASES: dict[str, tuple[Callable[[Path, GitServer], object], set[str], str]] = {
     "untracked": (lambda pack, _: (pack / "new").write_text("2\n"), {"untracked"}, "1 untracked"),
     "ahead": (lambda pack, _: commit(pack), {"ahead"}, "1 ahead"),
     "behind": (behind, {"behind"}, "1 behind"),
-    "diverged": (lambda pack, server: (behind(pack, server), commit(pack, "u")), {"diverged"}, "1 ahead, 1 behind"),
+    "diverged": (diverged, {"diverged"}, "1 ahead, 1 behind"),
     "conflicted": (conflicted, {"conflicted", "diverged", "in-progress"}, "a merge is in progress"),
     "interrupted": (interrupted, {"interrupted"}, "an interrupted run; `grex sync` mends it"),
     "other branch": (lambda pack, _: git(pack, "switch", "-qc", "own"), {"wrong-ref"}, "on own, not on main"),
