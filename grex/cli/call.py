@@ -22,6 +22,7 @@ import typer
 from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
+from grex.cli.streams import say
 from grex.errors import GrexError, UsageError
 from grex.names import clean
 
@@ -181,14 +182,23 @@ def execute(
         return print_document(report)
     text = render(report)
     if text:
-        print(text)
+        say(text)
     return report.exit_code
 
 
 def print_document(report: Report) -> int:
     """Print a report's JSON document, and give the exit code."""
-    print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+    _print_json(report.to_json())
     return report.exit_code
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # an ASCII locale, or a name that is not UTF-8
+        text = json.dumps(document, ensure_ascii=True, indent=2)
+    say(text)
 
 
 def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
@@ -242,7 +252,7 @@ def explain(error: GrexError, *, as_json: bool) -> int:
     from grex.verbs.report import failure_json  # noqa: PLC0415 - only for failures
 
     if as_json:
-        print(json.dumps({"error": failure_json(error)}, ensure_ascii=False, indent=2))
+        _print_json({"error": failure_json(error)})
     else:
         print(f"grex: {error.message}", file=sys.stderr)
         for problem in error.details.get("problems", [])[1:]:

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from tests.support.crash_scenario import ColdClones, NewsUpstream
+from tests.support.crash_scenario import ColdClones, NewsUpstream, Scenario, scenario
 from tests.support.workspace import Workspace
 
 BEFORE_AND_AFTER = ("before", "after")
@@ -51,14 +51,14 @@ MOVE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cold(tmp_path_factory: pytest.TempPathFactory) -> ColdClones:
-    return ColdClones(tmp_path_factory.mktemp("cold"), small=True)
+@pytest.fixture
+def cold(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    return scenario(ColdClones, tmp_path_factory.getbasetemp(), small=True)
 
 
-@pytest.fixture(scope="module")
-def news(tmp_path_factory: pytest.TempPathFactory) -> NewsUpstream:
-    return NewsUpstream(tmp_path_factory.mktemp("news"), small=True)
+@pytest.fixture
+def news(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    return scenario(NewsUpstream, tmp_path_factory.getbasetemp(), small=True)
 
 
 def die_at(workspace: Workspace, step: tuple[str, str, int], *arguments: str) -> None:
@@ -83,7 +83,7 @@ def name(step: object) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [*CLONE, *INSTALL_AND_FINISH], ids=name)
-def test_a_first_sync_killed_at_a_step_is_completed_by_the_next(cold: ColdClones, step: tuple[str, str, int]) -> None:
+def test_a_first_sync_killed_at_a_step_is_completed_by_the_next(cold: Scenario, step: tuple[str, str, int]) -> None:
     workspace = cold.begin()
     die_at(workspace, step, "sync", "--jobs", "1")
     cold.check(workspace)
@@ -91,7 +91,7 @@ def test_a_first_sync_killed_at_a_step_is_completed_by_the_next(cold: ColdClones
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", MOVE, ids=name)
-def test_a_move_killed_at_a_step_is_completed_by_the_next_sync(news: NewsUpstream, step: tuple[str, str, int]) -> None:
+def test_a_move_killed_at_a_step_is_completed_by_the_next_sync(news: Scenario, step: tuple[str, str, int]) -> None:
     workspace = news.begin()
     die_at(workspace, step, "sync", "--jobs", "1")
     news.check(workspace)

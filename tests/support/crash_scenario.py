@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from grex.manifest import Folded, Log, fold
 from tests.support.git_server import GitServer, git
 from tests.support.workspace import Workspace, pack_yaml
 
-__all__ = ["ColdClones", "NewsUpstream", "Scenario", "Verdict", "judge"]
+__all__ = ["ColdClones", "NewsUpstream", "Scenario", "Verdict", "judge", "leftovers", "scenario"]
 
 _HOOK = "#!/bin/sh\nset -e\nmkdir -p built\ngit rev-parse HEAD >/dev/null 2>&1 || true\ncp source.txt built/copy.txt\n"
 _MANY = 60
@@ -73,8 +75,20 @@ class Scenario:
         subprocess.run(["cp", "-a", str(self._template), str(self.workspace.root)], check=True)
         return self.workspace
 
+    @cached_property
+    def duration_s(self) -> float:
+        """How long a sync takes that is not disturbed; measured when it is first asked for."""
+        workspace = self.begin()
+        before = time.monotonic()
+        workspace.sync()
+        return time.monotonic() - before
+
+    def resume(self, workspace: Workspace) -> None:
+        """Sync after a crash."""
+        workspace.sync()
+
     def check(self, workspace: Workspace) -> None:
-        """Sync after a crash, and insist that the workspace is as if nothing had happened; then once more."""
+        """Sync, and insist that the workspace is as if nothing had ever happened; then once more, to no effect."""
         workspace.sync()
         found = judge(workspace)
         assert found.heads == self.expected.heads
@@ -122,6 +136,17 @@ class NewsUpstream(Scenario):
         if not self.small:
             files |= {"app/kept.txt": "edited by the user\n", "app/many/own.txt": "between files that change\n"}
         return files
+
+
+_built: dict[tuple[str, bool], Scenario] = {}
+
+
+def scenario(kind: type[Scenario], base: Path, *, small: bool = False) -> Scenario:
+    """One that is built once for all tests of this process; in the environment of the first that asks for it."""
+    key = (kind.__name__, small)
+    if key not in _built:
+        _built[key] = kind(base / f"{kind.__name__}-{'small' if small else 'large'}", small=small)
+    return _built[key]
 
 
 def fill_server(server: GitServer) -> None:
