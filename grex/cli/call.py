@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from anyio.abc import TaskStatus
 from grex.cli.progress import LinePrinter
 from grex.cli.streams import say
 from grex.errors import GrexError, UsageError
+from grex.names import clean
 
 if TYPE_CHECKING:
     from grex.engine import Settings
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from grex.verbs.report import Report
 
 __all__ = ["Call", "execute", "explain", "print_document"]
+
+_SHOWN_CHARACTERS = 40
 
 R = TypeVar("R", bound="Report")
 
@@ -131,8 +135,11 @@ def _jobs_from(environ: Mapping[str, str]) -> int | None:
     text = environ.get("GREX_JOBS", "").strip()
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"GREX_JOBS is {text!r}, not a number of 1 or more", hint="Unset it, or set it to a number.")
+    if re.fullmatch(r"0*[1-9][0-9]{0,5}", text, re.ASCII) is None:
+        raise UsageError(
+            f"GREX_JOBS is {clean(text, _SHOWN_CHARACTERS)!r}, not a number of 1 or more",
+            hint="Unset it, or set it to a number.",
+        )
     return int(text)
 
 
@@ -249,7 +256,14 @@ def explain(error: GrexError, *, as_json: bool) -> int:
     else:
         print(f"grex: {error.message}", file=sys.stderr)
         for problem in error.details.get("problems", [])[1:]:
-            print(f"      {problem}", file=sys.stderr)
+            print(f"      {_problem_line(problem)}", file=sys.stderr)
         if error.hint:
             print(f"  hint: {error.hint}", file=sys.stderr)
     return error.exit_code
+
+
+def _problem_line(problem: object) -> str:
+    """A further problem of the same file: with its place, where it has one."""
+    if isinstance(problem, Mapping):
+        return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}"
+    return str(problem)
