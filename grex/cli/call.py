@@ -242,13 +242,13 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
 
 def explain(error: GrexError, *, as_json: bool) -> int:
     """Say what went wrong, and give its exit code."""
-    from grex.verbs.report import failure_json  # noqa: PLC0415 - only for failures
+    from grex.verbs.report import failure_json, further_problems  # noqa: PLC0415 - only for failures
 
     if as_json:
         _print_json({"error": failure_json(error)})
     else:
         print(f"grex: {error.message}", file=sys.stderr)
-        for problem in error.details.get("problems", [])[1:]:
+        for problem in further_problems(error):
             print(f"      {problem}", file=sys.stderr)
         if error.hint:
             print(f"  hint: {error.hint}", file=sys.stderr)
