@@ -12,11 +12,19 @@ log -> note removed. Move: note in the git directory -> checkout -> completion r
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grex.engine import planner
-from grex.engine.cloning import clone_pack, look_at, misplaced, missing_directories, remove_made
+from grex.engine.cloning import (
+    clone_pack,
+    look_at,
+    misplaced,
+    missing_directories,
+    moved_tag_note,
+    remove_made,
+)
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.moving import (
@@ -49,6 +57,7 @@ from grex.git import (
     resolve_remote,
 )
 from grex.manifest import sync_event
+from grex.names import PACK_LOCK_NAME
 from grex.pack import PackSpec, read_pack_spec
 
 __all__ = ["Checkouts"]
@@ -80,6 +89,7 @@ class Checkouts:
         self._session = session
         self._options = options
         self._hiding = hiding
+        self._workspace = session.layout.root.resolve()
         self.is_stopped = False
         """Set to begin no further pack; those that hold their permit already are finished."""
 
@@ -127,7 +137,7 @@ class Checkouts:
         """
         root = self._session.layout.pack_dir(node.path)
         try:
-            refused = self._check_locked(node) or self._check_place(node)
+            refused = self._check_locked(node) or self._check_place(node, root)
             if refused is not None:
                 return CheckoutOutcome.refused(node.path, refused)
             if self._options.dry_run:
@@ -147,19 +157,23 @@ class Checkouts:
 
     async def _bring(self, node: Node, root: Path) -> CheckoutOutcome:
         found = _Found()
+        is_worth_a_look = not self._is_probably_finished(node, root)
         for _ in range(_ROUNDS):
-            state = await self._observe(node, root)
-            look = planner.first_look(self._wanted(node, state), state)
-            if isinstance(look, planner.Leave):
-                return self._left(node, root, state, look)
-            needs_network = (
-                isinstance(look, planner.Clone)
-                or found.must_fetch
-                or (isinstance(look, planner.AskRemote) and found.target is None)
-            )
-            if needs_network and self._options.offline:
-                return self._offline(node, state)
-            step = self._network_step if needs_network else self._disk_step
+            step = self._disk_step
+            if is_worth_a_look:
+                state = await self._observe(node, root)
+                look = planner.first_look(self._wanted(node, state), state)
+                if isinstance(look, planner.Leave):
+                    return self._left(node, root, state, look)
+                needs_network = (
+                    isinstance(look, planner.Clone)
+                    or found.must_fetch
+                    or (isinstance(look, planner.AskRemote) and found.target is None)
+                )
+                if needs_network and self._options.offline:
+                    return self._offline(node, state)
+                step = self._network_step if needs_network else self._disk_step
+            is_worth_a_look = True
             try:
                 outcome = await step(node, root, found)
             except PackGoneError:
@@ -170,6 +184,17 @@ class Checkouts:
             f"{node.path} changes while grex looks at it",
             hint="Another program works in this checkout; sync again when it is done.",
         )
+
+    def _is_probably_finished(self, node: Node, root: Path) -> bool:
+        """Whether to take the pack for disk work without a look before: a pin that grex has held already.
+
+        Such a pack is mostly found finished, and looking twice would be a third of what a run with nothing to do
+        costs. A pack that has no lock file of ours is looked at first, so that none is left in what is not ours.
+        """
+        line = self._session.lines.get(node.path)
+        if line is None or line.branch is not None:
+            return False
+        return os.path.lexists(root / PACK_LOCK_NAME) and os.path.lexists(root / ".git")
 
     async def _observe(self, node: Node, root: Path) -> CheckoutState:
         state = look_at(root)
@@ -207,12 +232,19 @@ class Checkouts:
         problem = unlocked(node, self._session.lines.get(node.path))
         return unlocked_error([problem]) if problem is not None else None
 
-    def _check_place(self, node: Node) -> PackError | None:
-        reason = misplaced(self._session.layout.root, node.path)
+    def _check_place(self, node: Node, root: Path) -> PackError | None:
+        reason = misplaced(self._workspace, node.path)
         if reason is not None:
             return PackError(
                 f"{node.path} {reason} (declared at {node.first.place})",
                 hint="Remove the symbolic link on the way, or give the child another path.",
+            )
+        around = next((above for above in root.parents if os.path.lexists(above)), self._workspace)
+        if not around.is_dir():
+            name = around.relative_to(self._session.layout.root)
+            return PackError(
+                f"{node.path} cannot be put there: {name} is in the way, which is not a directory",
+                hint=f"Move {name} elsewhere, or give the child another path.",
             )
         return self._hiding.refuse_tracked(node.path)
 
@@ -285,8 +317,7 @@ class Checkouts:
                     name = target.name.removeprefix("refs/tags/")
                     tip = await fetch_tag(git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
                     if tip != target.sha:
-                        moved = f"the tag {name} moved upstream to {short(tip)}"
-                        found.notes.append(f"{moved}; the commit that was resolved before is kept")
+                        found.notes.append(moved_tag_note(name, tip))
                 if not await has_commit(git, state, target.sha):
                     await fetch_sha(git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
         found.target = target

@@ -15,17 +15,27 @@ from pathlib import Path
 
 from grex.engine.graph import Node
 from grex.engine.hiding import Hiding
-from grex.engine.outcome import CheckoutOutcome
+from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
+from grex.errors import LockError
 from grex.fs import canonical, remove_tree
-from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, move_in, observe, plan_move
-from grex.locks import PackHold
+from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
+from grex.locks import BackendLock, PackHold
+from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
 from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME, check_pack_path
-from grex.workspace import backend_lock_for
 
-__all__ = ["arrival_events", "clone_pack", "look_at", "misplaced", "missing_directories", "noted_places", "remove_made"]
+__all__ = [
+    "arrival_events",
+    "clone_pack",
+    "look_at",
+    "misplaced",
+    "missing_directories",
+    "moved_tag_note",
+    "noted_places",
+    "remove_made",
+]
 
 _TIMEOUT_S = 4 * 3600.0
 
@@ -74,11 +84,13 @@ async def clone_pack(
                 filter_spec=child.filter,
             )
             hiding.hide_own(real, temp / ".git")
+            notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
             # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.
             hold.link_into(temp / ".git")
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
             move_in(temp, real, entries)
+            hiding.forget()
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
@@ -91,7 +103,23 @@ async def clone_pack(
     remove_tree(temp)
     await session.record(node.path, arrival_events(node, cloned.remote))
     remove_note(state_dir, note.id)
-    return CheckoutOutcome(node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True)
+    return CheckoutOutcome(
+        node.path, "cloned", new_sha=observe(root).head_sha, target=cloned.remote, is_present=True, notes=notes
+    )
+
+
+async def _moved_tag(session: Session, node: Node, wanted: Wanted, temp: Path, remote: RemoteRef) -> tuple[str, ...]:
+    """What to say if the lockfile's commit of a tag is no longer the one that the remote has it at."""
+    if _pinned_commit(wanted) is None or remote.kind != "tag" or remote.name is None:
+        return ()
+    name = remote.name.removeprefix("refs/tags/")
+    now = await commit_at(session.git_for(node.path), observe(temp), f"refs/tags/{name}")
+    return () if now is None or now == remote.sha else (moved_tag_note(name, now),)
+
+
+def moved_tag_note(name: str, now: str) -> str:
+    """Says that a tag is elsewhere by now."""
+    return f"the tag {name} moved upstream to {short(now)}; the commit that was resolved before is kept"
 
 
 def misplaced(top: Path, pack: str) -> str | None:
@@ -169,10 +197,24 @@ def remove_made(root: Path, made: list[Path]) -> None:
         return
     (root / PACK_LOCK_NAME).unlink(missing_ok=True)
     if root.parent in made:
-        # Whoever waits for BACKEND holds the pack, and that is us; git, which inherited it, has ended.
-        backend_lock_for(root).unlink(missing_ok=True)
+        _remove_backend_lock(root)
     for directory in made:
         try:
             directory.rmdir()
         except OSError:
             return  # something else appeared in it meanwhile: it is no longer only ours
+
+
+def _remove_backend_lock(root: Path) -> None:
+    """Take the lock file beside a failed clone away, which would keep the directory that was made for it.
+
+    Whoever opened it meanwhile compares it with what the path leads to after the grant, and so sees that it is gone.
+    """
+    path = backend_lock_path(root)
+    if not path.exists():
+        return
+    try:
+        with BackendLock.for_checkout(root).try_acquire():
+            path.unlink(missing_ok=True)
+    except LockError:
+        return  # somebody else is at work there: the directory is no longer only ours

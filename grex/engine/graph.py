@@ -7,14 +7,15 @@ is computed from the complete set of declarations, sorted.
 - The same resolved path, URL and ref declared twice is a diamond: one node, several parents.
 - The same path with another URL or ref is a conflict: the node fails with an error that names every place.
 - Two paths that are equal after NFC and case folding are a conflict as well: they would collide on other machines.
-- A child whose URL is that of one of its ancestors, in whatever spelling, closes a cycle.
+- A pack whose URL is that of one of its ancestors, in whatever spelling and through whichever parent, closes a cycle;
+  a pack that is its own ancestor is one.
 
-Pure: nothing here reads a disk.
+Nothing here reads a file; telling local URLs apart resolves their symbolic links, once each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +24,19 @@ from grex.names import InvalidUrlError, PackUrl, fold_key, parse_url, resolve_pa
 from grex.pack import ChildSpec, OverrideSpec, PackSpec, Problems
 from grex.pack.problems import raise_problems
 
-__all__ = ["ROOT", "Declaration", "Graph", "Node"]
+__all__ = ["ROOT", "Declaration", "Graph", "Node", "enclosing_path"]
 
 ROOT = "."
+
+
+def enclosing_path(path: str, paths: Container[str]) -> str | None:
+    """The longest of these paths in whose directory a path lies."""
+    above = path
+    while "/" in above:
+        above = above.rpartition("/")[0]
+        if above in paths:
+            return above
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,8 @@ class Node:
     @property
     def first(self) -> Declaration:
         """The declaration that stands for all of them."""
+        if len(self.declarations) == 1:
+            return self.declarations[0]
         return min(self.declarations, key=lambda found: (found.parent, found.place))
 
     @property
@@ -92,13 +105,15 @@ class Graph:
         self._overrides = overrides
         self._used_overrides: set[str] = set()
         self.nodes: dict[str, Node] = {}
-        self._by_fold: dict[str, str] = {}
         self._folded: dict[str, set[str]] = {}
-        self._cycles: dict[str, CycleError] = {}
+        self._children: dict[str, set[str]] = {}
+        self._identities: dict[str, str] = {}
         self.root_spec: PackSpec | None = None
 
     def declare(self, parent: str, spec: PackSpec) -> list[Node]:
         """Take in the children of a pack; gives the nodes that nobody declared before, in the order of the file.
+
+        What the pack declared before (at another commit) is replaced.
 
         Raises:
             PackSpecError: a URL cannot be resolved; every such place of the file is in the message's details.
@@ -108,6 +123,7 @@ class Graph:
         else:
             self.nodes[parent].spec = spec
         resolved = self._resolve(parent, spec)
+        self.forget_children(parent, {declaration.path for declaration in resolved})
         fresh: list[Node] = []
         for declaration in resolved:
             node = self.nodes.get(declaration.path)
@@ -115,17 +131,20 @@ class Graph:
                 node = self.nodes[declaration.path] = Node(declaration.path)
                 self._folded.setdefault(fold_key(declaration.path), set()).add(declaration.path)
                 fresh.append(node)
-            if declaration not in node.declarations:  # a pack that was passed through is read again when it is brought
-                node.declarations.append(declaration)
-            self._check_cycle(node, declaration)
+            node.declarations.append(declaration)
+            self._children.setdefault(parent, set()).add(declaration.path)
         return fresh
+
+    def children(self, parent: str) -> list[Node]:
+        """The nodes that this pack declares, sorted by path."""
+        return [self.nodes[path] for path in sorted(self._children.get(parent, ()))]
 
     def verdict(self, node: Node) -> PackError | None:
         """Why this node must not be walked, as far as is known now: a conflict or a cycle."""
-        cycle = self._cycles.get(node.path)
+        cycle = self._cycle(node)
         if cycle is not None:
             return cycle
-        wanted = {(found.url.identity, found.ref) for found in node.declarations}
+        wanted = {(self._identity(found.url), found.ref) for found in node.declarations}
         if len(wanted) > 1:
             wishes = sorted(
                 (found.place, f"{found.url.redacted} at {found.ref or 'its HEAD'}") for found in node.declarations
@@ -147,22 +166,8 @@ class Graph:
             )
         return None
 
-    def ancestors(self, path: str) -> list[str]:
-        """The chain of first parents above a node, nearest first, without the root."""
-        chain: list[str] = []
-        current = path
-        while True:
-            node = self.nodes.get(current)
-            if node is None or not node.declarations:
-                return chain
-            # The declaration that made the node: a later parent is never its descendant's only way up.
-            current = node.declarations[0].parent
-            if current == ROOT or current in chain:
-                return chain
-            chain.append(current)
-
     def ordered(self) -> list[Node]:
-        """Every node that hangs on the root, sorted by path: the order of reports and of the lockfile."""
+        """Every node, sorted by path: the order of reports and of the lockfile."""
         return [self.nodes[path] for path in sorted(self.nodes)]
 
     def descendants(self, paths: Iterable[str]) -> set[str]:
@@ -180,6 +185,16 @@ class Graph:
             found.add(path)
             stack.extend(below.get(path, ()))
         return found
+
+    def forget_children(self, parent: str, kept: Collection[str] = ()) -> None:
+        """Drop what a pack declared, and the nodes below that nobody else declares, but for the kept ones."""
+        for path in sorted(self._children.pop(parent, ())):
+            node = self.nodes[path]
+            node.declarations = [found for found in node.declarations if found.parent != parent]
+            if not node.declarations and path not in kept:
+                del self.nodes[path]
+                self._folded[fold_key(path)].discard(path)
+                self.forget_children(path)
 
     def unused_overrides(self) -> list[OverrideSpec]:
         """The overrides that no declaration was touched by."""
@@ -207,18 +222,40 @@ class Graph:
             raise_problems(problems, PackSpecError)
         return resolved
 
-    def _check_cycle(self, node: Node, declaration: Declaration) -> None:
-        above = [declaration.parent, *self.ancestors(declaration.parent)]
-        for position, path in enumerate(above):
-            if path != ROOT and self.nodes[path].url.identity == declaration.url.identity:
-                chain = [*reversed(above[: position + 1]), node.path]
-                self._cycles.setdefault(
-                    node.path,
-                    CycleError(
-                        f"packs own each other in a circle: {' -> '.join(chain)} "
-                        f"({declaration.url.redacted}, declared at {declaration.place})",
-                        hint="Remove one of these children; a pack that only needs another one says depends_on.",
-                        details={"chain": chain, "place": declaration.place},
-                    ),
-                )
-                return
+    def _identity(self, url: PackUrl) -> str:
+        found = self._identities.get(url.resolved)
+        if found is None:
+            found = self._identities[url.resolved] = url.identity
+        return found
+
+    def _cycle(self, node: Node) -> CycleError | None:
+        """The shortest way down from an ancestor of the same URL, or from the node itself, to the node."""
+        chain = self._chain_from_its_like(node)
+        if chain is None:
+            return None
+        closing = min(found.place for found in node.declarations if found.parent == chain[-2])
+        return CycleError(
+            f"packs own each other in a circle: {' -> '.join(chain)} ({node.url.redacted}, declared at {closing})",
+            hint="Remove one of these children; a pack that only needs another one says depends_on.",
+            details={"chain": chain, "place": closing},
+        )
+
+    def _chain_from_its_like(self, node: Node) -> list[str] | None:
+        identities = {self._identity(found.url) for found in node.declarations}
+        below: dict[str, str] = {}
+        level = [node.path]
+        while level:
+            above: list[str] = []
+            for path in level:
+                for parent in self.nodes[path].parents:
+                    if parent == ROOT or parent in below:
+                        continue
+                    below[parent] = path
+                    if parent == node.path or self._identity(self.nodes[parent].url) in identities:
+                        chain = [parent, path]
+                        while chain[-1] != node.path:
+                            chain.append(below[chain[-1]])
+                        return chain
+                    above.append(parent)
+            level = sorted(above)
+        return None

@@ -244,7 +244,7 @@ def _pinned_movement(found: Situation) -> Movement:
     return Move("switch")
 
 
-def _branch_movement(found: Situation) -> Movement:  # noqa: PLR0911 - one return a row of the table
+def _branch_movement(found: Situation) -> Movement:
     name = found.target.name
     if found.head_branch == name:
         return _on_the_branch(found)
@@ -260,14 +260,8 @@ def _branch_movement(found: Situation) -> Movement:  # noqa: PLR0911 - one retur
     match found.branch_relation:
         case None | Relation.SAME | Relation.BEHIND:
             return Move("switch" if found.head_sha != found.target.sha else "attach")
-        case Relation.AHEAD if not found.locked and found.head_sha == found.target.sha:
-            return NothingToMove(f"HEAD is detached, and {name} has local commits that are not pushed")
         case Relation.AHEAD if not found.locked:
-            return Leave(
-                "branch-ahead",
-                f"HEAD is not on {name}, and the local branch {name} has commits of its own",
-                f"`git switch {shown_argument(name or '')}` in the pack, then sync again.",
-            )
+            return _ahead_of_head(found)
         case _ if found.branch_is_upstream:
             return Move("switch", rescue=found.branch_sha)
         case _:
@@ -296,6 +290,17 @@ def _on_the_branch(found: Situation) -> Movement:
             "reset-rewritten", rescue=found.branch_sha, note=f"{found.target.name} was rewritten upstream and followed"
         )
     return _diverged(found)
+
+
+def _ahead_of_head(found: Situation) -> Movement:
+    name = found.target.name
+    if found.head_branch is None and found.head_sha == found.target.sha:
+        return NothingToMove(f"HEAD is detached, and {name} has local commits that are not pushed")
+    return Leave(
+        "branch-ahead",
+        f"HEAD is not on {name}, and the local branch {name} has commits of its own",
+        f"`git switch {shown_argument(name or '')}` in the pack, then sync again.",
+    )
 
 
 def _own_detached_commits(found: Situation) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grex.engine.cloning import look_at
-from grex.engine.graph import ROOT, Graph, Node
+from grex.engine.graph import ROOT, Graph, Node, enclosing_path
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.git import CheckoutState
 from grex.manifest import LockLine
@@ -101,8 +101,8 @@ def survey(layout: Layout, platform: str) -> Survey:
 def select(found: Survey, lines: Mapping[str, LockLine], wanted: Sequence[str]) -> set[str] | None:
     """Which packs the PACK arguments mean: paths from the workspace root, or unique names; None for all.
 
-    Gives the named packs, with the absent ones above them that would have to be brought to reach them. What lies
-    below them is found by the walk.
+    Gives the named packs, with the absent ones above and around them that would have to be brought to reach them. What
+    lies below them is found by the walk.
 
     Raises:
         UsageError: an argument means no pack, or several.
@@ -144,8 +144,9 @@ def _absent_above(chosen: Iterable[str], found: Survey, lines: Mapping[str, Lock
         seen.add(path)
         node = found.graph.nodes.get(path)
         parents = node.parents if node is not None else lines[path].parents if path in lines else ()
-        for parent in parents:
-            if parent == ROOT:
+        around = enclosing_path(path, found.graph.nodes)
+        for parent in (*parents, around):
+            if parent in (ROOT, None):
                 continue
             state = found.states.get(parent)
             if state is None or state.kind != "checkout":

@@ -1,25 +1,26 @@
 """Finds packs while it brings them: a pack's children are known as soon as its own checkout is there.
 
 Every pack is a task of its own, so work goes on in parallel at every depth and no level waits for another. A task
-holds nothing while it waits for its permit, starts its children's tasks and ends. It waits for another pack only if it
-lies inside that one's checkout, which has to be there first: holding nothing, and always from a longer path to a
-shorter one, so never in a circle. What is reported is computed from the complete graph afterwards, so that it does not
-depend on who was faster.
+holds nothing while it waits for its permit, and never waits for what it owns: it starts its children's tasks and ends.
+One pack waits for another only where it lies in the other's directory, which has to be cloned first; it waits before
+it takes anything, and always for a shorter path, so that nobody waits in a circle. What is reported is computed from
+the complete graph afterwards, so that it does not depend on who was faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
 
 from grex.engine.checkout import Checkouts
-from grex.engine.graph import ROOT, Graph, Node
+from grex.engine.graph import ROOT, Graph, Node, enclosing_path
 from grex.engine.outcome import CheckoutOutcome
 from grex.engine.session import Session
-from grex.errors import GrexError, PackError
+from grex.errors import PackSpecError
+from grex.git import observe
 from grex.names import clean
 from grex.pack import PackSpec
 from grex.progress import PackFinished, PackStarted
@@ -62,7 +63,8 @@ class Walk:
         self._selected = selected
         self._fail_fast = fail_fast
         self._chosen: set[str] = set()
-        self._visits: dict[str, anyio.Event] = {}
+        self._begun: set[str] = set()
+        self._ended: dict[str, anyio.Event] = {}
         self.walked = Walked(graph)
 
     async def run(self, root_spec: PackSpec) -> Walked:
@@ -77,106 +79,123 @@ class Walk:
         fresh = graph.declare(ROOT, root_spec)
         self._checkouts.hide(ROOT, graph)
         async with anyio.create_task_group() as tasks:
-            self._start(fresh, tasks)
+            for node in fresh:
+                tasks.start_soon(self._visit, node, tasks)
         self._settle()
         return self.walked
 
-    def _start(self, nodes: Sequence[Node], tasks: TaskGroup) -> None:
-        # All are known before the first of them looks whose checkout it lies in.
-        self._visits.update((node.path, anyio.Event()) for node in nodes)
-        for node in nodes:
-            tasks.start_soon(self._visit, node, tasks, self._visits[node.path])
-
-    async def _visit(self, node: Node, tasks: TaskGroup, done: anyio.Event) -> None:
+    async def _visit(self, node: Node, tasks: TaskGroup) -> None:
+        """Visit a pack once the one is there in whose directory it lies. The wait holds nothing, and only goes up."""
+        ended = self._ended.setdefault(node.path, anyio.Event())
         try:
-            await self._after_those_around(node)
-            await self._bring(node, tasks)
-        finally:
-            done.set()
-
-    async def _after_those_around(self, node: Node) -> None:
-        """Wait for the packs in whose checkouts this one lies, as far as they are declared by now."""
-        segments = node.path.split("/")
-        for end in range(1, len(segments)):
-            around = self._visits.get("/".join(segments[:end]))
+            around = enclosing_path(node.path, self.walked.graph.nodes)
             if around is not None:
-                await around.wait()
+                await self._ended.setdefault(around, anyio.Event()).wait()
+            await self._visit_now(node, tasks, around)
+        finally:
+            ended.set()
 
-    async def _bring(self, node: Node, tasks: TaskGroup) -> None:
-        verdict = self.walked.graph.verdict(node)
-        if verdict is not None:
-            return  # _settle reports it, from the complete graph
-        if self._checkouts.is_stopped:
-            self.walked.not_reached[node.path] = _STOPPED
+    async def _visit_now(self, node: Node, tasks: TaskGroup, around: str | None) -> None:
+        if not self._is_known(node) or self.walked.graph.verdict(node) is not None:
+            return  # _settle reports the verdict, from the complete graph
+        if around is not None and not self._is_there(around):
+            self.walked.not_reached[node.path] = f"{around}, in whose directory it lies, is not there"
             return
-        wanted = self._is_selected(node)
-        sink = self._session.settings.sink
-        if wanted:
-            sink(PackStarted(node.path, "checkout"))
-        outcome = await (self._checkouts.bring(node) if wanted else self._checkouts.pass_through(node))
+        is_wanted = self._is_selected(node)
+        if is_wanted:
+            if node.path in self._begun:
+                return  # each of two parents made it a selected one
+            outcome = await self._bring(node)
+        else:
+            outcome = await self._checkouts.pass_through(node)
         if outcome is None:
             self.walked.not_reached[node.path] = _STOPPED
             return
-        if wanted:
-            sink(PackFinished(node.path, outcome.status, outcome.line()))
+        if not self._is_known(node):
+            return
         self.walked.outcomes[node.path] = outcome
-        if outcome.is_failure and self._fail_fast:
-            self._checkouts.is_stopped = True
         if outcome.spec is None:
             return
         try:
             fresh = self.walked.graph.declare(node.path, outcome.spec)
-            self._checkouts.hide(node.path, self.walked.graph)
-        except PackError as error:
-            self._fail(node, outcome, error)
+        except PackSpecError as error:
+            if is_wanted:
+                self.walked.outcomes[node.path] = outcome.failed_with(error)
             return
-        self._start([*fresh, *self._passed_by(node)], tasks)
+        self._checkouts.hide(node.path, self.walked.graph)
+        for child in self._to_visit(node, fresh):
+            tasks.start_soon(self._visit, child, tasks)
 
-    def _passed_by(self, parent: Node) -> list[Node]:
-        """Children of a chosen pack that another parent had declared before, and that were only passed through then."""
-        if parent.path not in self._chosen:
-            return []
-        outcomes = self.walked.outcomes
-        return [
-            node
-            for node in self.walked.graph.nodes.values()
-            if parent.path in node.parents and node.path in outcomes and outcomes[node.path].status == "passed"
-        ]
+    async def _bring(self, node: Node) -> CheckoutOutcome | None:
+        """Bring a selected pack; None where the run was stopped before it began."""
+        if self._checkouts.is_stopped:
+            return None
+        self._begun.add(node.path)
+        sink = self._session.settings.sink
+        sink(PackStarted(node.path, "checkout"))
+        outcome = await self._checkouts.bring(node)
+        if outcome is not None:
+            sink(PackFinished(node.path, outcome.status, outcome.line()))
+            if outcome.is_failure and self._fail_fast:
+                self._checkouts.is_stopped = True
+        return outcome
+
+    def _is_there(self, path: str) -> bool:
+        """Whether a pack that was visited has a checkout, or in a dry run would have one."""
+        outcome = self.walked.outcomes.get(path)
+        if outcome is not None and (outcome.is_present or outcome.status == "planned"):
+            return True
+        if outcome is not None and outcome.code == "different-repository":
+            return False
+        # One that failed in this run may be there all the same, and what lies in it is none of that failure's.
+        return observe(self._session.layout.pack_dir(path)).kind == "checkout"
+
+    def _is_known(self, node: Node) -> bool:
+        """Whether somebody still declares it: its parent may have moved to a commit that does not."""
+        return self.walked.graph.nodes.get(node.path) is node
+
+    def _to_visit(self, node: Node, fresh: list[Node]) -> list[Node]:
+        """The children whose turn has come: new ones, and below a selected pack those that were only passed through."""
+        if node.path not in self._chosen or self._selected is None:
+            return fresh
+        return [child for child in self.walked.graph.children(node.path) if child.path not in self._begun]
 
     def _is_selected(self, node: Node) -> bool:
-        if self._selected is None or node.path in self._selected:
+        """Whether it is to be brought: it was asked for, or lies below such a one."""
+        if (
+            self._selected is None
+            or node.path in self._selected
+            or any(parent in self._chosen for parent in node.parents)
+        ):
             self._chosen.add(node.path)
-            return True
-        if any(parent in self._chosen for parent in node.parents):
-            self._chosen.add(node.path)
-            return True
-        return False
-
-    def _fail(self, node: Node, outcome: CheckoutOutcome, error: GrexError) -> None:
-        self.walked.outcomes[node.path] = outcome.failed_with(error)
+        return node.path in self._chosen
 
     def _settle(self) -> None:
-        """Judge the complete graph: conflicts and cycles fail their node, and everything below is not reached."""
+        """Judge the complete graph: conflicts and cycles fail their node, and nothing below it is reached."""
         graph = self.walked.graph
+        self._drop_outcomes_of_nobody()
         refused: set[str] = set()
         for node in graph.ordered():
-            verdict = graph.verdict(node)
+            verdict = graph.verdict(node) if self._is_selected(node) else None
             if verdict is not None:
                 refused.add(node.path)
-                before = self.walked.outcomes.get(node.path)
-                self.walked.outcomes[node.path] = (
-                    before.failed_with(verdict) if before is not None else CheckoutOutcome.refused(node.path, verdict)
-                )
-        # A path walked before its conflict was known may have brought children: they are reported as not reached,
-        # as they would be had the conflict been known first.
-        for path in graph.descendants(refused) - refused:
-            if all(parent in refused or parent in self.walked.not_reached for parent in graph.nodes[path].parents):
-                self.walked.outcomes.pop(path, None)
-                self.walked.not_reached.setdefault(path, "the pack that declares it has a conflict")
+                # What was done before the verdict was known is not told: it depended on who was faster.
+                self.walked.outcomes[node.path] = CheckoutOutcome.refused(node.path, verdict)
+        # A pack walked before its conflict was known may have declared others. They are let go, as if the conflict had
+        # been known first; those that the lockfile knows are named below.
+        for path in sorted(refused):
+            graph.forget_children(path)
+        self._drop_outcomes_of_nobody()
         for node in graph.ordered():
-            if node.path not in self.walked.outcomes and node.path not in self.walked.not_reached:
+            is_told = node.path in self.walked.outcomes or node.path in self.walked.not_reached
+            if not is_told and self._is_selected(node):
                 self.walked.not_reached[node.path] = "the pack that declares it failed"
         self._name_lost_descendants()
+
+    def _drop_outcomes_of_nobody(self) -> None:
+        for told in (self.walked.outcomes, self.walked.not_reached):
+            for path in [path for path in told if path not in self.walked.graph.nodes]:
+                del told[path]
 
     def _name_lost_descendants(self) -> None:
         """Packs that the lockfile knows below a failed one, and that nobody could declare this time."""

@@ -12,6 +12,7 @@ from grex.git.checkout import check_out, has_upstream
 from grex.git.clone import ClonedCheckout, clone
 from grex.git.command import BackendHold, GitCommand, GitRunner, git_environment
 from grex.git.commits import (
+    commit_at,
     fast_forward_ref,
     has_commit,
     is_ancestor,
@@ -67,6 +68,7 @@ __all__ = [
     "ask_head",
     "check_out",
     "clone",
+    "commit_at",
     "edited_paths",
     "fast_forward_ref",
     "fetch_branch",

@@ -22,6 +22,7 @@ from grex.names import check_ref, clean, shown_argument
 __all__ = [
     "DURABLE",
     "branch_ref",
+    "commit_at",
     "fast_forward_ref",
     "has_commit",
     "is_ancestor",
@@ -63,6 +64,18 @@ async def has_commit(runner: GitRunner, state: CheckoutState, sha: str) -> bool:
         extra_env={"GIT_NO_LAZY_FETCH": "1"},
     )
     return finished.returncode == 0
+
+
+async def commit_at(runner: GitRunner, state: CheckoutState, ref: str) -> str | None:
+    """The commit that a ref leads to, through an annotated tag as well; None if there is none.
+
+    Raises:
+        GitError: git could not look.
+    """
+    finished = await runner.run(
+        ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"], cwd=state.real, accept=(0, 1)
+    )
+    return finished.stdout.decode("ascii").strip() or None
 
 
 async def tree_of(runner: GitRunner, state: CheckoutState, sha: str) -> str:

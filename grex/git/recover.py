@@ -157,9 +157,7 @@ async def _restore(
             write=backend,
             stdin_data=b"".join(path + b"\0" for path in work.write),
         )
-    config = read_config(state.dirs.common / "config")
-    if config is not None and config.is_true("core", "sparseCheckout", default=False):
-        # The entries have lost the mark that leaves them out of the work tree.
+    if _is_sparse(state):  # the entries have lost the mark that leaves them out of the work tree
         await runner.run(["sparse-checkout", "reapply"], cwd=state.real, write=backend)
     # Afterwards the index knows these files again; what it still finds to differ was the user's before.
     await runner.run(["update-index", "-q", "--refresh"], cwd=state.real, write=backend, accept=(0, 1))
@@ -173,6 +171,15 @@ async def _restore(
         restored=_texts([*work.remove, *work.write]),
         left=_texts(work.left),
         rescue_ref=rescue_ref,
+    )
+
+
+def _is_sparse(state: CheckoutState) -> bool:
+    """Whether the checkout leaves paths out; git keeps that for each work tree of its own, or for all."""
+    files = (state.dirs.own / "config.worktree", state.dirs.common / "config")
+    return any(
+        config is not None and config.is_true("core", "sparseCheckout", default=False)
+        for config in map(read_config, files)
     )
 
 

@@ -69,6 +69,7 @@ class PackUrl:
     """On the host, as written; for `file` and `local` the absolute path."""
     port: int | None = field(default=None)
     """None where it is the scheme's own."""
+    _identity: str | None = field(default=None, init=False, compare=False)
 
     def __repr__(self) -> str:
         """Show the redacted address: a repr ends up in logs."""
@@ -92,6 +93,14 @@ class PackUrl:
     @property
     def identity(self) -> str:
         """The canonical spelling: equal for two addresses of the same repository."""
+        found = self._identity
+        if found is None:
+            found = self._find_identity()
+            # Found out once: that of a local repository costs a look at each directory on the way.
+            object.__setattr__(self, "_identity", found)
+        return found
+
+    def _find_identity(self) -> str:
         if self.is_local:
             return f"file://{_real_repository(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -223,9 +223,14 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
             session, context, plan, fail_fast=request.fail_fast, failed_before=[*failed, *walked.not_reached]
         )
     complete = selected is None and not walked.not_reached and not recovered.failures
+    # What a failed pack declares is unknown: nothing may be called undeclared then, or lose its place in the excludes.
+    is_whole = complete and not any(
+        outcome.status == "failed" or (outcome.is_failure and not outcome.is_present)
+        for outcome in walked.outcomes.values()
+    )
     changed = False
     if not request.dry_run:
-        if complete and not any(outcome.is_failure for outcome in walked.outcomes.values()):
+        if is_whole:
             hiding.settle([node.path for node in graph.ordered()])
         changed = await _write_lockfile(session, walked, complete=complete)
     notes = (
@@ -235,7 +240,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         root=session.layout.root,
         dry_run=request.dry_run,
         packs=tuple(_pack_reports(walked, installs, graph)),
-        undeclared=tuple(sorted(set(session.folded.packs) - set(graph.nodes) - {ROOT})) if complete else (),
+        undeclared=tuple(sorted(set(session.folded.packs) - set(graph.nodes) - {ROOT})) if is_whole else (),
         recovered=tuple(sorted(recovered.notes)),
         notes=tuple(notes),
         lockfile_changed=changed,

@@ -126,9 +126,10 @@ class TrustStore:
             ) from error
         try:
             value = json.loads(data)
-            prefixes = tuple(str(prefix) for prefix in value["prefixes"])
-            root = value["root"]
-            return _Stored(prefixes, None if root is None else (int(root[0]), int(root[1])))
+            prefixes, root = value["prefixes"], value["root"]
+            if not isinstance(prefixes, list) or not all(isinstance(prefix, str) for prefix in prefixes):
+                raise TypeError("prefixes are a list of text")  # noqa: TRY301 - one place says that it is damaged
+            return _Stored(tuple(prefixes), None if root is None else (int(root[0]), int(root[1])))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ConfigError(
                 f"the trust file {self.path} is damaged",

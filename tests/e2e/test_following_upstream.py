@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.git_server import GitServer, git
 from tests.support.workspace import Workspace
 
 
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty workspace; nothing is declared in it yet."""
+    return Workspace(tmp_path)
+
+
 def _head(pack: Path) -> tuple[str, str]:
     """The branch that HEAD is on, empty when detached, and its commit."""
-    return git(pack, "symbolic-ref", "--quiet", "--short", "HEAD", check=False), git(pack, "rev-parse", "HEAD")
+    branch = git(pack, "symbolic-ref", "--quiet", "HEAD", check=False)
+    return branch.removeprefix("refs/heads/"), git(pack, "rev-parse", "HEAD")
 
 
 def _assert_clean(pack: Path) -> None:
@@ -23,8 +32,8 @@ def test_a_branch_that_moved_is_followed_with_all_that_changed(server: GitServer
     workspace.declare({"url": server.url("a")})
     workspace.sync()
     old = git(workspace / "a", "rev-parse", "HEAD")
-    (server.work("a") / "file").unlink()
-    new = server.commit("a", {"changed": "2\n", "gone": None, "deep/er/gone": None, "file/is/a/directory": "1\n"})
+    news = {"changed": "2\n", "gone": None, "deep/er/gone": None, "file": None, "file/is/a/directory": "1\n"}
+    new = server.commit("a", news)
     pack = workspace.sync().packs["a"]
     assert (pack["status"], pack["branch"], pack["old"], pack["new"]) == ("moved", "main", old, new)
     assert _head(workspace / "a") == ("main", new)
@@ -197,6 +206,24 @@ def test_what_is_pinned_and_present_needs_no_network(server: GitServer, workspac
     assert not (workspace / "followed").exists()
 
 
+def test_what_is_pinned_and_present_needs_no_git_process(
+    server: GitServer, workspace: Workspace, tmp_path: Path
+) -> None:
+    server.create("pinned", {"f": "1\n"})
+    server.create("tagged", {"f": "1\n"})
+    sha = server.commit("pinned", {"f": "2\n"})
+    server.tag("tagged", "v1")
+    workspace.declare({"url": server.url("pinned"), "ref": sha}, {"url": server.url("tagged"), "ref": "v1"})
+    workspace.sync()
+    started = tmp_path / "started"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$@" >> {started}\nexit 1\n')
+    (tmp_path / "bin/git").chmod(0o755)
+    run = workspace.sync(PATH=f"{tmp_path}/bin:/usr/bin:/bin")
+    assert {pack["status"] for pack in run.packs.values()} == {"unchanged"}
+    assert not started.exists()
+
+
 def test_a_pin_that_somebody_moved_by_hand_is_restored_without_network(server: GitServer, workspace: Workspace) -> None:
     server.create("a", {"f": "1\n"})
     first = git(server.path("a"), "rev-parse", "main")
@@ -229,15 +256,17 @@ def test_offline_brings_what_the_last_fetch_knew_and_names_what_it_cannot(
 
 
 def test_submodules_are_left_to_the_user(server: GitServer, workspace: Workspace) -> None:
+    allowed = ("-c", "protocol.file.allow=always")  # git's own answer to file URLs of submodules
     server.create("sub", {"f": "1\n"})
     server.create("a", {"f": "1\n"})
-    git(server.work("a"), "-c", "protocol.file.allow=always", "submodule", "add", "--quiet", server.url("sub"), "sub")
-    server.commit("a", {"f": "2\n"})
+    git(server.work("a"), *allowed, "submodule", "add", "--quiet", server.url("sub"), "sub")
+    added = (server.work("a") / ".gitmodules").read_text()
+    server.commit("a", {"f": "2\n", ".gitmodules": added})
     workspace.declare({"url": server.url("a")})
     workspace.sync()
     assert list((workspace / "a/sub").iterdir()) == []
     assert not (workspace / "a/.git/modules").exists()
-    git(workspace / "a", "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
+    git(workspace / "a", *allowed, "submodule", "--quiet", "update", "--init")
     (workspace / "a/sub/f").write_text("edited in the submodule\n")
     new = server.commit("a", {"f": "3\n"})
     assert workspace.sync().packs["a"]["new"] == new

@@ -174,7 +174,7 @@ def test_each_waiter_names_the_holder_and_succeeds_when_it_has_ended(held: Held)
     waiters = [Running(held.workspace, "sync") for _ in range(3)]
     try:
         for waiter in waiters:
-            waiter.wait_for("waiting 1 s for WORKSPACE")
+            waiter.wait_for("waiting 1 s for the workspace")
             said = [line for line in waiter.stderr.splitlines() if "waiting" in line]
             assert len(said) == 1
             assert str(held.workspace.root) in said[0]
@@ -283,7 +283,7 @@ def test_a_pack_that_another_program_holds_is_waited_for_and_the_others_go_on(
 ) -> None:
     workspace, holder = with_foreign_lock
     with Running(workspace, "sync") as run:
-        run.wait_for("waiting 1 s for PACK")
+        run.wait_for("waiting 1 s for the pack")
         assert f"held by pid {holder.pid} " in run.stderr
         assert re.search(r"^moved +free", run.stderr, re.MULTILINE)
         assert holder.stdin is not None

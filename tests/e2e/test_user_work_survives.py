@@ -30,7 +30,7 @@ _FIRST = {
     "quiet.txt": "quiet\n",
     "gone.txt": "here\n",
     "sub/gone.txt": "here\n",
-    ".gitignore": "*.ignored\nbuild/\n",
+    ".gitignore": "*.ignored\nbuild/\ncache/\n",
 }
 _NEWS = {
     "touched.txt": "two\n",
@@ -38,6 +38,7 @@ _NEWS = {
     "sub/gone.txt": None,
     "new.txt": "new\n",
     "new.ignored": "tracked though ignored\n",
+    "cache": "a file where an ignored directory may be\n",
 }
 _MORE_NEWS = {"touched.txt": "three\n"}
 
@@ -269,6 +270,30 @@ def edits_that_git_was_told_not_to_look_at(pack: Path, _: GitServer) -> None:
     (pack / "touched.txt").write_text("edited in hiding\n")
 
 
+@left("edits-in-the-way", "touched.txt")
+def edits_that_git_was_told_to_leave_out_of_the_work_tree(pack: Path, _: GitServer) -> None:
+    git(pack, "update-index", "--skip-worktree", "touched.txt")
+    (pack / "touched.txt").write_text("edited in hiding\n")
+
+
+@left("edits-in-the-way", "touched.txt")
+def a_link_in_place_of_a_file_that_changed_upstream(pack: Path, _: GitServer) -> None:
+    (pack / "touched.txt").unlink()
+    (pack / "touched.txt").symlink_to("quiet.txt")
+
+
+@left("edits-in-the-way", "cache")
+def an_ignored_directory_where_a_file_comes_in(pack: Path, _: GitServer) -> None:
+    (pack / "cache").mkdir()
+    (pack / "cache/result").write_text("took a night to compute\n")
+
+
+@left("edits-in-the-way", "new.txt")
+def a_file_that_is_only_meant_to_be_added(pack: Path, _: GitServer) -> None:
+    (pack / "new.txt").write_text("mine\n")
+    git(pack, "add", "--intent-to-add", "new.txt")
+
+
 @left("edits-in-the-way", "new.txt")
 def an_untracked_file_that_comes_in(pack: Path, _: GitServer) -> None:
     (pack / "new.txt").write_text("mine\n")
@@ -365,7 +390,7 @@ def a_file_where_a_pack_should_be(pack: Path, _: GitServer) -> None:
 
 @left("file-in-the-way", "something that is not a directory", first=True)
 def a_symlink_that_leads_nowhere(pack: Path, _: GitServer) -> None:
-    pack.symlink_to("nowhere")
+    pack.symlink_to("no/such/place")
 
 
 @left("different-repository", "of another repository", first=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from grex.fs import TEMP_PREFIX, fsync_dir, replace_file, write_all, write_if_changed
+from grex.fs import TEMP_PREFIX, fsync_dir, replace_file, sweep_temporary_files, write_all, write_if_changed
 from tests.support.broken_disk import BrokenDisk, Operation
 
 
@@ -181,3 +181,37 @@ def test_write_all_goes_on_after_short_writes_and_gives_up_on_empty_ones(
     monkeypatch.setattr(os, "write", lambda fd, data: 0)
     with pytest.raises(OSError, match="accepted no bytes"):
         write_all(1, b"x")
+
+
+def test_a_sweep_takes_the_temporary_files_of_the_dead_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / f"{TEMP_PREFIX}dead").write_text("half")
+    (tmp_path / f"{TEMP_PREFIX}clone").mkdir()
+    (tmp_path / f"{TEMP_PREFIX}link").symlink_to("kept")
+    (tmp_path / "kept").write_text("kept")
+    sweep_temporary_files(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{TEMP_PREFIX}clone", f"{TEMP_PREFIX}link", "kept"]
+    sweep_temporary_files(tmp_path / "missing")
+
+
+def test_a_file_is_replaced_although_somebody_sweeps_its_temporary_file_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "target"
+    target.write_text("old")
+    real, sweeps = os.replace, 2
+
+    def swept(source: Path, destination: Path) -> None:
+        nonlocal sweeps
+        if sweeps:
+            sweeps -= 1
+            sweep_temporary_files(tmp_path)
+        real(source, destination)
+
+    monkeypatch.setattr(os, "replace", swept)
+    replace_file(target, b"new")
+    assert target.read_bytes() == b"new"
+    sweeps = 99
+    with pytest.raises(FileNotFoundError):
+        replace_file(target, b"newer")
+    assert target.read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]

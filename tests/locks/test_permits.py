@@ -97,6 +97,23 @@ async def test_cancelled_waiter_gives_the_permit_back(key: str | None) -> None:
     assert held_tiers() == ()
 
 
+@pytest.mark.anyio
+@pytest.mark.invariant("L2")
+async def test_one_that_has_its_key_and_is_cancelled_at_the_pool_gives_the_key_back() -> None:
+    pool = PermitPool("network", 1, per_key=1)
+    crowd = Crowd(pool)
+    async with anyio.create_task_group() as group:
+        await crowd.start(group, "other", "other")
+        async with anyio.create_task_group() as cancelled:
+            await crowd.start(cancelled, "cancelled", "host")
+            await crowd.start(group, "next", "host")
+            cancelled.cancel_scope.cancel()
+        await crowd.let_go("other")
+        assert crowd.order == ["other", "next"]
+        await crowd.let_go("next")
+    assert (pool.in_use, pool.keys_in_use) == (0, 0)
+
+
 def is_active(hold: PermitHold) -> bool:
     """A call, so that a type checker does not take the first answer for the last."""
     return hold.active

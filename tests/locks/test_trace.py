@@ -15,6 +15,7 @@ import pytest
 from grex.errors import LockBusyError, LockTimeoutError, TierOrderError
 from grex.locks import BackendLock, ManifestLock, PackLock, PermitPool, WaitPolicy, WorkspaceLock
 from grex.locks.environment import TRACE_VARIABLE, forget_environment
+from grex.locks.kernel import EXCLUSIVE
 from tests.support.lock_holder import LockHolder
 from tests.support.lock_trace_checker import check_file
 
@@ -139,6 +140,28 @@ def test_a_line_is_never_too_long(tmp_path: Path, trace: Path) -> None:
 def test_a_path_that_is_no_text_is_traced(tmp_path: Path, trace: Path) -> None:
     PackLock.open(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))).try_acquire().release()
     assert check_file(trace).findings == []
+
+
+def test_recorded_intervals_lie_inside_the_true_ones(
+    tmp_path: Path, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+    try_lock, unlock = EXCLUSIVE.try_lock, EXCLUSIVE.unlock
+
+    def noted_try(fd: int) -> bool:
+        granted = try_lock(fd)
+        seen.append(("locked", lines(trace)[-1]["ev"]))
+        return granted
+
+    def noted_unlock(fd: int) -> None:
+        seen.append(("unlocking", lines(trace)[-1]["ev"]))
+        unlock(fd)
+
+    monkeypatch.setattr(EXCLUSIVE, "try_lock", noted_try)
+    monkeypatch.setattr(EXCLUSIVE, "unlock", noted_unlock)
+    with PackLock.open(tmp_path / "pack").try_acquire():
+        assert lines(trace)[-1]["ev"] == "acquire"
+    assert seen == [("locked", "wait"), ("unlocking", "release")]
 
 
 def test_without_the_variable_no_file_is_made(tmp_path: Path) -> None:

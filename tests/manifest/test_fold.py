@@ -146,6 +146,14 @@ def test_a_bracket_is_open_until_it_is_completed_or_halted_in_its_own_run_and_ph
         assert fold([ADD, started, end]).packs["a"].open_brackets == ()
 
 
+def test_an_install_that_got_through_closes_the_brackets_of_the_runs_that_died_before_it() -> None:
+    started = action_started_event("a", action="0", kind="exec", run="dead", ts=ts(2))
+    installed = installed_event("a", actions_hash="f" * 64, ts=ts(3))
+    assert fold([ADD, started, installed]).packs["a"].open_brackets == ()
+    later = action_started_event("a", action="0", kind="exec", run="later", ts=ts(4))
+    assert [bracket.run for bracket in fold([ADD, started, installed, later]).packs["a"].open_brackets] == ["later"]
+
+
 def test_what_is_completed_is_listed_in_order_with_what_its_undo_needs() -> None:
     completed = fold([ADD, done("0", {"link": "x"}), done("1", None, kind="mkdir")]).packs["a"].completed
     assert completed == (

@@ -1,8 +1,8 @@
 """Workspaces to crash in, and the judgement whether one has come out of a crash whole.
 
 `ColdClones` is a fresh workspace of seven nested packs of every type; `NewsUpstream` the same one, synced, after which
-every upstream has moved: files changed, deleted, grown, a branch rewritten, a pack added - and the user has left an
-edit, an untracked file and a commit-less change of mode where none of that goes.
+every upstream has moved: files changed, deleted, grown, a branch rewritten, a pack added - and the user has left edits
+and untracked files where none of that goes. Both come in a small size of two packs, for tests of which there are many.
 
 A scenario is built once; each round begins with a copy of it, and is judged against what an undisturbed sync makes of
 such a copy.
@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from grex.manifest import Folded, Log, fold
 from tests.support.git_server import GitServer, git
 from tests.support.workspace import Workspace, pack_yaml
 
-__all__ = ["ColdClones", "NewsUpstream", "Scenario", "Verdict", "judge"]
+__all__ = ["ColdClones", "NewsUpstream", "Scenario", "Verdict", "judge", "leftovers", "scenario"]
 
 _HOOK = "#!/bin/sh\nset -e\nmkdir -p built\ngit rev-parse HEAD >/dev/null 2>&1 || true\ncp source.txt built/copy.txt\n"
 _MANY = 60
@@ -46,7 +48,8 @@ class Scenario:
     puts the state from before back into it.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, *, small: bool = False) -> None:
+        self.small = small
         self.server = GitServer(base / "server")
         self.workspace = Workspace(base)
         self.workspace.environ["GREX_TRUST"] = self.server.root.as_uri()
@@ -72,8 +75,20 @@ class Scenario:
         subprocess.run(["cp", "-a", str(self._template), str(self.workspace.root)], check=True)
         return self.workspace
 
+    @cached_property
+    def duration_s(self) -> float:
+        """How long a sync takes that is not disturbed; measured when it is first asked for."""
+        workspace = self.begin()
+        before = time.monotonic()
+        workspace.sync()
+        return time.monotonic() - before
+
+    def resume(self, workspace: Workspace) -> None:
+        """Sync after a crash."""
+        workspace.sync()
+
     def check(self, workspace: Workspace) -> None:
-        """Sync after a crash, and insist that the workspace is as if nothing had happened; then once more."""
+        """Sync, and insist that the workspace is as if nothing had ever happened; then once more, to no effect."""
         workspace.sync()
         found = judge(workspace)
         assert found.heads == self.expected.heads
@@ -96,7 +111,7 @@ class ColdClones(Scenario):
     def build(self) -> None:
         """Seven packs: nested, one inside another's checkout, pinned, tagged, with hooks and with actions."""
         fill_server(self.server)
-        declare(self.workspace, self.server)
+        declare(self.workspace, self.server, small=self.small)
 
 
 class NewsUpstream(Scenario):
@@ -105,18 +120,33 @@ class NewsUpstream(Scenario):
     def build(self) -> None:
         """Sync once, let the user work, then let every upstream move."""
         fill_server(self.server)
-        declare(self.workspace, self.server)
+        declare(self.workspace, self.server, small=self.small)
         self.workspace.sync()
-        (self.workspace / "app/notes.txt").write_text("the user's\n")
-        (self.workspace / "app/kept.txt").write_text("edited by the user\n")
-        (self.workspace / "app/many/own.txt").write_text("the user's, between files that change\n")
+        for path, text in self._users_files().items():
+            (self.workspace / path).write_text(text)
         move_upstream(self.server)
 
     def expect_users_files(self, workspace: Workspace) -> None:
-        """The three files that the user has touched."""
-        assert (workspace / "app/notes.txt").read_text() == "the user's\n"
-        assert (workspace / "app/kept.txt").read_text() == "edited by the user\n"
-        assert (workspace / "app/many/own.txt").read_text() == "the user's, between files that change\n"
+        """The files that the user has made or edited, where nothing comes in."""
+        for path, text in self._users_files().items():
+            assert (workspace / path).read_text() == text
+
+    def _users_files(self) -> dict[str, str]:
+        files = {"rewritten/base.txt": "edited by the user\n", "rewritten/notes.txt": "the user's\n"}
+        if not self.small:
+            files |= {"app/kept.txt": "edited by the user\n", "app/many/own.txt": "between files that change\n"}
+        return files
+
+
+_built: dict[tuple[str, bool], Scenario] = {}
+
+
+def scenario(kind: type[Scenario], base: Path, *, small: bool = False) -> Scenario:
+    """One that is built once for all tests of this process; in the environment of the first that asks for it."""
+    key = (kind.__name__, small)
+    if key not in _built:
+        _built[key] = kind(base / f"{kind.__name__}-{'small' if small else 'large'}", small=small)
+    return _built[key]
 
 
 def fill_server(server: GitServer) -> None:
@@ -175,14 +205,15 @@ def fill_server(server: GitServer) -> None:
     server.commit("rewritten", {"wrong.txt": "a commit that will be rewritten\n"})
 
 
-def declare(workspace: Workspace, server: GitServer) -> None:
-    """The root's pack.yaml of both scenarios."""
-    workspace.declare(
-        {"url": server.url("app")},
-        {"url": server.url("hooked"), "path": "tools/hooked"},
+def declare(workspace: Workspace, server: GitServer, *, small: bool) -> None:
+    """The root's pack.yaml of both scenarios; the small one leaves out `app`, and its children with it."""
+    declared = [
         {"url": server.url("acts"), "path": "tools/acts"},
         {"url": server.url("rewritten")},
-    )
+    ]
+    if not small:
+        declared += [{"url": server.url("app")}, {"url": server.url("hooked"), "path": "tools/hooked"}]
+    workspace.declare(*declared)
 
 
 def move_upstream(server: GitServer) -> None:

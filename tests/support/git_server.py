@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Mapping
@@ -54,7 +55,7 @@ class GitServer:
     def commit(
         self,
         name: str,
-        files: Mapping[str, str | bytes | None],
+        files: Mapping[str, str | bytes | Path | None],
         *,
         branch: str = "main",
         start: str | None = None,
@@ -65,7 +66,7 @@ class GitServer:
 
         Args:
             name: the repository.
-            files: what to write.
+            files: what to write; a path makes a symlink to it.
             branch: the branch to commit on; one that does not exist starts at `start`, or where the work tree is.
             start: where a new branch starts.
             amend: rewrite the branch's last commit.
@@ -77,12 +78,18 @@ class GitServer:
         elif git(work, "rev-parse", "--verify", "--quiet", "HEAD", check=False):
             git(work, "checkout", "--quiet", "--force", "-b", branch, *([] if start is None else [start]), "--")
         for path, content in files.items():
+            if content is None or isinstance(content, Path):
+                (work / path).unlink()
+                with contextlib.suppress(OSError):
+                    (work / path).parent.rmdir()  # if it is empty now, as git would
+        for path, content in files.items():
             file = work / path
-            if content is None:
-                file.unlink()
-                continue
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content if isinstance(content, bytes) else content.encode())
+            if content is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                file.symlink_to(content)
+            elif content is not None:
+                file.write_bytes(content if isinstance(content, bytes) else content.encode())
         git(work, "add", "--all", "--force")
         git(work, "commit", "--quiet", "--allow-empty", "-m", message, *(["--amend"] if amend else []))
         self.push(name, branch)
