@@ -249,21 +249,14 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
 
 def explain(error: GrexError, *, as_json: bool) -> int:
     """Say what went wrong, and give its exit code."""
-    from grex.verbs.report import failure_json  # noqa: PLC0415 - only for failures
+    from grex.verbs.report import failure_json, further_problems  # noqa: PLC0415 - only for failures
 
     if as_json:
         _print_json({"error": failure_json(error)})
     else:
         print(f"grex: {error.message}", file=sys.stderr)
-        for problem in error.details.get("problems", [])[1:]:
-            print(f"      {_problem_line(problem)}", file=sys.stderr)
+        for problem in further_problems(error):
+            print(f"      {problem}", file=sys.stderr)
         if error.hint:
             print(f"  hint: {error.hint}", file=sys.stderr)
     return error.exit_code
-
-
-def _problem_line(problem: object) -> str:
-    """A further problem of the same file: with its place, where it has one."""
-    if isinstance(problem, Mapping):
-        return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}"
-    return str(problem)

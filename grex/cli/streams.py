@@ -39,12 +39,16 @@ def say(text: str) -> None:
     """Print a report to its end.
 
     Raises:
-        SystemExit: nobody reads on (`grex ls | head -1`): what was to be done is done, but not all of it was told.
+        SystemExit: nobody reads on (`grex ls | head -1`), or the disk behind it is full: what was to be done is done,
+            but not all of it was told.
     """
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)  # what is still buffered has somewhere to go when the process ends
         os.close(null)
-        raise SystemExit(READER_GONE_EXIT_CODE) from None
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(READER_GONE_EXIT_CODE) from None
+        print(f"grex: the report cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None

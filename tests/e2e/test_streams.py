@@ -84,3 +84,22 @@ def test_a_damaged_checkout_does_not_hide_how_the_others_stand(workspace: Worksp
     packs = workspace.grex("status", "--json", expect=4).packs
     assert packs["bad"]["states"] == ["error"]
     assert packs["good"]["states"] == ["edited"]
+
+
+def test_a_report_that_cannot_be_written_is_said(workspace: Workspace) -> None:
+    done = _sh(workspace, '"$@" > /dev/full', "sync")
+    assert done.returncode == 1
+    assert b"the report cannot be written" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_every_problem_of_a_childs_pack_yaml_is_shown_at_once(workspace: Workspace, server: GitServer) -> None:
+    server.create("bad", {".grex/pack.yaml": 'schema_version: "1"\nname: BAD\ntype: meta\nfoo: 1\n'})
+    workspace.declare({"url": server.url("bad")})
+    text = workspace.grex("sync", expect=4).stdout
+    assert "bad/.grex/pack.yaml:2:7" in text
+    assert "bad/.grex/pack.yaml:4:1: " in text
+    (workspace / ".grex/pack.yaml").write_text('schema_version: "1"\nname: BAD\ntype: meta\nfoo: 1\n')
+    told = workspace.grex("sync", expect=3).stderr
+    assert "\n      .grex/pack.yaml:4:1: " in told
+    assert "{" not in told
