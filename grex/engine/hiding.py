@@ -15,6 +15,7 @@ from pathlib import Path
 
 from grex.errors import PackError
 from grex.exclude import enclosing_repository, ensure_block, read_block, workspace_patterns
+from grex.fs import canonical
 from grex.git import IndexUnreadableError, find_git_dirs, read_index
 from grex.workspace import Layout
 
@@ -66,7 +67,7 @@ class Hiding:
         try:
             relative = directory.relative_to(work_tree).as_posix()
         except ValueError:
-            relative = directory.parent.resolve().joinpath(directory.name).relative_to(work_tree.resolve()).as_posix()
+            relative = canonical(directory.parent).joinpath(directory.name).relative_to(canonical(work_tree)).as_posix()
         del common_dir
         found = self._tracked_at(work_tree, relative)
         if found is None:

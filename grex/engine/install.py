@@ -18,7 +18,7 @@ from grex.engine.graph import ROOT
 from grex.engine.session import Session
 from grex.errors import CycleError, GrexError, PackError, PluginError, UntrustedError
 from grex.manifest import installed_event
-from grex.names import InvalidUrlError, PackUrl, clean, parse_url
+from grex.names import InvalidUrlError, PackUrl, clean, parse_url, shown_argument
 from grex.pack import Dependency, PackSpec, actions_hash
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
@@ -75,15 +75,24 @@ class InstallPlan:
     refused: Mapping[str, GrexError] = field(default_factory=dict)
 
 
-def prepare(session: Session, context: RunContext, present: Sequence[Present]) -> InstallPlan:
-    """Which packs need an install or an update, with what each would run."""
+def prepare(
+    session: Session, context: RunContext, present: Sequence[Present], *, others: Sequence[Present] = ()
+) -> InstallPlan:
+    """Which packs need an install or an update, with what each would run.
+
+    Args:
+        session: the open workspace.
+        context: what pack types are given.
+        present: the packs of this run.
+        others: packs that are there and not part of this run: what is to be installed may depend on them.
+    """
     refused: dict[str, GrexError] = {}
     steps: list[InstallStep] = []
     by_name: dict[str, list[str]] = {}
-    for found in present:
+    for found in (*present, *others):
         name = found.spec.name if found.spec is not None else found.path.rsplit("/", 1)[-1]
         by_name.setdefault(name, []).append(found.path)
-    by_identity = {found.identity: found.path for found in present if found.identity is not None}
+    by_identity = {found.identity: found.path for found in (*present, *others) if found.identity is not None}
     needs: dict[str, tuple[str, ...]] = {}
     for found in sorted(present, key=lambda one: one.path):
         if found.spec is None:
@@ -354,7 +363,7 @@ def _untrusted_error(step: InstallStep) -> UntrustedError:
     where = step.identity if step.identity is not None else "."
     return UntrustedError(
         f"{step.pack.path} is not trusted to run: {what}",
-        hint=f"If you trust its author: `grex trust {where}` (or a prefix of it), then sync again.",
+        hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then sync again.",
         details={"prefix": where, "would": list(step.needs_trust)},
     )
 

@@ -137,7 +137,6 @@ class TrustStore:
             ) from error
 
     def _write(self, stored: _Stored) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         value = {
             "version": 1,
             "workspace": str(self._workspace),
@@ -146,4 +145,11 @@ class TrustStore:
         }
         text = json.dumps(value, indent=2, ensure_ascii=True) + "\n"
         sweep_temporary_files(self.path.parent)
-        replace_file(self.path, text.encode(), mode=0o600)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace_file(self.path, text.encode(), mode=0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"the trust file {self.path} cannot be written: {error.strerror or error}",
+                hint="Give yourself permission there, or set XDG_STATE_HOME; GREX_TRUST trusts for one run.",
+            ) from error

@@ -98,6 +98,26 @@ def test_a_clone_that_is_interrupted_leaves_nothing_and_the_next_sync_completes_
     assert workspace.sync().packs["libs/big"]["status"] == "cloned"
 
 
+def test_an_add_that_is_interrupted_declares_nothing_and_leaves_nothing(
+    server: GitServer, workspace: Workspace, tmp_path: Path
+) -> None:
+    server.create("big", {"data": "".join(str(number * 7919 % 100_003) for number in range(60_000))})
+    slow = SlowTransport(tmp_path / "ssh", workspace)
+    workspace.declare()
+    workspace.sync()
+    before = workspace.snapshot()
+    with start(workspace, "add", slow.url(server.path("big")), "libs/big") as grex:
+        slow.wait()
+        stop(grex, signal.SIGINT, whole_group=False)
+    after = workspace.snapshot()
+    assert {path for path in after if before.get(path) != after[path]} <= {"ws/.grex/state", "ws/libs"}
+    assert not (workspace / "libs/big").exists()
+    assert_locks_are_free(workspace)
+    slow.release()
+    workspace.grex("add", slow.url(server.path("big")), "libs/big")
+    assert git(workspace / "libs/big", "status", "--porcelain") == ""
+
+
 @pytest.mark.parametrize(("signum", "whole_group"), WAYS)
 def test_a_hook_that_ignores_every_polite_signal_is_ended_with_its_grandchild_and_its_bracket_closed(
     server: GitServer, workspace: Workspace, tmp_path: Path, signum: signal.Signals, whole_group: bool

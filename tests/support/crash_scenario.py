@@ -238,7 +238,7 @@ def move_upstream(server: GitServer) -> None:
             **many,
         },
     )
-    (server.work("app") / "folder").rmdir()
+    shutil.rmtree(server.work("app") / "folder", ignore_errors=True)  # git itself does not know directories
     server.commit("app", {"folder": "a file now\n", "big.txt": "big\n" * 200_000})
     server.commit("lib", {"lib.txt": "lib 2\n"})
     server.commit("inner", {"inner.txt": None, "data.bin": "9876543210" * 50_000})
@@ -259,6 +259,8 @@ def judge(workspace: Workspace) -> Verdict:
             ["git", "fsck", "--strict", "--no-dangling", "--no-progress"], cwd=root, capture_output=True, check=False
         )
         assert (done.returncode, done.stdout) == (0, b""), f"git fsck in {path}: {done.stdout!r} {done.stderr!r}"
+        lock, kept = (root / ".grex-lock").stat(), (root / ".git/grex-lock").stat()
+        assert (lock.st_dev, lock.st_ino) == (kept.st_dev, kept.st_ino), f"{path} has two lock files"
     for path, line in workspace.locked().items():
         assert heads[path][0] == line["sha"], f"{path} is not where the lockfile says"
     return Verdict(
