@@ -46,7 +46,7 @@ def test_a_sync_killed_at_any_moment_is_completed_by_the_next(
     tmp_path_factory: pytest.TempPathFactory, kind: type[Scenario], manner: Manner
 ) -> None:
     crashed = scenario(kind, tmp_path_factory.getbasetemp())
-    done = [kill_once(crashed, manner, f"{kind.__name__}-{manner}-{number}") for number in range(rounds(6))]
+    done = [kill_once(crashed, manner, f"{kind.__name__}-{manner}-{number}") for number in range(rounds(5))]
     assert any(one.hit for one in done)
 
 
