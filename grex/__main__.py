@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -12,6 +13,12 @@ def main() -> None:
 
         print(f"grex {__version__}")  # noqa: T201 - this is the command line
         return
+    # A call lives for a moment and makes next to no cycles: looking for them while the modules load costs a tenth of
+    # the start. Still on, and rare, for a run over very many packs.
+    gc.set_threshold(100_000, 50, 50)
+    from grex.cli.streams import prepare_streams  # noqa: PLC0415 - the answer above needs none
+
+    prepare_streams()
     try:
         from grex.cli.app import run  # noqa: PLC0415 - the command line framework costs more than the answer above
 

@@ -73,10 +73,18 @@ def run(arguments: list[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"grex {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     workspace: Workspace = None,
@@ -86,9 +94,7 @@ def root(
     trace: Trace = None,
 ) -> None:
     """Keeps many git repositories as one workspace, without losing work."""
-    if version:
-        print(f"grex {__version__}")
-        raise typer.Exit
+    del version  # printed already
     context.obj = Call(
         as_json=json,
         quiet=quiet,

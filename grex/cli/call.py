@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,7 +22,9 @@ import typer
 from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
+from grex.cli.streams import say
 from grex.errors import GrexError, UsageError
+from grex.names import clean
 
 if TYPE_CHECKING:
     from grex.engine import Settings
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from grex.verbs.report import Report
 
 __all__ = ["Call", "execute", "explain", "print_document"]
+
+_SHOWN_CHARACTERS = 40
 
 R = TypeVar("R", bound="Report")
 
@@ -130,8 +135,11 @@ def _jobs_from(environ: Mapping[str, str]) -> int | None:
     text = environ.get("GREX_JOBS", "").strip()
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"GREX_JOBS is {text!r}, not a number of 1 or more", hint="Unset it, or set it to a number.")
+    if re.fullmatch(r"0*[1-9][0-9]{0,5}", text, re.ASCII) is None:
+        raise UsageError(
+            f"GREX_JOBS is {clean(text, _SHOWN_CHARACTERS)!r}, not a number of 1 or more",
+            hint="Unset it, or set it to a number.",
+        )
     return int(text)
 
 
@@ -174,14 +182,23 @@ def execute(
         return print_document(report)
     text = render(report)
     if text:
-        print(text)
+        say(text)
     return report.exit_code
 
 
 def print_document(report: Report) -> int:
     """Print a report's JSON document, and give the exit code."""
-    print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+    _print_json(report.to_json())
     return report.exit_code
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # an ASCII locale, or a name that is not UTF-8
+        text = json.dumps(document, ensure_ascii=True, indent=2)
+    say(text)
 
 
 def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
@@ -232,13 +249,13 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
 
 def explain(error: GrexError, *, as_json: bool) -> int:
     """Say what went wrong, and give its exit code."""
-    from grex.verbs.report import failure_json  # noqa: PLC0415 - only for failures
+    from grex.verbs.report import failure_json, further_problems  # noqa: PLC0415 - only for failures
 
     if as_json:
-        print(json.dumps({"error": failure_json(error)}, ensure_ascii=False, indent=2))
+        _print_json({"error": failure_json(error)})
     else:
         print(f"grex: {error.message}", file=sys.stderr)
-        for problem in error.details.get("problems", [])[1:]:
+        for problem in further_problems(error):
             print(f"      {problem}", file=sys.stderr)
         if error.hint:
             print(f"  hint: {error.hint}", file=sys.stderr)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import anyio
 
+from grex.names import clean
+
 if TYPE_CHECKING:
     from grex.engine import InstallStep
 
@@ -19,7 +21,7 @@ _LINE_LIMIT = 4096
 
 def trust_question(*, as_json: bool) -> Callable[[Sequence[InstallStep]], Awaitable[Sequence[str]]] | None:
     """The question, where somebody can answer it: a terminal on both sides, and text output."""
-    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if as_json or sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     return _ask_on_terminal
 
@@ -40,14 +42,15 @@ async def ask_for_trust(
     """Ask about every untrusted pack at once; gives the prefixes to trust from now on, none unless told so."""
     by_prefix: dict[str, list[InstallStep]] = {}
     for step in steps:
-        prefix = "." if step.identity is None else step.identity.rsplit("/", 1)[0]
+        prefix = "." if step.identity is None else _prefix_of(step.identity)
         by_prefix.setdefault(prefix, []).append(step)
     trusted: list[str] = []
     for prefix in sorted(by_prefix):
         packs = by_prefix[prefix]
         count = f"{len(packs)} pack{'s' if len(packs) > 1 else ''}"
         while True:
-            question = f"{count} under {prefix} would run something of their author's. Trust them? [y/N/show] "
+            where = clean(prefix, 400)
+            question = f"{count} under {where} would run something of their author's. Trust them? [y/N/show] "
             print(question, end="", file=out, flush=True)
             answer = (await read_line()).strip().lower()
             if answer in ("s", "show"):
@@ -59,3 +62,10 @@ async def ask_for_trust(
                 trusted.append(prefix)
             break
     return trusted
+
+
+def _prefix_of(identity: str) -> str:
+    """What a repository's neighbours have in common with it; never a whole host, or every file of this machine."""
+    scheme, _, rest = identity.partition("://")
+    above = rest.rpartition("/")[0]
+    return f"{scheme}://{above}" if above.strip("/") and "/" in above else identity

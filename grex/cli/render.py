@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from grex.verbs.report import further_problems
+
 if TYPE_CHECKING:
     from grex.verbs.add import AddReport
     from grex.verbs.demo import DemoReport
@@ -120,6 +122,7 @@ def _pack_lines(pack: PackReport) -> list[str]:
     lines: list[str] = []
     if pack.status in ("cloned", "moved", "left", "failed", "not-reached", "planned"):
         lines.append(f"{pack.status:<12} {pack.path}: {_what(pack)}")
+        lines.extend(f"{'':<12} {problem}" for problem in further_problems(pack.error))
         if pack.hint and pack.status in ("left", "failed"):
             lines.append(f"{'':<12} hint: {pack.hint}")
     lines.extend(f"{'note':<12} {pack.path}: {note}." for note in pack.notes)
@@ -128,6 +131,7 @@ def _pack_lines(pack: PackReport) -> list[str]:
         said = "; ".join((*install.changes, *install.notes)) or "nothing to change"
         if install.error is not None:
             lines.append(f"{install.status:<12} {pack.path}: {install.error.message}")
+            lines.extend(f"{'':<12} {problem}" for problem in further_problems(install.error))
             lines.extend(f"{'':<12} | {line}" for line in str(install.error.details.get("output", "")).splitlines())
             if install.error.hint:
                 lines.append(f"{'':<12} hint: {install.error.hint}")

@@ -17,8 +17,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grex.engine import planner
-from grex.engine.cloning import clone_pack, look_at, missing_directories, moved_tag_note, remove_made
-from grex.engine.graph import Graph, Node
+from grex.engine.cloning import (
+    clone_pack,
+    look_at,
+    misplaced,
+    missing_directories,
+    moved_tag_note,
+    remove_made,
+)
+from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.moving import (
     carry_out,
@@ -33,6 +40,7 @@ from grex.engine.moving import (
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_url, short, unlocked, unlocked_error
 from grex.engine.session import Session
 from grex.errors import FetchError, GrexError, PackError, PackGoneError
+from grex.fs import canonical
 from grex.git import (
     AnotherGitError,
     CheckoutRefusedError,
@@ -49,6 +57,7 @@ from grex.git import (
     resolve_remote,
 )
 from grex.manifest import sync_event
+from grex.names import PACK_LOCK_NAME
 from grex.pack import PackSpec, read_pack_spec
 
 __all__ = ["Checkouts"]
@@ -80,13 +89,26 @@ class Checkouts:
         self._session = session
         self._options = options
         self._hiding = hiding
+        self._workspace = session.layout.root.resolve()
         self.is_stopped = False
         """Set to begin no further pack; those that hold their permit already are finished."""
 
     def hide(self, parent: str, graph: Graph) -> None:
-        """Hide the children of a pack from the repositories around them, before the first of them is made."""
-        if not self._options.dry_run:
+        """Hide the children of a pack from the repositories around them, before the first of them is made.
+
+        Raises:
+            PackError: the repository's exclude file cannot be written.
+        """
+        if self._options.dry_run:
+            return
+        try:
             self._hiding.hide([node.path for node in graph.nodes.values() if parent in node.parents])
+        except OSError as error:
+            raise PackError(
+                f"the children of {'the workspace' if parent == ROOT else parent} cannot be hidden from the repository "
+                f"around them: {error.strerror or error} ({error.filename})",
+                hint="Check the permissions and the free space there, then sync again.",
+            ) from error
 
     async def pass_through(self, node: Node) -> CheckoutOutcome:
         """Read a pack that was not asked for, so that those below it are found. Takes nothing, changes nothing."""
@@ -135,19 +157,23 @@ class Checkouts:
 
     async def _bring(self, node: Node, root: Path) -> CheckoutOutcome:
         found = _Found()
+        is_worth_a_look = not self._is_probably_finished(node, root)
         for _ in range(_ROUNDS):
-            state = await self._observe(node, root)
-            look = planner.first_look(self._wanted(node, state), state)
-            if isinstance(look, planner.Leave):
-                return self._left(node, root, state, look)
-            needs_network = (
-                isinstance(look, planner.Clone)
-                or found.must_fetch
-                or (isinstance(look, planner.AskRemote) and found.target is None)
-            )
-            if needs_network and self._options.offline:
-                return self._offline(node, state)
-            step = self._network_step if needs_network else self._disk_step
+            step = self._disk_step
+            if is_worth_a_look:
+                state = await self._observe(node, root)
+                look = planner.first_look(self._wanted(node, state), state)
+                if isinstance(look, planner.Leave):
+                    return self._left(node, root, state, look)
+                needs_network = (
+                    isinstance(look, planner.Clone)
+                    or found.must_fetch
+                    or (isinstance(look, planner.AskRemote) and found.target is None)
+                )
+                if needs_network and self._options.offline:
+                    return self._offline(node, state)
+                step = self._network_step if needs_network else self._disk_step
+            is_worth_a_look = True
             try:
                 outcome = await step(node, root, found)
             except PackGoneError:
@@ -158,6 +184,17 @@ class Checkouts:
             f"{node.path} changes while grex looks at it",
             hint="Another program works in this checkout; sync again when it is done.",
         )
+
+    def _is_probably_finished(self, node: Node, root: Path) -> bool:
+        """Whether to take the pack for disk work without a look before: a pin that grex has held already.
+
+        Such a pack is mostly found finished, and looking twice would be a third of what a run with nothing to do
+        costs. A pack that has no lock file of ours is looked at first, so that none is left in what is not ours.
+        """
+        line = self._session.lines.get(node.path)
+        if line is None or line.branch is not None:
+            return False
+        return os.path.lexists(root / PACK_LOCK_NAME) and os.path.lexists(root / ".git")
 
     async def _observe(self, node: Node, root: Path) -> CheckoutState:
         state = look_at(root)
@@ -196,21 +233,19 @@ class Checkouts:
         return unlocked_error([problem]) if problem is not None else None
 
     def _check_place(self, node: Node, root: Path) -> PackError | None:
-        workspace = self._session.layout.root.resolve()
-        parent = root.parent.resolve()
-        if parent != workspace and workspace not in parent.parents:
+        reason = misplaced(self._workspace, node.path)
+        if reason is not None:
             return PackError(
-                f"{node.path} would lie outside the workspace: {root.parent} leads to {parent} "
-                f"(declared at {node.first.place})",
+                f"{node.path} {reason} (declared at {node.first.place})",
                 hint="Remove the symbolic link on the way, or give the child another path.",
             )
-        if root.is_symlink():
-            real = Path(os.path.realpath(root))  # `resolve` raises for a link that leads to itself
-            if real == workspace or real in workspace.parents:
-                return PackError(
-                    f"{node.path} is a symbolic link to {real}, which holds the workspace itself",
-                    hint="Remove the link.",
-                )
+        around = next((above for above in root.parents if os.path.lexists(above)), self._workspace)
+        if not around.is_dir():
+            name = around.relative_to(self._session.layout.root)
+            return PackError(
+                f"{node.path} cannot be put there: {name} is in the way, which is not a directory",
+                hint=f"Move {name} elsewhere, or give the child another path.",
+            )
         return self._hiding.refuse_tracked(node.path)
 
     # -- under a network permit -----------------------------------------------------------------------------------
@@ -218,7 +253,7 @@ class Checkouts:
     async def _network_step(self, node: Node, root: Path, found: _Found) -> CheckoutOutcome | None:
         """Clone, or ask and fetch; gives None where a disk step has to follow."""
         session = self._session
-        real = Path(os.path.realpath(root))
+        real = canonical(root)
         made = missing_directories(real)
         if root.is_symlink() and made == [real]:
             real.mkdir(exist_ok=True)  # another workspace may be making the same place this very moment
@@ -324,7 +359,7 @@ class Checkouts:
         return None
 
     async def _mend(self, node: Node, root: Path, found: _Found) -> None:
-        async with self._session.holds.backend(node.path, root.resolve()) as backend:
+        async with self._session.holds.backend(node.path, canonical(root)) as backend:
             state = observe(root)
             if state.note is not None:
                 report = await recover(self._session.git_for(node.path), state, backend=backend)

@@ -18,16 +18,19 @@ from grex.engine.hiding import Hiding
 from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
-from grex.fs import remove_tree
+from grex.errors import LockError
+from grex.fs import canonical, remove_tree
 from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
-from grex.locks import PackHold
+from grex.locks import BackendLock, PackHold
+from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
-from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
+from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME, check_pack_path
 
 __all__ = [
     "arrival_events",
     "clone_pack",
     "look_at",
+    "misplaced",
     "missing_directories",
     "moved_tag_note",
     "noted_places",
@@ -48,7 +51,7 @@ async def clone_pack(
     Raises:
         FetchError: it could not be cloned.
     """
-    real = root.resolve()
+    real = canonical(root)
     temp = real.parent / f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}"
     # The note speaks of places in the workspace, also where the pack is a link that leads out of it: a note must not
     # be able to name a directory elsewhere, because recovery deletes. `noted_places` follows the link again.
@@ -82,10 +85,12 @@ async def clone_pack(
             )
             hiding.hide_own(real, temp / ".git")
             notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
+            # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.
+            hold.link_into(temp / ".git")
             entries = plan_move(temp, real)
             write_note(state_dir, replace(note, entries=entries))
-            hold.link_into(temp / ".git")
             move_in(temp, real, entries)
+            hiding.forget()
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
@@ -117,9 +122,31 @@ def moved_tag_note(name: str, now: str) -> str:
     return f"the tag {name} moved upstream to {short(now)}; the commit that was resolved before is kept"
 
 
+def misplaced(top: Path, pack: str) -> str | None:
+    """Why a pack must not be looked after at its path, because of links on the way; the second half of a sentence.
+
+    The last segment may be the user's own link to a checkout elsewhere. The directories above it may not lead out of
+    the workspace. And neither may lead to a place in it that no path may name: a pack that tracks `h -> .git` and
+    declares a child at `h/hooks` would have the child's files run by git.
+    """
+    workspace = canonical(top)
+    root = workspace / pack
+    parent, real = canonical(root.parent), canonical(root)
+    if not parent.is_relative_to(workspace):
+        return f"would lie outside the workspace: {root.parent} leads to {parent}"
+    if real != root and workspace.is_relative_to(real):
+        return f"is a symbolic link to {real}, which holds the workspace itself"
+    for place in (parent, real):
+        if place != workspace and place.is_relative_to(workspace):
+            reason = check_pack_path(place.relative_to(workspace).as_posix())
+            if reason is not None:
+                return f"would lie in {place}, whose path {reason}"
+    return None
+
+
 def noted_places(top: Path, note: CloneNote) -> tuple[Path, Path]:
     """The real directory that a note's clone is for, and the temporary one beside it."""
-    real = Path(os.path.realpath(top / note.target))
+    real = canonical(top / note.target)
     return real, real.parent / posixpath.basename(note.temp)
 
 
@@ -163,14 +190,31 @@ def missing_directories(root: Path) -> list[Path]:
 
 
 def remove_made(root: Path, made: list[Path]) -> None:
-    """Take away the directories that only a failed clone had made, with the lock file that its holder may unlink."""
+    """Take away the directories that only a failed clone had made, with the lock files in them. PACK is held."""
     if root not in made or not root.is_dir():
         return
     if any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
         return
     (root / PACK_LOCK_NAME).unlink(missing_ok=True)
+    if root.parent in made:
+        _remove_backend_lock(root)
     for directory in made:
         try:
             directory.rmdir()
         except OSError:
             return  # something else appeared in it meanwhile: it is no longer only ours
+
+
+def _remove_backend_lock(root: Path) -> None:
+    """Take the lock file beside a failed clone away, which would keep the directory that was made for it.
+
+    Whoever opened it meanwhile compares it with what the path leads to after the grant, and so sees that it is gone.
+    """
+    path = backend_lock_path(root)
+    if not path.exists():
+        return
+    try:
+        with BackendLock.for_checkout(root).try_acquire():
+            path.unlink(missing_ok=True)
+    except LockError:
+        return  # somebody else is at work there: the directory is no longer only ours

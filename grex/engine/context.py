@@ -21,7 +21,7 @@ import anyio
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError, PackSpecError, PluginError
 from grex.locks import child_environment
-from grex.manifest import Event, action_completed_event, action_halted_event, action_started_event
+from grex.manifest import Event, action_completed_event, action_halted_event, action_started_event, render_line
 from grex.names import clean
 from grex.pack import (
     ActionEntry,
@@ -51,6 +51,7 @@ from grex.progress import Slice
 __all__ = ["EngineHold", "RunContext", "RunStoppedError", "child_environ", "decode_actions"]
 
 _CLOSING_TIME_S = 5.0
+_WHY_CHARACTERS = 400
 _KEPT_GIT_VARIABLES = (
     "GIT_SSH",
     "GIT_CONFIG_GLOBAL",
@@ -206,17 +207,22 @@ class _HoldState:
             if ran.done.undo is not None:
                 try:
                     await ran.implementation.undo(ran.done.undo, actions)
-                except GrexError as error:
-                    left.append(f"{ran.done.text} ({error.message})")
+                except Exception as error:  # noqa: BLE001 - an undo that fails must not keep the earlier ones from theirs
+                    why = error.message if isinstance(error, GrexError) else f"{type(error).__name__}: {error}"
+                    left.append(f"{ran.done.text} ({clean(why, _WHY_CHARACTERS)})")
                     continue
                 undone.append(self.undone(ran.action, ran.arguments.action))
             if ran.done.irreversible:
                 left.append(ran.done.text)
         self.ran.clear()
         await self.context.session.record(self.pack.path, undone)
-        if left and isinstance(failure, GrexError):
-            told = "What it had done before and could not take back: " + "; ".join(reversed(left)) + "."
+        if not left:
+            return
+        told = "What it had done before and could not take back: " + "; ".join(reversed(left)) + "."
+        if isinstance(failure, GrexError):
             failure.hint = f"{failure.hint} {told}" if failure.hint else told
+        else:
+            failure.add_note(told)  # becomes the hint of the error that it is turned into
 
     def halted(self, action: str, kind: str, reason: str) -> Event:
         run = self.context.session.run_id
@@ -288,19 +294,42 @@ async def _run_action(
     await session.record(pack, [action_started_event(pack, action=name, kind=kind, run=session.run_id)], durable=False)
     start = time.monotonic_ns()
     try:
-        done: Done = await implementation.do(arguments, run)
+        done = _checked(await implementation.do(arguments, run), pack, kind)
+        state.ran.append(_Ran(name, arguments, implementation, done))
+        completed = action_completed_event(
+            pack, action=name, kind=kind, run=session.run_id, undo=None if done.undo is None else dict(done.undo)
+        )
+        _check_recordable(completed, pack, kind)
     except BaseException as error:
         await _close(session, pack, state.halted(name, kind, _reason(error)), durable=True)
         raise
     finally:
         session.settings.sink(Slice(f"action {kind}", "action", pack, start, time.monotonic_ns(), {"action": name}))
-    state.ran.append(_Ran(name, arguments, implementation, done))
-    undo = None if done.undo is None else dict(done.undo)
-    completed = action_completed_event(pack, action=name, kind=kind, run=session.run_id, undo=undo)
     await _close(session, pack, completed, durable=False)
     if done.changed:
         state.changes.append(done.text)
     return Change(done.changed, done.text)
+
+
+def _checked(done: object, pack: str, kind: str) -> Done:
+    """What an action gave, if it is what it has to be."""
+    if isinstance(done, Done):
+        return done
+    raise PluginError(
+        f"{pack}: the action {kind!r} gave {type(done).__name__} instead of Done",
+        hint="Report it to the authors of the plugin.",
+    )
+
+
+def _check_recordable(completed: Event, pack: str, kind: str) -> None:
+    """Undo data that cannot be written down could not be undone later: the action fails, and is taken back now."""
+    try:
+        render_line(completed)
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"{pack}: the undo data of the action {kind!r} cannot be recorded: {error}",
+            hint="Report it to the authors of the plugin.",
+        ) from error
 
 
 async def _close(session: Session, pack: str, event: Event, *, durable: bool) -> None:

@@ -77,6 +77,8 @@ class Node:
     @property
     def first(self) -> Declaration:
         """The declaration that stands for all of them."""
+        if len(self.declarations) == 1:
+            return self.declarations[0]
         return min(self.declarations, key=lambda found: (found.parent, found.place))
 
     @property

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from grex.errors import PackError
 from grex.exclude import enclosing_repository, ensure_block, read_block, workspace_patterns
+from grex.fs import canonical
 from grex.git import IndexUnreadableError, find_git_dirs, read_index
 from grex.workspace import Layout
 
@@ -28,6 +29,11 @@ class Hiding:
         self._layout = layout
         self._gitignore = gitignore
         self._tracked: dict[Path, tuple[tuple[int, int], list[str]]] = {}
+        self._around: dict[Path, tuple[Path, Path] | None] = {}
+
+    def forget(self) -> None:
+        """Look anew which repository encloses what: a checkout has appeared."""
+        self._around.clear()
 
     def hide(self, packs: Iterable[str]) -> None:
         """Hide these packs (paths in the workspace) and grex's own files from whatever repository encloses them."""
@@ -54,14 +60,14 @@ class Hiding:
         A checkout inside another one's tracked files would be two owners of the same bytes.
         """
         directory = self._layout.pack_dir(pack)
-        enclosing = enclosing_repository(directory.parent)
+        enclosing = self._enclosing(directory.parent)
         if enclosing is None:
             return None
         work_tree, common_dir = enclosing
         try:
             relative = directory.relative_to(work_tree).as_posix()
         except ValueError:
-            relative = directory.parent.resolve().joinpath(directory.name).relative_to(work_tree.resolve()).as_posix()
+            relative = canonical(directory.parent).joinpath(directory.name).relative_to(canonical(work_tree)).as_posix()
         del common_dir
         found = self._tracked_at(work_tree, relative)
         if found is None:
@@ -72,6 +78,14 @@ class Hiding:
             hint=f"Give the child another path, or remove {relative} from {owner}.",
             details={"path": pack, "owner": owner, "tracked": found},
         )
+
+    def _enclosing(self, directory: Path) -> tuple[Path, Path] | None:
+        """`enclosing_repository`, asked once for each directory until `forget`: most packs lie side by side."""
+        try:
+            return self._around[directory]
+        except KeyError:
+            found = self._around[directory] = enclosing_repository(directory)
+            return found
 
     def _tracked_at(self, work_tree: Path, relative: str) -> str | None:
         """A tracked path that is the given one or lies below it."""
@@ -107,8 +121,9 @@ class Hiding:
         around_root = enclosing_repository(self._layout.root)
         if around_root is not None:
             found[around_root] = []
+        self.forget()
         for path in packs:
-            enclosing = enclosing_repository(self._layout.pack_dir(path).parent)
+            enclosing = self._enclosing(self._layout.pack_dir(path).parent)
             if enclosing is not None:
                 found.setdefault(enclosing, []).append(path)
         return found

@@ -18,7 +18,7 @@ from grex.engine.graph import ROOT
 from grex.engine.session import Session
 from grex.errors import CycleError, GrexError, PackError, PluginError, UntrustedError
 from grex.manifest import installed_event
-from grex.names import InvalidUrlError, PackUrl, parse_url
+from grex.names import InvalidUrlError, PackUrl, clean, parse_url, shown_argument
 from grex.pack import Dependency, PackSpec, actions_hash
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
@@ -27,6 +27,7 @@ __all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare",
 
 InstallMode = Literal["install", "update"]
 _SHOWN = 3
+_SAID_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,24 @@ class InstallPlan:
     refused: Mapping[str, GrexError] = field(default_factory=dict)
 
 
-def prepare(session: Session, context: RunContext, present: Sequence[Present]) -> InstallPlan:
-    """Which packs need an install or an update, with what each would run."""
+def prepare(
+    session: Session, context: RunContext, present: Sequence[Present], *, others: Sequence[Present] = ()
+) -> InstallPlan:
+    """Which packs need an install or an update, with what each would run.
+
+    Args:
+        session: the open workspace.
+        context: what pack types are given.
+        present: the packs of this run.
+        others: packs that are there and not part of this run: what is to be installed may depend on them.
+    """
     refused: dict[str, GrexError] = {}
     steps: list[InstallStep] = []
     by_name: dict[str, list[str]] = {}
-    for found in present:
+    for found in (*present, *others):
         name = found.spec.name if found.spec is not None else found.path.rsplit("/", 1)[-1]
         by_name.setdefault(name, []).append(found.path)
-    by_identity = {found.identity: found.path for found in present if found.identity is not None}
+    by_identity = {found.identity: found.path for found in (*present, *others) if found.identity is not None}
     needs: dict[str, tuple[str, ...]] = {}
     for found in sorted(present, key=lambda one: one.path):
         if found.spec is None:
@@ -98,8 +108,11 @@ def prepare(session: Session, context: RunContext, present: Sequence[Present]) -
             continue
         try:
             step = _step(session, context, found, needs[found.path])
-        except (PackError, PluginError) as error:
+        except GrexError as error:
             refused[found.path] = error
+            continue
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+            refused[found.path] = _plugin_failure(found.path, found.spec.type, error)
             continue
         if step is not None:
             steps.append(step)
@@ -128,8 +141,18 @@ def _step(session: Session, context: RunContext, found: Present, after: tuple[st
         "update" if before is not None else "install",
         digest,
         found.identity,
-        pack_type.needs_trust(context, pack),
+        _trust_lines(pack_type.needs_trust(context, pack), pack),
         after,
+    )
+
+
+def _trust_lines(lines: object, pack: Pack) -> tuple[str, ...]:
+    """What a pack type says that it would run. What cannot be understood must not pass for nothing."""
+    if isinstance(lines, tuple | list) and all(isinstance(line, str) for line in lines):
+        return tuple(lines)
+    raise PluginError(
+        f"{pack.path}: the pack type {pack.type!r} does not say what it would run",
+        hint="Report it to the authors of the plugin.",
     )
 
 
@@ -299,11 +322,7 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
     except GrexError as error:
         return InstallOutcome(path, "failed", error=error)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-        failure = PluginError(
-            f"{path}: the pack type {step.pack.type!r} raised {type(error).__name__}: {error}{_place(error)}",
-            hint="Report it to the authors of the plugin.",
-        )
-        return InstallOutcome(path, "failed", error=failure)
+        return InstallOutcome(path, "failed", error=_plugin_failure(path, step.pack.type, error))
     if outcome.status == "skipped":
         return InstallOutcome(path, "skipped", outcome.changes, outcome.notes)
     if context.dry_run:
@@ -316,11 +335,24 @@ def _stopped(path: str) -> InstallOutcome:
     return InstallOutcome(path, "not-reached", notes=("an earlier failure ended the run (--fail-fast)",))
 
 
+def _plugin_failure(path: str, pack_type: str, error: Exception) -> PluginError:
+    told = " ".join(("Report it to the authors of the plugin.", *getattr(error, "__notes__", ())))
+    said = clean(f"{type(error).__name__}: {error}", _SAID_CHARACTERS)
+    return PluginError(f"{path}: the pack type {pack_type!r} raised {said}{_place(error)}", hint=told)
+
+
 def _checked(outcome: object, step: InstallStep) -> Outcome:
-    if isinstance(outcome, Outcome):
+    """What a lifecycle call gave, if it is what it has to be: the report must not stumble over it later."""
+    if not isinstance(outcome, Outcome):
+        problem = type(outcome).__name__
+    elif outcome.status not in ("changed", "unchanged", "skipped"):
+        problem = f"the status {outcome.status!r}"
+    elif not all(isinstance(text, str) for text in (*outcome.changes, *outcome.notes)):
+        problem = "changes or notes that are not text"
+    else:
         return outcome
     raise PluginError(
-        f"the pack type {step.pack.type!r} gave {type(outcome).__name__} instead of an Outcome",
+        f"{step.pack.path}: the pack type {step.pack.type!r} gave {problem} instead of an Outcome",
         hint="Report it to the authors of the plugin.",
     )
 
@@ -331,7 +363,7 @@ def _untrusted_error(step: InstallStep) -> UntrustedError:
     where = step.identity if step.identity is not None else "."
     return UntrustedError(
         f"{step.pack.path} is not trusted to run: {what}",
-        hint=f"If you trust its author: `grex trust {where}` (or a prefix of it), then sync again.",
+        hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then sync again.",
         details={"prefix": where, "would": list(step.needs_trust)},
     )
 

@@ -30,7 +30,7 @@ from grex.git import (
 from grex.git.commits import tree_of
 from grex.git.config_file import read_config
 from grex.manifest import sync_event
-from grex.names import InvalidUrlError, clean, parse_url
+from grex.names import InvalidUrlError, clean, parse_url, shown_argument
 
 __all__ = [
     "carry_out",
@@ -89,7 +89,8 @@ async def stranger(git: GitRunner, node: Node, state: CheckoutState) -> planner.
     return planner.Leave(
         "different-repository",
         f"the checkout there is of another repository than {said}",
-        f"Move it away, or, if it is the same repository under another address, `git remote set-url origin {said}`.",
+        "Move it away, or, if it is the same repository under another address, "
+        f"`git remote set-url origin {shown_argument(said)}`.",
     )
 
 

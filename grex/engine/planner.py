@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 from grex.git import CheckoutState, RemoteRef
 from grex.manifest import LockLine
-from grex.names import is_full_sha
+from grex.names import is_full_sha, shown_argument
 
 __all__ = [
     "AskRemote",
@@ -299,7 +299,7 @@ def _ahead_of_head(found: Situation) -> Movement:
     return Leave(
         "branch-ahead",
         f"HEAD is not on {name}, and the local branch {name} has commits of its own",
-        f"`git switch {name}` in the pack, then sync again.",
+        f"`git switch {shown_argument(name or '')}` in the pack, then sync again.",
     )
 
 
@@ -346,5 +346,5 @@ def _diverged(found: Situation) -> Leave:
     return Leave(
         "diverged",
         f"the local branch {found.target.name} and the wanted commit {found.target.sha[:12]} have diverged",
-        f"Rebase or merge (`git rebase origin/{found.target.name}`), then sync again.",
+        f"Rebase or merge (`git rebase {shown_argument(f'origin/{found.target.name}')}`), then sync again.",
     )

@@ -4,16 +4,24 @@ Proof is a durable note written before the thing it speaks of. Clone notes in `.
 and where its entries were to go; whoever holds WORKSPACE, the pack and its BACKEND knows that the run that wrote it is
 dead, its git children included, because those would still hold BACKEND. Notes inside a pack's git directory are looked
 after when that pack is visited (`grex.git.recover`).
+
+A note alone is not proof enough: `.grex/state/` lies in the workspace, and a workspace is often a clone of somebody
+else's repository, which may ship notes, and symlinks under the names that they mention. What a note says is therefore
+held against the disk: it must speak of a place where a pack may lie, and of a temporary directory that is a real one.
+
+Once entries have been moved into the pack, its directory is in sight, and anybody may have worked there. What goes back
+to the temporary directory after that is moved to the trash, never deleted.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from grex.engine.cloning import noted_places
+from grex.engine.cloning import misplaced, noted_places
 from grex.engine.session import Session
-from grex.errors import GrexError, PackError
+from grex.errors import GrexError, ManifestError, PackError
 from grex.fs import move_to_trash, remove_tree, sweep_temporary_files
 from grex.git import FilesInTheWayError, observe, resume_move
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
@@ -36,6 +44,12 @@ async def recover_workspace(session: Session) -> Recovered:
     stays until what it speaks of is settled.
     """
     recovered = Recovered()
+    for directory in (session.layout.state_dir, session.layout.trash_dir):
+        if directory.is_symlink():
+            raise ManifestError(
+                f"{directory} is a symbolic link, and grex writes and removes there only inside the workspace",
+                hint="Remove the link; a directory is made when it is needed.",
+            )
     _sweep_temporary_files(session)
     notes, damaged = read_notes(session.layout.state_dir)
     for bad in damaged:
@@ -57,6 +71,8 @@ async def recover_workspace(session: Session) -> Recovered:
 async def _settle(session: Session, note: CloneNote) -> str:
     root, temp = noted_places(session.layout.root, note)
     state_dir = session.layout.state_dir
+    if not _is_plausible(session, note, temp):
+        return f"{note.pack}: a note about an interrupted clone does not fit what is there; it was left in .grex/state"
     if not root.parent.is_dir():
         remove_note(state_dir, note.id)
         return f"{note.pack}: forgot an interrupted clone whose directory is gone"
@@ -88,6 +104,16 @@ async def _settle(session: Session, note: CloneNote) -> str:
         remove_tree(temp)
         remove_note(state_dir, note.id)
     return said
+
+
+def _is_plausible(session: Session, note: CloneNote, temp: Path) -> bool:
+    """Whether a clone of ours could have written this note: nothing that it names leads where a clone would not go."""
+    return (
+        note.pack == note.target
+        and misplaced(session.layout.root, note.pack) is None
+        and not temp.is_symlink()
+        and (temp.is_dir() or not os.path.lexists(temp))
+    )
 
 
 def _sweep_temporary_files(session: Session) -> None:

@@ -80,10 +80,10 @@ def survey(layout: Layout, platform: str) -> Survey:
             found.errors[node.path] = verdict
             continue
         root = layout.pack_dir(node.path)
-        state = found.states[node.path] = look_at(root)
-        if state.kind != "checkout":
-            continue
         try:
+            state = found.states[node.path] = look_at(root)
+            if state.kind != "checkout":
+                continue
             spec = read_pack_spec(root, is_root=False, platform=platform, display=node.path)
             if spec is not None:
                 waiting.extend(graph.declare(node.path, spec))

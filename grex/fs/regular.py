@@ -20,7 +20,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _CHUNK_BYTES = 1 << 20
 
 
-def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
+def open_regular(path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
     """Open a regular file and give its descriptor, which the caller closes.
 
     Args:
@@ -31,14 +31,19 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> int
     Raises:
         OSError: as `os.open` does; ELOOP for a symlink, EINVAL for anything else that is no regular file.
     """
+    return _open(path, flags, mode)[0]
+
+
+def _open(path: str | Path, flags: int, mode: int) -> tuple[int, int]:
     fd = os.open(path, flags | _GUARDS | _BINARY, mode)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return fd
+    return fd, status.st_size
 
 
-def read_regular(path: Path, *, limit_bytes: int | None = None) -> bytes:
+def read_regular(path: str | Path, *, limit_bytes: int | None = None) -> bytes:
     """The bytes of a regular file.
 
     Args:
@@ -48,9 +53,8 @@ def read_regular(path: Path, *, limit_bytes: int | None = None) -> bytes:
     Raises:
         OSError: as `open_regular`; EFBIG for a file over the limit.
     """
-    fd = open_regular(path)
+    fd, size = _open(path, os.O_RDONLY, 0)
     try:
-        size = os.fstat(fd).st_size
         chunks: list[bytes] = []
         total = 0
         while limit_bytes is None or total <= limit_bytes:

@@ -158,7 +158,8 @@ class GitRunner:
         *,
         git: str = "git",
     ) -> None:
-        self._environment = git_environment(environ)
+        self._environ = environ
+        self._environment: dict[str, str] | None = None
         self._on_command = on_command
         self._git = git
 
@@ -240,6 +241,8 @@ class GitRunner:
         return argv
 
     def _command_environment(self, cwd: Path, extra: Mapping[str, str] | None, *, write: bool) -> dict[str, str]:
+        if self._environment is None:  # most runners of a run with nothing to do never start a git
+            self._environment = git_environment(self._environ)
         environment = dict(self._environment)
         # git always looks at the working directory itself; the ceiling keeps it from looking further up.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(cwd))  # noqa: PTH120 - a text for git

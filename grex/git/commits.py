@@ -17,7 +17,7 @@ from grex.git.errors import CheckoutRefusedError, GitError
 from grex.git.objects import read_loose_object
 from grex.git.observe import CheckoutState
 from grex.git.refs import GitDirs, RefsUnreadableError, read_head
-from grex.names import check_ref, clean
+from grex.names import check_ref, clean, shown_argument
 
 __all__ = [
     "DURABLE",
@@ -172,7 +172,7 @@ async def fast_forward_ref(
     if not await is_ancestor(runner, state, expected, to_sha):
         raise CheckoutRefusedError(
             f"the branch '{branch}' of '{state.path}' has commits of its own and was not moved",
-            hint=f"merge or rebase it: `git rebase origin/{branch} {branch}`",
+            hint=f"merge or rebase it: `git rebase {shown_argument(f'origin/{branch}')} {shown_argument(branch)}`",
         )
     await runner.run(
         ["update-ref", "-m", "grex: fast-forward", ref, require_sha(to_sha), require_sha(expected)],

@@ -76,70 +76,68 @@ _LOGIN_HINT = (
     "git asks for nothing here: set up a credential helper (`git config --global credential.helper ...`), "
     "an ssh agent or GIT_ASKPASS, and check that `git ls-remote URL` works without a question"
 )
-# The first that matches wins, so what is specific stands before what it is usually accompanied by.
-_HINTS: Sequence[tuple[re.Pattern[str], type[PackError] | None, str]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), error, hint)
-    for pattern, error, hint in (
+# The first that matches wins, so what is specific stands before what it is usually accompanied by. The patterns are
+# compiled when something has failed, and not by every program that imports this.
+_HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
+    (
+        r"\.lock': File exists",
+        AnotherGitError,
+        "another git is at work in this checkout; wait for it, or remove its lock file if it has died",
+    ),
+    (
+        r"No space left on device|Disk quota exceeded",
+        None,
+        "make room on this file system and try again; what is complete stays",
+    ),
+    (
+        r"Remote branch .* not found|couldn't find remote ref|not our ref|no such remote ref|unadvertised object",
+        RefNotFoundError,
+        "check the ref's spelling, and that it has been pushed",
+    ),
+    (
+        r"dubious ownership",
+        None,
+        "the repository belongs to another user; if you trust it: `git config --global --add safe.directory DIR`",
+    ),
+    (r"transport '[^']*' not allowed", None, "use an https, ssh, git or file URL"),
+    (
+        r"Host key verification failed",
+        None,
+        "connect once by hand (`ssh HOST`) and accept the host key, or add it to known_hosts",
+    ),
+    (
         (
-            r"\.lock': File exists",
-            AnotherGitError,
-            "another git is at work in this checkout; wait for it, or remove its lock file if it has died",
+            r"could not read (?:Username|Password)|terminal prompts disabled|Authentication failed"
+            r"|Permission denied \(|Invalid username or password|HTTP Basic: Access denied|returned error: 40[13]"
         ),
+        None,
+        _LOGIN_HINT,
+    ),
+    (
+        r"Could not resolve host|Name or service not known|Temporary failure in name resolution",
+        None,
+        "check the host's name and the network; `--offline` works with what is there",
+    ),
+    (
         (
-            r"No space left on device|Disk quota exceeded",
-            None,
-            "make room on this file system and try again; what is complete stays",
+            r"Connection (?:refused|timed out|reset)|Failed to connect|Network is unreachable|No route to host"
+            r"|Operation timed out"
         ),
-        (
-            r"Remote branch .* not found|couldn't find remote ref|not our ref|no such remote ref|unadvertised object",
-            RefNotFoundError,
-            "check the ref's spelling, and that it has been pushed",
-        ),
-        (
-            r"dubious ownership",
-            None,
-            "the repository belongs to another user; if you trust it: `git config --global --add safe.directory DIR`",
-        ),
-        (r"transport '[^']*' not allowed", None, "use an https, ssh, git or file URL"),
-        (
-            r"Host key verification failed",
-            None,
-            "connect once by hand (`ssh HOST`) and accept the host key, or add it to known_hosts",
-        ),
-        (
-            (
-                r"could not read (?:Username|Password)|terminal prompts disabled|Authentication failed"
-                r"|Permission denied \(|Invalid username or password|HTTP Basic: Access denied|returned error: 40[13]"
-            ),
-            None,
-            _LOGIN_HINT,
-        ),
-        (
-            r"Could not resolve host|Name or service not known|Temporary failure in name resolution",
-            None,
-            "check the host's name and the network; `--offline` works with what is there",
-        ),
-        (
-            (
-                r"Connection (?:refused|timed out|reset)|Failed to connect|Network is unreachable|No route to host"
-                r"|Operation timed out"
-            ),
-            None,
-            "check the network, a proxy (HTTPS_PROXY) and the port; `--offline` works with what is there",
-        ),
-        (r"certificate", None, "check the clock and the certificates (GIT_SSL_CAINFO, http.sslCAInfo)"),
-        (
-            r"Repository not found|does not appear to be a git repository|does not exist|repository .* not found",
-            None,
-            "check the URL; a private repository that you may not see also looks like this",
-        ),
-        (
-            r"early EOF|unexpected disconnect|RPC failed|hung up unexpectedly|index-pack (?:failed|died|output)",
-            None,
-            "the connection broke; try again",
-        ),
-        (r"Read-only file system|Permission denied|insufficient permission", None, "check who owns these files"),
-    )
+        None,
+        "check the network, a proxy (HTTPS_PROXY) and the port; `--offline` works with what is there",
+    ),
+    (r"certificate", None, "check the clock and the certificates (GIT_SSL_CAINFO, http.sslCAInfo)"),
+    (
+        r"Repository not found|does not appear to be a git repository|does not exist|repository .* not found",
+        None,
+        "check the URL; a private repository that you may not see also looks like this",
+    ),
+    (
+        r"early EOF|unexpected disconnect|RPC failed|hung up unexpectedly|index-pack (?:failed|died|output)",
+        None,
+        "the connection broke; try again",
+    ),
+    (r"Read-only file system|Permission denied|insufficient permission", None, "check who owns these files"),
 )
 _SAYS_WHY = re.compile(r"^(?:fatal|error|remote|ssh|git): *(?:fatal: |error: )?", re.IGNORECASE)
 
@@ -156,7 +154,7 @@ def explain_failure(what: str, end: str, stderr: bytes, *, error: type[PackError
     text = redact(stderr.decode("utf-8", "replace"))
     hint = None
     for pattern, exact, known_hint in _HINTS:
-        if pattern.search(text):
+        if re.search(pattern, text, re.IGNORECASE):
             hint = known_hint
             # A ref that is missing is a failure to fetch and nothing else; a lock file is one in any command.
             if exact is not None and (issubclass(exact, error) or exact is AnotherGitError):

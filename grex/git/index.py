@@ -14,8 +14,8 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from grex.fs import open_regular
-from grex.git.config_file import read_config
+from grex.fs import open_regular, read_regular
+from grex.git.config_file import parse_config
 from grex.git.refs import GitDirs
 
 __all__ = ["GITLINK", "REGULAR", "SYMLINK", "Index", "IndexEntry", "IndexUnreadableError", "parse_index", "read_index"]
@@ -36,6 +36,7 @@ _INTENT_TO_ADD = 0x2000
 _SKIP_WORKTREE = 0x4000
 _EXTENSION_HEADER = struct.Struct(">4sI")
 _NS = 1_000_000_000
+_CONFIG_BYTES = 1 << 20
 
 
 class IndexUnreadableError(Exception):
@@ -75,10 +76,7 @@ def read_index(dirs: GitDirs) -> Index:
     Raises:
         IndexUnreadableError: git has to be asked.
     """
-    config = read_config(dirs.common / "config")
-    if config is None:
-        raise IndexUnreadableError("the repository's configuration cannot be read")
-    algorithm = config.get("extensions", "objectFormat") or "sha1"
+    algorithm = _object_format(dirs.common / "config")
     if algorithm not in ("sha1", "sha256"):
         raise IndexUnreadableError(f"objects are named by {algorithm}")
     try:
@@ -88,6 +86,21 @@ def read_index(dirs: GitDirs) -> Index:
     except OSError as error:
         raise IndexUnreadableError(str(error)) from error
     return parse_index(data, mtime_ns=mtime_ns, algorithm=algorithm)
+
+
+def _object_format(config_file: Path) -> str:
+    """The algorithm that names objects; the file is taken apart only if it speaks of one, which hardly any does."""
+    try:
+        data = read_regular(config_file, limit_bytes=_CONFIG_BYTES)
+    except OSError as error:
+        raise IndexUnreadableError("the repository's configuration cannot be read") from error
+    # git knows the key in any case; a value spread over continued lines would still have the name in one piece.
+    if b"objectformat" not in data.lower():
+        return "sha1"
+    config = parse_config(data.decode("utf-8", "surrogateescape"))
+    if config is None:
+        raise IndexUnreadableError("the repository's configuration cannot be read")
+    return config.get("extensions", "objectFormat") or "sha1"
 
 
 def _read(path: Path) -> tuple[bytes, int]:

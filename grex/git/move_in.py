@@ -27,7 +27,7 @@ from grex.errors import FetchError
 from grex.fs import TEMP_PREFIX, fsync_dir
 from grex.git.errors import FilesInTheWayError, shown_paths
 
-__all__ = ["move_in", "plan_move", "resume_move"]
+__all__ = ["holds_only_packs", "move_in", "plan_move", "resume_move"]
 
 _GIT = ".git"
 _PACK_MARKS = (".git", ".grex-lock")
@@ -63,6 +63,17 @@ def _plan(temp: Path, target: Path, prefix: str, entries: list[str], in_the_way:
             _plan(temp, target, entry + "/", entries, in_the_way)
         else:
             in_the_way.append(entry)
+
+
+def holds_only_packs(directory: Path, names: Sequence[str]) -> bool:
+    """Whether these names in a directory are packs and what grex puts beside them, which a clone can go around."""
+    return all(name != _GIT and _belongs_to_grex(directory / name) for name in names)
+
+
+def _belongs_to_grex(path: Path) -> bool:
+    if path.name.endswith(_BACKEND_SUFFIX) or path.name.startswith(TEMP_PREFIX) or _is_pack(path):
+        return True
+    return _is_directory(path) and _is_ours(path)
 
 
 def _is_ours(directory: Path) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from grex.git.move_in import holds_only_packs
 from grex.git.records import CompletionRecord, MoveNote, read_note, read_record
 from grex.git.refs import GitDirs, RefsUnreadableError, find_git_dirs, read_head
 
@@ -46,8 +47,8 @@ class CheckoutState:
     is_symlink: bool
     """Whether the last component of the path is a symlink."""
     kind: Literal["absent", "empty", "checkout", "directory", "other"]
-    """`empty` holds nothing but the pack's lock file; `directory` holds something and is no checkout; `other` is no
-    directory at all, or a symlink that leads nowhere."""
+    """`empty` holds nothing but the pack's lock file and other packs; `directory` holds something else and is no
+    checkout; `other` is no directory at all, or a symlink that leads nowhere."""
     entries: tuple[str, ...] = ()
     """Of a `directory`, some of the names in it."""
     git_dir: Path | None = None
@@ -93,7 +94,7 @@ def observe(path: Path) -> CheckoutState:
     if dirs is not None:
         return _observe_checkout(path, real, dirs, is_symlink=is_symlink)
     content = tuple(name for name in names if name != _PACK_LOCK)
-    kind: Literal["directory", "empty"] = "directory" if content else "empty"
+    kind: Literal["directory", "empty"] = "empty" if holds_only_packs(real, content) else "directory"
     return CheckoutState(path, real, is_symlink=is_symlink, kind=kind, entries=content[:_SAMPLE])
 
 

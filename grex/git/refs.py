@@ -80,12 +80,13 @@ def find_git_dirs(directory: Path) -> GitDirs | None:
 def _check_git_dir(own: Path) -> GitDirs | None:
     common = own
     try:
-        text = os.fsdecode(read_regular(own / "commondir", limit_bytes=_REF_FILE_BYTES)).rstrip("\r\n")
+        text = os.fsdecode(read_regular(f"{own}/commondir", limit_bytes=_REF_FILE_BYTES)).rstrip("\r\n")
         common = Path(os.path.normpath(own / text))
     except OSError:
         pass  # the usual case: one worktree
     # What git itself asks of a directory before it believes that it is a repository.
-    if os.path.lexists(own / "HEAD") and (common / "objects").is_dir() and (common / "refs").is_dir():
+    shared = os.fspath(common)
+    if os.path.lexists(f"{own}/HEAD") and os.path.isdir(f"{shared}/objects") and os.path.isdir(f"{shared}/refs"):  # noqa: PTH112 - looked at for every pack of every run
         return GitDirs(own, common)
     return None
 

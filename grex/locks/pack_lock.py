@@ -59,6 +59,13 @@ class _PackLockFile:
         except OSError:
             return False
 
+    def is_there(self) -> bool:
+        """Whether there is nothing to make: a regular file has the name. The acquire judges whether it will do."""
+        try:
+            return stat.S_ISREG(os.lstat(self.path).st_mode)
+        except OSError:
+            return False
+
     def open(self) -> OpenedFile:
         """Open the kept link or the name; create the file, but never the directory.
 
@@ -179,11 +186,12 @@ class PackLock:
         try:
             if os.path.islink(given) and not os.path.exists(given):  # noqa: PTH110, PTH114 - strings, as above
                 raise FileNotFoundError(errno.ENOENT, "it is a symlink that leads nowhere", given)
-            os.makedirs(pack, exist_ok=True)  # noqa: PTH103 - see above
+            file = _PackLockFile(pack)
+            if not file.is_there():
+                os.makedirs(pack, exist_ok=True)  # noqa: PTH103 - see above
+                file.open().close()
         except OSError as error:
             raise lock_failure(given, error) from error
-        file = _PackLockFile(pack)
-        file.open().close()
         return cls(Target(Tier.PACK, pack, file, EXCLUSIVE))
 
     @property

@@ -12,7 +12,8 @@ note names may be moved back; anything else may not.
 
 Paths are relative to the workspace: recovery in a copy of a workspace, notes included, must not reach into the
 original, where that very clone may be running. And a note names for deletion only what bears the name of a temporary
-directory of grex, whatever it says.
+directory of grex, whatever it says: the workspace's own repository may ship a note, and then nobody wrote it before
+anything.
 
 One file per note, `clone-<id>.json`, replaced atomically and flushed: notes of packs that are cloned in parallel need
 no lock between them. A file that cannot be read is reported, not raised: one bad note must not keep the others from
@@ -31,6 +32,7 @@ from typing import Any, Final
 from grex.fs import TEMP_PREFIX, fsync_dir, read_regular, replace_file
 from grex.manifest.credentials import refuse_credentials
 from grex.manifest.strict_json import DamageError, Json, load_object, render_object
+from grex.names import check_pack_path
 
 __all__ = ["CloneNote", "DamagedNote", "read_notes", "remove_note", "write_note"]
 
@@ -178,15 +180,18 @@ def _check(note: CloneNote) -> None:
     Raises:
         DamageError: a path leaves the workspace, or an entry is no name.
     """
-    for key, path in (("temp", note.temp), ("target", note.target)):
-        segments = path.split("/")
-        if not {"", ".", ".."}.isdisjoint(segments) or "\0" in path:
-            raise DamageError(f"has a {key!r} that is no path below the workspace")
-    if not note.temp.rpartition("/")[2].startswith(TEMP_PREFIX):
-        raise DamageError("has a 'temp' that is no temporary directory of grex")
+    # Notes lie in the workspace, whose repository may ship one: every path has to be one that a clone could have had.
+    for key, path in (("pack", note.pack), ("target", note.target)):
+        reason = check_pack_path(path)
+        if reason is not None:
+            raise DamageError(f"has a {key!r} that {reason}")
+    place, _, name = note.temp.rpartition("/")
+    if place != note.target.rpartition("/")[0] or not name.startswith(TEMP_PREFIX) or "\0" in name:
+        raise DamageError("has a 'temp' that is no temporary directory of grex beside its 'target'")
     for name in note.entries or ():
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise DamageError(f"has the entry {name!r}, which is no name")
+        # A directory in which another pack lies already is entered, so an entry may be a path.
+        if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
+            raise DamageError(f"has the entry {name!r}, which is no path below the pack")
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:

@@ -11,7 +11,7 @@ from grex.names.files import BACKEND_LOCK_SUFFIX, GREX_DIRECTORY, GREX_TMP_PREFI
 from grex.names.paths import check_pack_path, fold_key, resolve_pack_path
 from grex.names.refs import check_ref, is_full_sha
 from grex.names.suggest import suggest
-from grex.names.text import clean, redact
+from grex.names.text import clean, redact, shown_argument
 from grex.names.urls import InvalidUrlError, PackUrl, parse_url
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "parse_url",
     "redact",
     "resolve_pack_path",
+    "shown_argument",
     "suggest",
 ]

@@ -16,8 +16,9 @@ What `redact` counts as secret:
 from __future__ import annotations
 
 import re
+import shlex
 
-__all__ = ["SECRET_PARAMETER", "clean", "redact"]
+__all__ = ["SECRET_PARAMETER", "clean", "redact", "shown_argument"]
 
 MASK = "***"
 
@@ -69,6 +70,11 @@ def redact(text: str) -> str:
     if "=" in text:
         text = _PARAMETER.sub(rf"\1{MASK}", text)
     return _HEADER.sub(rf"\1{MASK}", text)
+
+
+def shown_argument(text: str) -> str:
+    """Return the text as one argument of a command that people copy into their shell out of a hint."""
+    return shlex.quote(clean(text, 2048))
 
 
 def _mask_userinfo(match: re.Match[str]) -> str:

@@ -69,6 +69,7 @@ class PackUrl:
     """On the host, as written; for `file` and `local` the absolute path."""
     port: int | None = field(default=None)
     """None where it is the scheme's own."""
+    _identity: str | None = field(default=None, init=False, compare=False)
 
     def __repr__(self) -> str:
         """Show the redacted address: a repr ends up in logs."""
@@ -92,6 +93,14 @@ class PackUrl:
     @property
     def identity(self) -> str:
         """The canonical spelling: equal for two addresses of the same repository."""
+        found = self._identity
+        if found is None:
+            found = self._find_identity()
+            # Found out once: that of a local repository costs a look at each directory on the way.
+            object.__setattr__(self, "_identity", found)
+        return found
+
+    def _find_identity(self) -> str:
         if self.is_local:
             return f"file://{_real_repository(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -214,6 +223,7 @@ def _parse_network(text: str, scheme: str, rest: str) -> PackUrl:
         )
     if not path.strip("/"):
         raise InvalidUrlError(text, "names a host and no repository", "add the path of the repository")
+    _check_dot_segments(text, path)
     # git looks its transports up by the scheme as written, and finds no helper for `HTTPS`.
     return PackUrl(text, f"{scheme}://{rest}", scheme, host, path, None if port == _DEFAULT_PORTS[scheme] else port)
 
@@ -243,7 +253,20 @@ def _parse_scp(text: str, resolved: str) -> PackUrl:
         raise InvalidUrlError(text, "names a host and no repository", "add the path of the repository")
     if path.startswith("-"):
         raise InvalidUrlError(text, "has a path that starts with '-'", "write ssh://host/path")
+    _check_dot_segments(text, path)
     return PackUrl(text, resolved, "ssh", host, path)
+
+
+def _check_dot_segments(text: str, path: str) -> None:
+    """Refuse `.` and `..` in a path on a host, encoded ones included.
+
+    Whoever is asked resolves them: curl before it sends the request, a server of ssh on its disk. So
+    `https://host/team/../other/x` would look as if it lay under `https://host/team`, which trust goes by, and be
+    fetched from somewhere else. The whole path is decoded first, for an encoded slash can make a segment as well.
+    """
+    plain = unquote(path.partition("#")[0].partition("?")[0]).replace("\\", "/")
+    if not {".", ".."}.isdisjoint(plain.split("/")):
+        raise InvalidUrlError(text, "holds the segment '.' or '..'", "write the path that it leads to")
 
 
 def _check_host(text: str, host: str, user: str) -> str:

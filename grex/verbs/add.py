@@ -15,7 +15,17 @@ from grex.engine import ROOT, CheckoutOptions, Checkouts, Graph, Hiding, Session
 from grex.engine.survey import read_overrides
 from grex.errors import ManifestError, PackError, UsageError
 from grex.manifest import Value, edit_root, insert_child
-from grex.names import PACK_YAML, InvalidUrlError, PackUrl, check_pack_path, check_ref, parse_url
+from grex.names import (
+    PACK_YAML,
+    InvalidUrlError,
+    PackUrl,
+    check_pack_path,
+    check_ref,
+    clean,
+    fold_key,
+    parse_url,
+    redact,
+)
 from grex.pack import PackSpec, parse_pack_spec
 from grex.verbs.sync import SyncReport, SyncRequest, sync_session
 
@@ -113,6 +123,12 @@ class _Declaration:
                 f"{path} is declared already, at {declared.first.place}",
                 hint="Give another PATH, or `grex sync` to bring what is declared.",
             )
+        alike = [node for node in known.nodes() if fold_key(node.path) == fold_key(path)]
+        if alike:
+            raise UsageError(
+                f"{path} differs only in case or Unicode form from {alike[0].path}, declared at {alike[0].first.place}",
+                hint="Give another PATH: on many file systems they are one directory.",
+            )
         self._count = len(known.root_spec.children)
         self._child: dict[str, Value] = {"url": request.url}
         if path != url.default_name:
@@ -166,9 +182,15 @@ async def _declare(session: Session, declaration: _Declaration) -> None:
 
 def _checked_url(text: str, workspace: Path) -> PackUrl:
     try:
-        return parse_url(text, relative_to=workspace)
+        url = parse_url(text, relative_to=workspace)
     except InvalidUrlError as error:
         raise UsageError(str(error), hint=error.hint or "Give an https, ssh or file URL, or a path.") from error
+    if redact(text) != text:
+        raise UsageError(
+            f"{clean(url.redacted)} holds credentials, and {PACK_YAML} is made to be committed",
+            hint="Give the URL without them, and set up a credential helper (`git help credentials`) or an ssh key.",
+        )
+    return url
 
 
 def _checked_path(path: str) -> str:

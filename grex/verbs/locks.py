@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from grex.engine import Settings, survey
 from grex.errors import GrexError
+from grex.fs import canonical
 from grex.locks import LockInfo, Tier, inspect_locks
 from grex.names import PACK_LOCK_NAME
 from grex.workspace import Layout, backend_lock_for
@@ -55,5 +56,5 @@ async def locks(request: LocksRequest, settings: Settings) -> LocksReport:
         root = layout.root if path == "." else layout.pack_dir(path)
         wanted.append((Tier.PACK, root / PACK_LOCK_NAME))
         if path != ".":
-            wanted.append((Tier.BACKEND, backend_lock_for(root.resolve())))
+            wanted.append((Tier.BACKEND, backend_lock_for(canonical(root))))
     return LocksReport(request.root, tuple(info for info in inspect_locks(wanted) if info.held))

@@ -10,7 +10,7 @@ from grex.errors import GrexError
 if TYPE_CHECKING:
     from grex.verbs.documents import FailureObject
 
-__all__ = ["Report", "exit_code_of", "failure_json"]
+__all__ = ["Report", "exit_code_of", "failure_json", "further_problems"]
 
 _PRECEDENCE = (3, 8, 4, 7)
 
@@ -38,3 +38,16 @@ def exit_code_of(errors: Iterable[GrexError]) -> int:
         if code in codes:
             return code
     return max(codes, default=0)
+
+
+def further_problems(error: GrexError | None) -> list[str]:
+    """The problems of a file after the first, which the message has: whoever mends one wants to see them all."""
+    problems = error.details.get("problems", []) if error is not None else []
+    return [_problem_line(problem) for problem in problems[1:]]
+
+
+def _problem_line(problem: object) -> str:
+    if not isinstance(problem, Mapping):
+        return str(problem)
+    hint = f" ({problem['hint']})" if problem.get("hint") else ""
+    return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}{hint}"

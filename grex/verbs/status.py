@@ -15,7 +15,7 @@ import anyio
 from grex.engine import ROOT, Node, RunContext, Session, Settings, survey
 from grex.engine.moving import ref_of
 from grex.engine.survey import Survey, select
-from grex.errors import GrexError
+from grex.errors import GrexError, PackError
 from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
 from grex.names import is_full_sha
 from grex.pack import PackSpec, actions_hash
@@ -46,7 +46,7 @@ class PackStatus:
     Attributes:
         path: the pack.
         states: what is not as declared; empty for a clean pack. Of: `missing`, `in-the-way`, `interrupted`,
-            `wrong-ref`, `off-lockfile`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
+            `wrong-ref`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
             `diverged`, `in-progress`, `install-outdated`, `undeclared`, `error`.
         branch: the branch that HEAD is on, None when detached.
         sha: HEAD.
@@ -145,12 +145,22 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
 
     async def one(node: Node) -> None:
         async with limit:
-            results[node.path] = await _pack_status(session, context, found, node, nested.get(node.path, frozenset()))
+            try:
+                inside = nested.get(node.path, frozenset())
+                results[node.path] = await _pack_status(session, context, found, node, inside)
+            except (GrexError, OSError) as error:  # a checkout that is damaged must not hide how the others stand
+                failure = error if isinstance(error, GrexError) else PackError(f"{node.path}: {error}")
+                results[node.path] = PackStatus(
+                    node.path, ("error",), text=failure.message, ref=node.ref, error=failure
+                )
 
     async with anyio.create_task_group() as tasks:
         for node in found.nodes():
             if wanted is None or node.path in wanted:
                 tasks.start_soon(one, node)
+    for path in (wanted or set()) - set(found.graph.nodes):
+        # Known from the lockfile only; what declares it may not be here yet, or not declare it any more.
+        results[path] = PackStatus(path, ("missing",), text="in the lockfile, but no pack that is here declares it")
     if wanted is None:
         root = _root_status(session, context, found)
         if root is not None:
@@ -284,8 +294,8 @@ def _is_install_outdated(session: Session, context: RunContext, path: str, spec:
         if not pack_type.has_install(Pack(path, root, spec.name, spec.type, spec, commit)):
             return False
         digest = actions_hash(spec, root, commit)
-    except GrexError:
-        return False  # sync says what is wrong with the plugin; status speaks of the checkout
+    except Exception:  # noqa: BLE001 - a plugin may raise anything; sync says what, status speaks of the checkout
+        return False
     del context
     record = session.folded.packs.get(path)
     if record is None or record.installed is None or record.open_brackets:

@@ -201,7 +201,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     root_spec = read_root_spec(session.layout, platform)
     overrides = read_overrides(session.layout, root_spec)
     graph = Graph(session.layout.root, overrides)
-    selected = select(survey(session.layout, platform), session.lines, request.packs) if request.packs else None
+    selected = _selected(session, request.packs)
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
     hiding = Hiding(session.layout)
     options = CheckoutOptions(locked=request.locked, offline=request.offline, dry_run=request.dry_run)
@@ -215,7 +215,8 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     context = RunContext(session, dry_run=request.dry_run, keep_partial=request.keep_partial)
     plan, installs = InstallPlan(), dict[str, InstallOutcome]()
     if not request.no_install:
-        plan = prepare(session, context, _present(root_spec, walked, selected))
+        present, others = _present(root_spec, walked, selected)
+        plan = prepare(session, context, present, others=others)
         await _ask_for_trust(session, request, plan)
         failed = [path for path, outcome in walked.outcomes.items() if outcome.is_failure]
         installs = await run(
@@ -244,7 +245,10 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         notes=tuple(notes),
         lockfile_changed=changed,
         elapsed_s=time.monotonic() - started,
-        extra_errors=tuple(recovered.failures[path] for path in sorted(recovered.failures)),
+        extra_errors=(
+            *(recovered.failures[path] for path in sorted(recovered.failures)),
+            *_unreached(walked, selected),
+        ),
     )
 
 
@@ -261,16 +265,38 @@ def _check_lockfile_covers(session: Session, root_spec: PackSpec, selected: set[
         raise unlocked_error(wrong)
 
 
-def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> list[Present]:
+def _selected(session: Session, packs: Sequence[str]) -> set[str] | None:
+    """What the PACK arguments mean, with everything that is known to lie below; None for all.
+
+    A pack with several parents would otherwise be brought or not by which of them the walk comes to first.
+    """
+    if not packs:
+        return None
+    known = survey(session.layout, session.settings.platform)
+    chosen = select(known, session.lines, packs)
+    return None if chosen is None else known.graph.descendants(chosen)
+
+
+def _unreached(walked: Walked, selected: set[str] | None) -> list[GrexError]:
+    """Packs that were asked for, that only the lockfile knew, and that the walk did not come to."""
+    return [
+        PackError(f"{path} is in the lockfile, but no pack declares it any more", hint="`grex ls` lists the packs.")
+        for path in sorted(selected or ())
+        if path not in walked.outcomes and path not in walked.not_reached
+    ]
+
+
+def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> tuple[list[Present], list[Present]]:
+    """The packs of this run that are there, and those that are there besides."""
     found = [] if selected is not None else [Present(ROOT, root_spec, "", None)]
+    others: list[Present] = []
     for node in walked.graph.ordered():
         outcome = walked.outcomes.get(node.path)
         if outcome is None or not outcome.is_present or outcome.status == "failed":
             continue
-        if outcome.status == "passed":
-            continue
-        found.append(Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity))
-    return found
+        present = Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity)
+        (others if outcome.status == "passed" else found).append(present)
+    return found, others
 
 
 async def _ask_for_trust(session: Session, request: SyncRequest, plan: InstallPlan) -> None:

@@ -126,9 +126,10 @@ class TrustStore:
             ) from error
         try:
             value = json.loads(data)
-            prefixes = tuple(str(prefix) for prefix in value["prefixes"])
-            root = value["root"]
-            return _Stored(prefixes, None if root is None else (int(root[0]), int(root[1])))
+            prefixes, root = value["prefixes"], value["root"]
+            if not isinstance(prefixes, list) or not all(isinstance(prefix, str) for prefix in prefixes):
+                raise TypeError("prefixes are a list of text")  # noqa: TRY301 - one place says that it is damaged
+            return _Stored(tuple(prefixes), None if root is None else (int(root[0]), int(root[1])))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ConfigError(
                 f"the trust file {self.path} is damaged",
@@ -136,7 +137,6 @@ class TrustStore:
             ) from error
 
     def _write(self, stored: _Stored) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         value = {
             "version": 1,
             "workspace": str(self._workspace),
@@ -145,4 +145,11 @@ class TrustStore:
         }
         text = json.dumps(value, indent=2, ensure_ascii=True) + "\n"
         sweep_temporary_files(self.path.parent)
-        replace_file(self.path, text.encode(), mode=0o600)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace_file(self.path, text.encode(), mode=0o600)
+        except OSError as error:
+            raise ConfigError(
+                f"the trust file {self.path} cannot be written: {error.strerror or error}",
+                hint="Give yourself permission there, or set XDG_STATE_HOME; GREX_TRUST trusts for one run.",
+            ) from error

@@ -206,6 +206,24 @@ def test_what_is_pinned_and_present_needs_no_network(server: GitServer, workspac
     assert not (workspace / "followed").exists()
 
 
+def test_what_is_pinned_and_present_needs_no_git_process(
+    server: GitServer, workspace: Workspace, tmp_path: Path
+) -> None:
+    server.create("pinned", {"f": "1\n"})
+    server.create("tagged", {"f": "1\n"})
+    sha = server.commit("pinned", {"f": "2\n"})
+    server.tag("tagged", "v1")
+    workspace.declare({"url": server.url("pinned"), "ref": sha}, {"url": server.url("tagged"), "ref": "v1"})
+    workspace.sync()
+    started = tmp_path / "started"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$@" >> {started}\nexit 1\n')
+    (tmp_path / "bin/git").chmod(0o755)
+    run = workspace.sync(PATH=f"{tmp_path}/bin:/usr/bin:/bin")
+    assert {pack["status"] for pack in run.packs.values()} == {"unchanged"}
+    assert not started.exists()
+
+
 def test_a_pin_that_somebody_moved_by_hand_is_restored_without_network(server: GitServer, workspace: Workspace) -> None:
     server.create("a", {"f": "1\n"})
     first = git(server.path("a"), "rev-parse", "main")

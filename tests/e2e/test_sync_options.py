@@ -5,7 +5,6 @@ And what needs no option: the same lockfile on every machine, and a sync that le
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -338,12 +337,17 @@ def test_a_failed_install_is_undone_unless_its_work_is_to_be_kept(server: GitSer
     assert workspace.sync(*trusting).packs["a"]["install"]["status"] == "installed"
 
 
-def test_a_directory_that_cannot_be_written_fails_its_pack_alone(server: GitServer, workspace: Workspace) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
+def test_a_file_where_a_directory_around_a_pack_should_be_fails_that_pack_alone(
+    server: GitServer, workspace: Workspace
+) -> None:
     _nested(server)
-    (workspace / "closed").mkdir(mode=0o500)
-    workspace.declare({"url": server.url("solo"), "path": "closed/solo"}, {"url": server.url("top")})
-    run = workspace.sync(expect=4)
-    assert run.packs["closed/solo"]["status"] == "failed"
-    assert run.packs["top"]["status"] == "cloned"
+    (workspace / "libs").write_text("mine\n")
+    workspace.declare({"url": server.url("solo"), "path": "libs/deep/solo"}, {"url": server.url("top")})
+    runs = [workspace.sync(expect=4), workspace.sync(expect=4)]
+    for run in runs:
+        assert run.packs["libs/deep/solo"]["status"] == "failed"
+        error = run.packs["libs/deep/solo"]["error"]
+        assert error["message"] == "libs/deep/solo cannot be put there: libs is in the way, which is not a directory"
+        assert error["hint"] == "Move libs elsewhere, or give the child another path."
+    assert (workspace / "libs").read_text() == "mine\n"
+    assert [run.packs["top"]["status"] for run in runs] == ["cloned", "unchanged"]

@@ -1,68 +1,369 @@
-"""The end of an action is recorded, whatever ends it: a bracket that stays open says that its run was killed."""
+"""What plugins are given: brackets in the log, undo in reverse, dry runs that write nothing, a scrubbed environment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
 
-from grex.engine.context import RunContext
-from grex.engine.session import Session, Settings
-from grex.errors import ActionError
-from grex.manifest import fold
-from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Mkdir, Pack
+from grex.engine import RunContext, Session
+from grex.engine.context import _ActionRun, _HoldState, child_environ
+from grex.errors import ActionError, GrexError, PackSpecError, PluginError
+from grex.pack import parse_pack_spec
+from grex.plugin import Done, Outcome, Pack, PackSkippedError
+from grex.progress import Slice
+from tests.support.place import Place
+from tests.support.plugins import Calls, Declared, Mark
 from tests.support.workspace import pack_yaml
 
 pytestmark = pytest.mark.anyio
 
 
-class Ending(ActionType[Any]):
-    """An action that waits to be cancelled, fails, or ends although the run is being cancelled."""
-
-    name = "mkdir"
-    arguments = Mkdir
-
-    def __init__(self, scope: anyio.CancelScope, how: str) -> None:
-        self._scope = scope
-        self._how = how
-
-    def needs_trust(self, arguments: ActionArguments, ctx: ActionContext) -> Sequence[str]:  # type: ignore[override]  # a tuple is not needed here
-        return ()
-
-    async def plan(self, arguments: ActionArguments, ctx: ActionContext) -> str | None:
-        return "something"
-
-    async def do(self, arguments: ActionArguments, ctx: ActionContext) -> Done:
-        if self._how == "fails":
-            raise ActionError("it failed")
-        self._scope.cancel()
-        if self._how == "is-cancelled":
-            await anyio.sleep_forever()
-        return Done(changed=True, text="done", undo={"what": "it made"})
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
 
 
-def session_in(root: Path) -> Session:
-    (root / ".grex").mkdir()
-    (root / ".grex/pack.yaml").write_text(pack_yaml("root"))
-    (root / "p").mkdir()
-    return Session.open(root, Settings(root, {}, "linux", root / "state", "sync"))
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
 
 
-@pytest.mark.parametrize(("how", "open_after", "completed"), [("is-cancelled", 0, 0), ("fails", 0, 0), ("ends", 0, 1)])
-async def test_a_bracket_is_closed_however_its_action_ends(
-    tmp_path: Path, how: str, open_after: int, completed: int
+def make_pack(place: Place, *actions: Any, path: str = "tools") -> Pack:
+    root = place.root / path
+    root.mkdir(exist_ok=True)
+    text = pack_yaml(path, "declared", actions=list(actions))
+    spec = parse_pack_spec(text.encode(), file=f"{path}/.grex/pack.yaml", is_root=False)
+    return Pack(path, root, path, "declared", spec, "c1")
+
+
+def mark(name: str, **keys: Any) -> dict[str, Any]:
+    return {"mark": {"name": name, **keys}}
+
+
+def opened(place: Place, calls: Calls) -> Session:
+    return place.session(Declared(), Mark(calls))
+
+
+async def install(session: Session, pack: Pack, **how: Any) -> Outcome:
+    with anyio.fail_after(20):
+        if how.get("dry_run"):
+            return await Declared().install(RunContext(session, **how), pack)
+        async with session.holds.workspace():
+            return await Declared().install(RunContext(session, **how), pack)
+
+
+async def fail(session: Session, pack: Pack, **how: Any) -> GrexError:
+    with pytest.raises(GrexError) as caught:
+        await install(session, pack, **how)
+    return caught.value
+
+
+def brackets(place: Place) -> list[tuple[str, str, str, str | None]]:
+    """The log, shortly: op, action, phase, and the reason of one that was halted."""
+    found = []
+    for event in place.log():
+        reason = event.data.get("reason")
+        row = (event.op.removeprefix("action_"), str(event.data["action"]), str(event.data["phase"]))
+        found.append((*row, None if reason is None else str(reason)))
+    return found
+
+
+def no_locks(place: Place, pack: Pack) -> bool:
+    return not (pack.root / ".grex-lock").exists() and not (place / ".grex.jsonl.lock").exists()
+
+
+# -- brackets ----------------------------------------------------------------------------------------------------------
+
+
+async def test_every_action_stands_in_a_bracket_with_what_its_undo_needs(place: Place, calls: Calls) -> None:
+    session = opened(place, calls)
+    outcome = await install(session, make_pack(place, mark("one"), mark("two", undo=False)))
+    assert outcome == Outcome("changed", ("mark one", "mark two"))
+    assert brackets(place) == [
+        ("started", "0", "do", None),
+        ("completed", "0", "do", None),
+        ("started", "1", "do", None),
+        ("completed", "1", "do", None),
+    ]
+    completed = [event.data for event in place.log() if event.op == "action_completed"]
+    assert [data["undo"] for data in completed] == [{"name": "one"}, None]
+    assert {data["run"] for data in completed} == {session.run_id}
+    assert session.folded.packs == {}
+    session.reread()
+    assert session.folded.packs["tools"].open_brackets == ()
+
+
+async def test_an_action_that_finds_everything_in_place_changes_nothing(place: Place, calls: Calls) -> None:
+    calls.gives["do one"] = Done(changed=False, text="is so")
+    assert await install(opened(place, calls), make_pack(place, mark("one"))) == Outcome("unchanged")
+
+
+async def test_each_action_is_a_slice_of_its_packs_track(place: Place, calls: Calls) -> None:
+    await install(opened(place, calls), make_pack(place, mark("one")))
+    slices = [event for event in place.seen.events if isinstance(event, Slice) and event.category == "action"]
+    assert [(found.name, found.track, dict(found.args)) for found in slices] == [
+        ("action mark", "tools", {"action": "0"})
+    ]
+
+
+# -- failure -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_failure_takes_back_what_was_done_last_first_and_closes_the_bracket(place: Place, calls: Calls) -> None:
+    calls.raises["do three"] = ActionError("no")
+    session = opened(place, calls)
+    await fail(session, make_pack(place, mark("one"), mark("two"), mark("three"), mark("four")))
+    assert calls.made == ["do one", "do two", "do three", "undo two", "undo one"]
+    assert brackets(place)[4:] == [
+        ("started", "2", "do", None),
+        ("halted", "2", "do", "failed"),
+        ("completed", "1", "undo", None),
+        ("completed", "0", "undo", None),
+    ]
+    session.reread()
+    record = session.folded.packs["tools"]
+    assert (record.completed, record.open_brackets) == ((), ())
+
+
+async def test_keep_partial_leaves_what_was_done(place: Place, calls: Calls) -> None:
+    calls.raises["do two"] = ActionError("no")
+    session = opened(place, calls)
+    await fail(session, make_pack(place, mark("one"), mark("two")), keep_partial=True)
+    assert calls.made == ["do one", "do two"]
+    session.reread()
+    assert [done.undo for done in session.folded.packs["tools"].completed] == [{"name": "one"}]
+
+
+async def test_what_cannot_be_taken_back_is_told_in_the_hint(place: Place, calls: Calls) -> None:
+    calls.raises["do last"] = ActionError("no", hint="Mend it.")
+    pack = make_pack(place, mark("gone", undo=False, irreversible=True), mark("stuck"), mark("fine"), mark("last"))
+    error = await fail(opened(place, calls), pack)
+    assert calls.made[-2:] == ["undo fine", "undo stuck"]
+    assert error.hint == (
+        "Mend it. What it had done before and could not take back: mark gone; mark stuck (it is stuck)."
+    )
+
+
+async def test_an_undo_that_raises_anything_does_not_keep_the_earlier_ones_from_theirs(
+    place: Place, calls: Calls
 ) -> None:
-    session = session_in(tmp_path)
-    pack = Pack("p", tmp_path / "p", "p", "declarative", None, "")
+    calls.raises |= {"do three": ActionError("no"), "undo two": RuntimeError("boom")}
+    session = opened(place, calls)
+    error = await fail(session, make_pack(place, mark("one"), mark("two"), mark("three")))
+    assert error.message == "no"
+    assert calls.made[-2:] == ["undo two", "undo one"]
+    assert "mark two (RuntimeError: boom)" in (error.hint or "")
+    session.reread()
+    assert [done.action for done in session.folded.packs["tools"].completed] == ["1"]
+
+
+async def test_a_failure_that_is_no_error_of_ours_carries_what_could_not_be_taken_back(
+    place: Place, calls: Calls
+) -> None:
+    calls.raises["do two"] = RuntimeError("boom")
+    with pytest.raises(RuntimeError) as caught:
+        await install(opened(place, calls), make_pack(place, mark("stuck"), mark("two")))
+    assert caught.value.__notes__ == ["What it had done before and could not take back: mark stuck (it is stuck)."]
+
+
+async def test_a_requirement_that_skips_leaves_what_was_done_before_it(place: Place, calls: Calls) -> None:
+    calls.raises["do two"] = PackSkippedError("not here")
+    session = opened(place, calls)
+    with pytest.raises(PackSkippedError):
+        await install(session, make_pack(place, mark("one"), mark("two")))
+    assert calls.made == ["do one", "do two"]
+    assert brackets(place)[-1] == ("halted", "1", "do", "skipped")
+
+
+@pytest.mark.parametrize("garbage", [None, "done", {"changed": True}])
+async def test_an_action_that_gives_garbage_fails_with_its_bracket_closed(
+    place: Place, calls: Calls, garbage: Any
+) -> None:
+    calls.gives["do two"] = garbage
+    error = await fail(opened(place, calls), make_pack(place, mark("one"), mark("two")))
+    assert isinstance(error, PluginError)
+    assert "tools: the action 'mark' gave" in error.message
+    assert calls.made[-1] == "undo one"
+    assert ("halted", "1", "do", "failed") in brackets(place)
+
+
+@pytest.mark.parametrize("undo", [{"name": object()}, {"name": "x" * 70_000}])
+async def test_undo_data_that_cannot_be_written_down_is_used_at_once_and_the_action_fails(
+    place: Place, calls: Calls, undo: Any
+) -> None:
+    calls.gives["do two"] = Done(changed=True, text="two", undo=undo)
+    error = await fail(opened(place, calls), make_pack(place, mark("one"), mark("two")))
+    assert "tools: the undo data of the action 'mark' cannot be recorded" in error.message
+    assert calls.made[-2:] == [f"undo {undo['name']}", "undo one"]
+    assert ("halted", "1", "do", "failed") in brackets(place)
+
+
+async def test_a_cancelled_action_has_its_bracket_closed_as_cancelled_and_nothing_is_undone(
+    place: Place, calls: Calls
+) -> None:
+    calls.gates["do two"] = anyio.Event()
+    session = opened(place, calls)
     with anyio.CancelScope() as scope:
-        try:
-            async with RunContext(session, keep_partial=True).hold(pack) as hold:
-                await hold.run(Mkdir(path="x"), using=cast("ActionType[Any]", Ending(scope, how)))
-        except ActionError:
-            assert how == "fails"
-    record = fold(session.log.read().events).packs["p"]
-    assert (len(record.open_brackets), len(record.completed)) == (open_after, completed)
-    assert scope.cancelled_caught == (how != "fails")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(install, session, make_pack(place, mark("one"), mark("two")))
+            with anyio.fail_after(20):
+                await calls.seen("do two").wait()
+            scope.cancel()
+    assert scope.cancelled_caught
+    assert calls.made == ["do one", "do two"]
+    assert brackets(place)[-1] == ("halted", "1", "do", "cancelled")
+    async with session.holds.workspace(), session.holds.pack("tools", place / "tools", "disk"):
+        pass  # everything is free
+
+
+# -- nested ------------------------------------------------------------------------------------------------------------
+
+
+async def test_nested_actions_have_brackets_of_their_own_and_are_undone_in_reverse(place: Place, calls: Calls) -> None:
+    calls.raises["do late"] = ActionError("no")
+    inner = {"when": {"os": "linux", "actions": [mark("b"), {"when": {"os": "linux", "actions": [mark("c")]}}]}}
+    await fail(opened(place, calls), make_pack(place, mark("a"), inner, mark("late")))
+    assert calls.made == ["do a", "do b", "do c", "do late", "undo c", "undo b", "undo a"]
+    started = [action for op, action, *_ in brackets(place) if op == "started"]
+    assert started == ["0", "1", "1.0", "1.1", "1.1.0", "2"]
+
+
+async def test_a_failure_inside_a_nested_action_closes_every_bracket(place: Place, calls: Calls) -> None:
+    calls.raises["do b"] = ActionError("no")
+    session = opened(place, calls)
+    await fail(session, make_pack(place, mark("a"), {"when": {"os": "linux", "actions": [mark("b")]}}))
+    assert [row[:2] for row in brackets(place) if row[0] == "halted"] == [("halted", "1.0"), ("halted", "1")]
+    session.reread()
+    assert session.folded.packs["tools"].open_brackets == ()
+
+
+async def test_a_when_for_another_platform_runs_nothing(place: Place, calls: Calls) -> None:
+    pack = make_pack(place, {"when": {"os": "windows", "actions": [mark("a")]}})
+    assert await install(opened(place, calls), pack) == Outcome("unchanged")
+    assert calls.made == []
+
+
+async def test_every_mistake_in_the_arguments_is_reported_at_once_nested_ones_too(place: Place, calls: Calls) -> None:
+    pack = make_pack(
+        place, {"mark": {}}, {"when": {"os": "linux", "actions": [{"mark": {"nam": 1}}]}}, {"when": {"actions": []}}
+    )
+    with pytest.raises(PackSpecError) as caught:
+        RunContext(opened(place, calls)).actions(pack)
+    assert len(caught.value.details["problems"]) >= 3
+
+
+# -- dry run -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_dry_run_plans_in_order_and_writes_nothing(place: Place, calls: Calls) -> None:
+    before = sorted(str(path) for path in place.root.rglob("*"))
+    pack = make_pack(place, mark("one"), {"when": {"os": "linux", "actions": [mark("two")]}})
+    outcome = await install(opened(place, calls), pack, dry_run=True)
+    assert outcome.changes == ("mark one", "mark two")
+    assert calls.made == ["plan one", "plan two"]
+    assert no_locks(place, pack)
+    assert sorted(str(path) for path in place.root.rglob("*")) == [*before, str(pack.root)]
+
+
+async def test_a_dry_undo_says_what_it_would_take_back_and_does_not(place: Place, calls: Calls) -> None:
+    session = opened(place, calls)
+    pack = make_pack(place, mark("one"), mark("two"))
+    await install(session, pack)
+    session.reread()
+    lines = len(place.log())
+    outcome = await Declared().teardown(RunContext(session, dry_run=True), pack)
+    assert outcome.changes == ("undid mark", "undid mark")
+    assert calls.made == ["do one", "do two"]
+    assert len(place.log()) == lines
+
+
+async def test_a_teardown_takes_back_what_the_log_says_last_first(place: Place, calls: Calls) -> None:
+    await install(opened(place, calls), make_pack(place, mark("one"), mark("two"), mark("three", undo=False)))
+    later = opened(place, calls)
+    async with later.exclusive():
+        outcome = await Declared().teardown(RunContext(later), make_pack(place))
+    assert outcome.status == "changed"
+    assert calls.made[3:] == ["undo two", "undo one"]
+    later.reread()
+    assert [done.action for done in later.folded.packs["tools"].completed] == ["2"]
+
+
+# -- environment -------------------------------------------------------------------------------------------------------
+
+
+def test_children_do_not_see_gits_own_variables_of_the_caller(place: Place) -> None:
+    pack = make_pack(place)
+    kept = {
+        "GIT_SSH_COMMAND": "ssh -v",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_AUTHOR_NAME": "A",
+        "GIT_ASKPASS": "ask",
+        "HTTPS_PROXY": "p",
+        "PATH": "/bin",
+    }
+    dropped = {
+        "GIT_DIR": "/x",
+        "GIT_WORK_TREE": "/y",
+        "GIT_INDEX_FILE": "/z",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_EXEC_PATH": "e",
+    }
+    environ = child_environ({**kept, **dropped, "GREX_PACK_NAME": "liar"}, pack, place.root, "linux", dry_run=False)
+    assert kept.items() <= environ.items()
+    assert dropped.keys().isdisjoint(environ)
+    assert environ["GIT_TERMINAL_PROMPT"] == "0"
+    assert {name: environ[name] for name in environ if name.startswith("GREX_") and name != "GREX_HELD"} == {
+        "GREX_PACK_NAME": "tools",
+        "GREX_PACK_PATH": str(pack.root),
+        "GREX_PACK_OS": "linux",
+        "GREX_WORKSPACE": str(place.root),
+        "GREX_DRY_RUN": "0",
+    }
+
+
+async def test_a_command_sees_the_packs_variables_and_that_its_locks_are_held(place: Place, calls: Calls) -> None:
+    script = (
+        'printf "%s %s %s\\n" "$GREX_PACK_NAME" "$GREX_DRY_RUN" "${GIT_DIR-unset}" > out; printenv GREX_HELD >> out'
+    )
+    pack = make_pack(place, {"exec": {"shell": True, "cmd_shell": script, "env": {"EXTRA": "$GREX_PACK_OS"}}})
+    session = place.session(Declared(), Mark(calls), environ=dict(place.defaults.environ) | {"GIT_DIR": "/nowhere"})
+    await install(session, pack)
+    first, held = (pack.root / "out").read_text().splitlines()
+    assert first == "tools 0 unset"
+    assert str(place.root) in held
+    hooks = [event.name for event in place.seen.events if isinstance(event, Slice) and event.name.startswith("exec")]
+    assert len(hooks) == 1
+
+
+async def test_a_command_that_cannot_start_or_takes_too_long_names_its_pack(place: Place, calls: Calls) -> None:
+    error = await fail(opened(place, calls), make_pack(place, {"exec": {"cmd": ["no-such-command"]}}))
+    assert error.message.startswith("tools: ")
+    assert "could not be started: No such file or directory" in error.message
+    error = await fail(opened(place, calls), make_pack(place, {"exec": {"cmd": ["sleep", "60"], "timeout_s": 0.05}}))
+    assert "tools: exec sleep 60 took longer than 0.05 s and was ended" in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("~/x", "{home}/x"),
+        ("~", "{home}"),
+        ("sub/x", "{pack}/sub/x"),
+        ("$HOME/x", "{home}/x"),
+        ("/abs//x/.", "/abs/x"),
+        ("~other/x", "{pack}/~other/x"),
+    ],
+)
+def test_paths_are_expanded_and_start_at_the_pack(place: Place, text: str, expected: str) -> None:
+    pack = make_pack(place)
+    run = _ActionRun(_HoldState(RunContext(place.session()), pack))
+    assert run.path(text) == Path(expected.format(home=place.home, pack=pack.root))
+
+
+async def test_a_variable_that_is_not_set_names_the_pack_and_its_place(place: Place, calls: Calls) -> None:
+    error = await fail(opened(place, calls), make_pack(place, {"mkdir": {"path": "a/$NOT_SET_HERE"}}))
+    assert "NOT_SET_HERE" in error.message
+    assert "$$" in (error.hint or "")

@@ -105,6 +105,11 @@ FIRST = {
         checkout(None),
         Reach(RemoteRef("sha", None, OLD)),
     ),
+    "a completion record of another commit than HEAD is at": (
+        wanted(NEW),
+        checkout(None, NEW, record=record(OLD, None)),
+        Reach(RemoteRef("sha", None, NEW)),
+    ),
     "a completion record of another URL": (
         wanted(OLD),
         checkout(None, record=record(OLD, None, url="https://host/y")),

@@ -95,13 +95,17 @@ BAD_NOTES = [
     (raw(pack=None), "has no 'pack'"),
     (raw(ref=5), "has a 'ref' that is not text"),
     (raw(id="y"), "is the note 'y' under another name"),
-    (raw(temp="/home/me/.grex-tmp-1"), "has a 'temp' that is no path below the workspace"),
-    (raw(temp="../.grex-tmp-1"), "has a 'temp' that is no path below the workspace"),
-    (raw(temp="src"), "has a 'temp' that is no temporary directory of grex"),
-    (raw(target="../x"), "has a 'target' that is no path below the workspace"),
+    (raw(temp="/home/me/.grex-tmp-1"), "has a 'temp' that is no temporary directory of grex beside its 'target'"),
+    (raw(temp="../.grex-tmp-1"), "has a 'temp' that is no temporary directory of grex beside its 'target'"),
+    (raw(temp="b/.grex-tmp-1"), "has a 'temp' that is no temporary directory of grex beside its 'target'"),
+    (raw(temp="src"), "has a 'temp' that is no temporary directory of grex beside its 'target'"),
+    (raw(pack="../x"), "has a 'pack' that holds the segment '..'"),
+    (raw(target="../x"), "has a 'target' that holds the segment '..'"),
+    (raw(target="/x"), "has a 'target' that is absolute"),
+    (raw(target=".git/hooks"), "has a 'target' that holds '.git', a name that git or grex keeps for itself"),
     (raw(entries="ab"), "has 'entries' that are not a list of text"),
-    (raw(entries=["../x"]), "has the entry '../x', which is no name"),
-    (raw(entries=["a", ".."]), "has the entry '..', which is no name"),
+    (raw(entries=["../x"]), "has the entry '../x', which is no path below the pack"),
+    (raw(entries=["a", ".."]), "has the entry '..', which is no path below the pack"),
 ]
 
 
@@ -141,7 +145,7 @@ def test_other_files_are_none_of_its_business(tmp_path: Path) -> None:
         replace(NOTE, temp="/abs/.grex-tmp-1"),
         replace(NOTE, temp="libs/a"),
         replace(NOTE, target="/abs"),
-        replace(NOTE, entries=("a/b",)),
+        replace(NOTE, entries=("a/../b",)),
         replace(NOTE, url="https://user:secret@h/a"),
     ],
 )

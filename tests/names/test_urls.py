@@ -253,3 +253,33 @@ def test_what_was_parsed_parses_to_itself(form: str, host: str, path: list[str])
     assert again == url
     assert isinstance(again, PackUrl)
     assert redact(url.redacted) == url.redacted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/team/../other/x",
+        "https://host/team/./x",
+        "https://host/team/%2e%2e/other/x",
+        "https://host/team/.%2E/other/x",
+        "https://host/team%2F..%2Fother/x",
+        "https://host/team/..%5Cother/x",
+        "https://host/team/..",
+        "ssh://git@host/team/../other/x",
+        "git@host:team/../other/x",
+        "host:../other/x",
+    ],
+)
+def test_an_address_on_a_host_cannot_climb_out_of_the_prefix_that_it_shows(text: str) -> None:
+    """Trust goes by prefixes of the address, and curl and servers resolve `..`: `team/..` would be somebody else's."""
+    with pytest.raises(InvalidUrlError, match=r"holds the segment '\.' or '\.\.'"):
+        parse_url(text)
+
+
+def test_a_relative_address_may_still_climb_within_its_base() -> None:
+    assert parse_url("../x", base="https://host/team/sub").resolved == "https://host/team/x"
+
+
+def test_dots_that_are_part_of_a_name_or_of_a_query_are_no_segments() -> None:
+    for text in ("https://host/a..b/x.git", "https://host/...x/y", "https://host/x?p=a/../b", "git@host:a..b/x"):
+        assert parse_url(text).resolved == text

@@ -1,0 +1,54 @@
+"""The standard streams as they really are: closed, of another encoding, or read by nobody any more.
+
+A program that was started with a closed descriptor 0, 1 or 2 gets that number for the next file that it opens, and a
+lock file or a log would then receive what is printed, or be handed to children as their input. So the numbers are
+taken first, by the null device. Python in turn has no stream object there, and prints errors to standard output then.
+
+What cannot be encoded (a name that is not UTF-8, a tree's lines under an ASCII locale) is escaped, not a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+
+__all__ = ["prepare_streams", "say"]
+
+READER_GONE_EXIT_CODE = 128 + 13
+"""As of a program that SIGPIPE ends."""
+
+
+def prepare_streams() -> None:
+    """Make sure that there are three standard streams, and that whatever is printed can be."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+    null = Path(os.devnull)
+    sys.stdin = sys.stdin or null.open(encoding="utf-8")
+    sys.stdout = sys.stdout or null.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or null.open("w", encoding="utf-8")
+    if isinstance(sys.stdout, TextIOWrapper):  # something else where a program runs us inside of itself
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Print a report to its end.
+
+    Raises:
+        SystemExit: nobody reads on (`grex ls | head -1`), or the disk behind it is full: what was to be done is done,
+            but not all of it was told.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)  # what is still buffered has somewhere to go when the process ends
+        os.close(null)
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(READER_GONE_EXIT_CODE) from None
+        print(f"grex: the report cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,162 @@
+"""One call: options before and after the verb, what is wrong with them, and errors as one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grex.cli.app import run
+from grex.cli.call import Call, _first_error, explain
+from grex.errors import GrexError, LockfileError, PackError, PackSpecError, UsageError
+from grex.pack import parse_pack_spec
+from grex.verbs.init import InitRequest
+
+Grex = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def grex(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grex:
+    """`grex ...` in an empty directory: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(list(arguments))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.mark.parametrize("arguments", [("--json", "ls"), ("ls", "--json"), ("--json", "ls", "--json")])
+def test_json_may_stand_before_and_after_the_verb(grex: Grex, arguments: tuple[str, ...]) -> None:
+    grex("init", "--quiet")
+    code, out, err = grex(*arguments)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["schema"] == "grex.ls/1"
+
+
+def test_a_workspace_may_be_named_before_and_after_the_verb_and_by_the_environment(
+    grex: Grex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        grex("init", name)
+    for arguments in (
+        ("--workspace", "one", "ls"),
+        ("ls", "--workspace", "one"),
+        ("--workspace", "two", "ls", "--workspace", "one"),
+    ):
+        code, out, _ = grex("--json", *arguments)
+        assert (code, json.loads(out)["workspace"]) == (0, str(tmp_path / "one"))
+    monkeypatch.setenv("GREX_WORKSPACE", "two")
+    assert json.loads(grex("ls", "--json")[1])["workspace"] == str(tmp_path / "two")
+    assert json.loads(grex("ls", "--json", "--workspace", "one")[1])["workspace"] == str(tmp_path / "one")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "²", "9" * 5000])
+def test_a_wrong_grex_jobs_is_a_mistake_of_the_caller(grex: Grex, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    grex("init")
+    monkeypatch.setenv("GREX_JOBS", text)
+    code, out, err = grex("sync")
+    assert (code, out) == (2, "")
+    assert err.startswith("grex: GREX_JOBS is ")
+    assert "  hint: " in err
+
+
+def test_jobs_of_the_command_line_win_over_the_environment(grex: Grex, monkeypatch: pytest.MonkeyPatch) -> None:
+    grex("init")
+    monkeypatch.setenv("GREX_JOBS", "nonsense")
+    assert grex("sync", "--jobs", "1")[0] == 0
+
+
+def test_no_wait_and_a_timeout_exclude_each_other(grex: Grex) -> None:
+    grex("init")
+    code, out, err = grex("sync", "--no-wait", "--lock-timeout", "5")
+    assert (code, out) == (2, "")
+    assert err == "grex: --no-wait and --lock-timeout exclude each other\n  hint: Give one of them.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sync", "--nonesuch"), ("--nonesuch", "sync"), ("nonesuch",), ("sync", "--jobs", "0"), ("sync", "--jobs", "x"),
+     ("add",), ("sync", "--lock-timeout", "-1"), ("schema",)],
+)  # fmt: skip
+def test_a_call_that_cannot_be_read_is_one_sentence_and_exit_2(grex: Grex, arguments: tuple[str, ...]) -> None:
+    code, out, err = grex(*arguments)
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert lines[0].startswith("grex: ")
+    assert lines[-1].startswith("  hint: ")
+    assert len(lines) == 2
+    assert "Usage:" not in err
+
+
+def test_the_same_with_json_is_an_error_object_on_standard_output(grex: Grex) -> None:
+    code, out, err = grex("sync", "--nonesuch", "--json")
+    error = json.loads(out)["error"]
+    assert (code, err, error["exit_code"], error["code"]) == (2, "", 2, "usage.invalid")
+
+
+def test_a_trace_that_cannot_be_written_is_said_before_the_run(grex: Grex) -> None:
+    grex("init")
+    code, _, err = grex("sync", "--trace", "nowhere/trace.json")
+    assert code == 2
+    assert "the trace file nowhere/trace.json cannot be written: No such file or directory" in err
+
+
+def test_a_trace_is_json_when_the_run_is_over(grex: Grex, tmp_path: Path) -> None:
+    grex("init")
+    assert grex("sync", "--trace", "trace.json")[0] == 0
+    assert json.loads((tmp_path / "trace.json").read_text())
+
+
+def test_version_and_help_need_no_workspace(grex: Grex) -> None:
+    assert grex("--version")[0] == 0
+    code, out, _ = grex("sync", "--help")
+    assert code == 0
+    assert "--dry-run" in out
+
+
+def test_errors_of_a_task_group_come_out_as_the_first_of_them() -> None:
+    one, other = PackError("b"), LockfileError("a")
+    group = BaseExceptionGroup("", [ExceptionGroup("", [one]), other])
+    assert _first_error(group) is other
+    assert _first_error(BaseExceptionGroup("", [one, KeyError("bug")])) is None
+    assert _first_error(BaseExceptionGroup("", [PackError("z"), one])) is one
+
+
+def test_every_problem_of_a_file_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PackSpecError) as caught:
+        parse_pack_spec(
+            b'schema_version: "1"\nname: X\ntype: 3\nnonsense: 1\n', file="a/.grex/pack.yaml", is_root=False
+        )
+    assert explain(caught.value, as_json=False) == 4
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("grex: a/.grex/pack.yaml:2:7: ")
+    assert [line.split(": ")[0] for line in lines[1:-1]] == [
+        "      a/.grex/pack.yaml:3:7",
+        "      a/.grex/pack.yaml:4:1",
+    ]
+    assert "{" not in lines[1]
+    problems = LockfileError("no", details={"problems": ["one", "two"]})
+    explain(problems, as_json=False)
+    assert capsys.readouterr().err == "grex: no\n      two\n"
+
+
+def test_an_error_says_where_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    error: GrexError = UsageError("there is no x", hint="Try y.")
+    assert explain(error, as_json=False) == 2
+    assert capsys.readouterr() == ("", "grex: there is no x\n  hint: Try y.\n")
+    assert explain(error, as_json=True) == 2
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert json.loads(out)["error"]["message"] == "there is no x"
+
+
+def test_trust_of_one_run_comes_from_options_and_environment(tmp_path: Path) -> None:
+    call = Call(verb="sync", trust=("https://a.example/x",), environ={"HOME": str(tmp_path)})
+    assert call.settings(tmp_path, lambda event: None).trust == ("https://a.example/x",)
+    assert InitRequest(tmp_path).gitignore is False

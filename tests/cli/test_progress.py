@@ -1,0 +1,56 @@
+"""Lines for people while a run goes on, and none of them can end it."""
+
+from __future__ import annotations
+
+import errno
+import io
+
+from grex.cli.progress import LinePrinter
+from grex.progress import GitProgress, LockWait, PackFinished, PackStarted
+
+
+class Closed(io.StringIO):
+    """A terminal that has gone away."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        """Fail."""
+        self.writes += 1
+        raise OSError(errno.EIO, "Input/output error")
+
+
+EVENTS = (
+    PackStarted("a", "checkout"),
+    GitProgress("a", "Receiving objects", 50),
+    PackFinished("a", "cloned", "cloned at 1234"),
+    PackFinished("b", "unchanged", ""),
+    LockWait("PACK", "/ws/a/.grex-lock", 1.2, "grex sync (pid 7)"),
+    LockWait("PACK", "/ws/a/.grex-lock", 10.0, None),
+)
+
+
+def test_a_finished_pack_and_a_wait_are_a_line_each() -> None:
+    out = io.StringIO()
+    for event in EVENTS:
+        LinePrinter(out, quiet=False)(event)
+    lines = out.getvalue().splitlines()
+    assert lines[:2] == ["cloned       a: cloned at 1234", "unchanged    b"]
+    assert len(lines) == 4
+    assert "grex sync (pid 7)" in lines[2]
+    assert "unknown" in lines[3]
+
+
+def test_quiet_is_quiet() -> None:
+    out = io.StringIO()
+    for event in EVENTS:
+        LinePrinter(out, quiet=True)(event)
+    assert out.getvalue() == ""
+
+
+def test_a_terminal_that_has_gone_away_does_not_end_the_run() -> None:
+    out = Closed()
+    printer = LinePrinter(out, quiet=False)
+    for event in EVENTS:
+        printer(event)
+    assert out.writes == 1

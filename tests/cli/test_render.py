@@ -1,0 +1,98 @@
+"""Reports as text: what moved, what was left alone and why, what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grex.cli import render
+from grex.engine import InstallOutcome
+from grex.errors import PackError
+from grex.verbs.init import InitReport
+from grex.verbs.locks import LocksReport
+from grex.verbs.ls import ListReport
+from grex.verbs.status import PackStatus, StatusReport
+from grex.verbs.sync import PackReport, SyncReport
+from grex.verbs.trust import TrustReport
+
+ROOT = Path("/ws")
+
+
+def synced(*packs: PackReport, **keys: object) -> list[str]:
+    report = SyncReport(ROOT, dry_run=bool(keys.pop("dry_run", False)), packs=packs, elapsed_s=1.234, **keys)  # type: ignore[arg-type] # fields by name
+    return render.sync(report).splitlines()
+
+
+def test_a_sync_tells_what_moved_and_keeps_quiet_about_what_did_not() -> None:
+    lines = synced(
+        PackReport("a", "plain", "cloned", branch="main", new_sha="1" * 40),
+        PackReport("b", "plain", "moved", ref="v1", old_sha="1" * 40, new_sha="2" * 40),
+        PackReport("c", "plain", "unchanged"),
+    )
+    assert lines == [
+        "cloned       a: main at 1111111111",
+        "moved        b: v1 1111111111..2222222222",
+        "Synced: 3 packs: 1 cloned, 1 moved, 1 unchanged; 1.23 s.",
+    ]
+
+
+def test_what_was_left_alone_says_why_and_what_to_do() -> None:
+    lines = synced(
+        PackReport("a", "plain", "left", text="your edits are in the way", hint="Commit them.", notes=("1 ahead",))
+    )
+    assert lines[:3] == [
+        "left         a: your edits are in the way",
+        "             hint: Commit them.",
+        "note         a: 1 ahead.",
+    ]
+
+
+def test_installs_and_their_failures_are_lines_of_their_own() -> None:
+    failure = PackError("a: exec make ended with 2", hint="Mend it.")
+    lines = synced(
+        PackReport("a", "declarative", "unchanged", install=InstallOutcome("a", "failed", error=failure)),
+        PackReport("b", "declarative", "unchanged", install=InstallOutcome("b", "installed", ("mkdir x",))),
+        PackReport("c", "declarative", "unchanged", install=InstallOutcome("c", "updated")),
+    )
+    assert lines[:4] == [
+        "failed       a: a: exec make ended with 2",
+        "             hint: Mend it.",
+        "installed    b: mkdir x",
+        "updated      c: nothing to change",
+    ]
+    assert lines[-1] == "Synced: 3 packs: 1 installed, 1 updated, 3 unchanged, 1 failed; 1.23 s."
+
+
+def test_a_plan_says_that_it_is_one_and_the_root_is_no_pack() -> None:
+    lines = synced(
+        PackReport(".", "meta", "unchanged"), PackReport("a", "plain", "planned", text="clone x"), dry_run=True
+    )
+    assert lines == ["planned      a: clone x", "Plan: 1 pack: 1 planned, 1 unchanged; 1.23 s."]
+
+
+def test_what_concerns_no_single_pack_is_told_too() -> None:
+    lines = synced(undeclared=("old",), recovered=("a: cleared",), notes=("the override for x touches no pack",))
+    assert lines == [
+        "recovered: a: cleared.",
+        "undeclared   old: no pack declares it any more; it was left there.",
+        "note: the override for x touches no pack.",
+        "Synced: 0 packs: no packs; 1.23 s.",
+    ]
+
+
+def test_a_clean_workspace_says_so_and_one_that_is_not_puts_attention_first() -> None:
+    clean = PackStatus("a", text="clean")
+    assert render.status(StatusReport(ROOT, (clean,))) == "Clean: 1 pack, all as declared."
+    assert render.status(StatusReport(ROOT, ())) == "Clean: no packs are declared."
+    text = render.status(StatusReport(ROOT, (clean, PackStatus("libs/b", ("edited",), text="1 edited"))))
+    assert text.splitlines() == ["libs/b  1 edited", "1 pack to look at, 1 as declared."]
+
+
+def test_empty_reports_say_what_to_do_and_end_with_a_period_or_a_path() -> None:
+    assert render.trust(TrustReport((), changed=False)) == "Nothing is trusted in this workspace."
+    assert render.trust(TrustReport((".",), changed=True)) == "Trusted in this workspace:\n  ."
+    assert render.locks(LocksReport(ROOT, ())) == "No lock is held."
+    assert render.ls(ListReport(ROOT, "r", "meta", ()), tree=True, long=True).startswith(
+        "No packs are declared; `grex add"
+    )
+    assert render.init(InitReport(ROOT, created=True)).endswith(": /ws")
+    assert "nothing was changed" in render.init(InitReport(ROOT, created=False))

@@ -1,0 +1,105 @@
+"""Standard streams that are closed, that nobody reads any more, or that cannot take every character."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.git_server import GitServer
+from tests.support.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(server: GitServer, tmp_path: Path) -> Workspace:
+    server.create("p", {"f": "1\n"})
+    made = Workspace(tmp_path)
+    made.declare({"url": server.url("p")})
+    return made
+
+
+def _sh(workspace: Workspace, line: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["/bin/sh", "-c", line, "sh", *workspace.command(*arguments)],
+        cwd=workspace.root,
+        env=workspace.environ | environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_sync_with_closed_streams_does_its_work(workspace: Workspace, closed: str) -> None:
+    done = _sh(workspace, f'"$@" {closed}', "sync")
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    assert (workspace / "p/f").read_text() == "1\n"
+
+
+def test_progress_does_not_go_to_the_output_when_there_is_no_error_stream(workspace: Workspace) -> None:
+    report = _sh(workspace, '"$@" 2>&-', "sync", "--json").stdout
+    assert json.loads(report)["exit_code"] == 0
+    text = _sh(workspace, '"$@" 2>&-', "sync").stdout.decode()
+    assert text.splitlines()[0].startswith("Synced:")
+
+
+def test_a_reader_that_goes_away_is_no_bug(workspace: Workspace) -> None:
+    done = _sh(workspace, '{ "$@"; echo "code $?" >&2; } | true; sleep 0', "schema", "sync")
+    assert done.stderr in (b"code 141\n", b"code 0\n")  # 0: it was all written before `true` had ended
+    gone_r, gone_w = os.pipe()
+    os.close(gone_r)
+    late = subprocess.run(
+        workspace.command("schema", "sync"), env=workspace.environ, stdout=gone_w, stderr=subprocess.PIPE, check=False
+    )
+    os.close(gone_w)
+    assert (late.returncode, late.stderr) == (141, b"")
+
+
+def test_what_the_terminal_cannot_show_is_escaped(workspace: Workspace) -> None:
+    workspace.sync()
+    done = _sh(workspace, '"$@"', "ls", "--tree", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u2514" in done.stdout
+
+
+def test_a_workspace_whose_path_is_not_utf_8_can_be_reported(server: GitServer, tmp_path: Path) -> None:
+    server.create("p", {"f": "1\n"})
+    made = Workspace(tmp_path, os.fsdecode(b"\xff\xfe"))
+    made.declare({"url": server.url("p")})
+    assert _sh(made, '"$@"', "sync", PYTHONIOENCODING="utf-8:strict").returncode == 0
+    document = json.loads(_sh(made, '"$@"', "ls", "--json", PYTHONIOENCODING="utf-8:strict").stdout)
+    assert os.fsencode(document["workspace"]) == os.fsencode(made.root)
+
+
+def test_a_damaged_checkout_does_not_hide_how_the_others_stand(workspace: Workspace, server: GitServer) -> None:
+    workspace.declare({"url": server.url("p"), "path": "bad"}, {"url": server.url("p"), "path": "good"})
+    workspace.sync()
+    (workspace / "bad/.git/index").write_bytes(b"garbage")
+    (workspace / "good/f").write_text("2\n")
+    packs = workspace.grex("status", "--json", expect=4).packs
+    assert packs["bad"]["states"] == ["error"]
+    assert packs["good"]["states"] == ["edited"]
+
+
+def test_a_report_that_cannot_be_written_is_said(workspace: Workspace) -> None:
+    done = _sh(workspace, '"$@" > /dev/full', "sync")
+    assert done.returncode == 1
+    assert b"the report cannot be written" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_every_problem_of_a_childs_pack_yaml_is_shown_at_once(workspace: Workspace, server: GitServer) -> None:
+    server.create("bad", {".grex/pack.yaml": 'schema_version: "1"\nname: BAD\ntype: meta\nfoo: 1\n'})
+    workspace.declare({"url": server.url("bad")})
+    text = workspace.grex("sync", expect=4).stdout
+    assert "bad/.grex/pack.yaml:2:7" in text
+    assert "bad/.grex/pack.yaml:4:1: " in text
+    (workspace / ".grex/pack.yaml").write_text('schema_version: "1"\nname: BAD\ntype: meta\nfoo: 1\n')
+    told = workspace.grex("sync", expect=3).stderr
+    assert "\n      .grex/pack.yaml:4:1: " in told
+    assert "{" not in told

@@ -1,0 +1,55 @@
+"""A failed install takes back what it did, whatever the actions of a plugin do when they are undone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grex.builtin.actions.mkdir import Mkdir
+from grex.engine import Settings
+from grex.plugin import ActionContext
+from grex.verbs.sync import SyncRequest, sync
+from tests.support.git_server import GitServer
+from tests.support.workspace import Workspace, pack_yaml
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_undo_that_raises_anything_keeps_no_other_from_being_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure that is reported stays the action's own, and its hint says what could not be taken back."""
+    server = GitServer(tmp_path / "server")
+    actions = [{"mkdir": {"path": "a"}}, {"mkdir": {"path": "b"}}, {"exec": {"cmd": ["false"]}}]
+    server.create("p", {".grex/pack.yaml": pack_yaml("p", "declarative", actions=actions)})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("p")})
+    undo = Mkdir.undo
+
+    async def broken(self: Mkdir, facts: Mapping[str, Any], ctx: ActionContext) -> None:
+        if str(facts["made"][0]).endswith("b"):
+            raise ValueError("not today")
+        await undo(self, facts, ctx)
+
+    monkeypatch.setattr(Mkdir, "undo", broken)
+    settings = Settings(
+        home=tmp_path,
+        environ=dict(os.environ),
+        platform="linux",
+        state_dir=tmp_path / "state",
+        verb="sync",
+        trust=(server.root.as_uri(),),
+    )
+
+    (pack,) = (await sync(SyncRequest(workspace.root), settings)).packs
+
+    assert pack.install is not None
+    assert pack.install.error is not None
+    assert "exec false exited with code 1" in pack.install.error.message
+    assert "ValueError: not today" in (pack.install.error.hint or "")
+    assert not (workspace / "p/a").exists()
+    assert (workspace / "p/b").is_dir()

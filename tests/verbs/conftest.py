@@ -1,0 +1,22 @@
+"""What the tests of the verbs share: upstream repositories and a workspace whose verbs run in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.git_server import GitServer
+from tests.support.place import Place
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> GitServer:
+    """Repositories to clone from."""
+    return GitServer(tmp_path / "up")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A workspace directory, without a pack.yaml yet."""
+    return Place(tmp_path)

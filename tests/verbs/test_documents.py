@@ -1,0 +1,145 @@
+"""Every verb's real `--json` output, on success and on failure, against the types that `grex schema` publishes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+from grex.cli.app import run
+from grex.verbs import documents
+from grex.verbs.documents import DOCUMENTS
+from tests.support.git_server import GitServer
+from tests.support.workspace import pack_yaml
+
+NESTED = [name for name in dir(documents) if name.endswith(("Object", "Document"))]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def strict() -> None:
+    """No key may be there that the types do not name."""
+    for name in NESTED:
+        with_config(ConfigDict(extra="forbid", strict=True))(getattr(documents, name))
+
+
+def checked(verb: str, text: str) -> dict[str, Any]:
+    """The document, after it passed for the verb's type."""
+    document = json.loads(text)
+    TypeAdapter(DOCUMENTS[verb]).validate_json(text)
+    assert isinstance(document, dict)
+    return document
+
+
+class Terminal:
+    """`grex ... --json` in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def grex(self, verb: str, *arguments: str, expect: int = 0, document: str | None = None) -> dict[str, Any]:
+        self.capsys.readouterr()
+        code = run([verb, "--json", *arguments])
+        out, err = self.capsys.readouterr()
+        assert code == expect, out + err
+        assert err == ""
+        found = checked(document or verb, out)
+        assert (found["error"]["exit_code"] if document == "error" else found["exit_code"]) == code
+        return found
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    (tmp_path / "ws").mkdir()
+    monkeypatch.chdir(tmp_path / "ws")
+    return Terminal(capsys)
+
+
+def test_every_document_of_a_workspace_is_what_its_type_says(terminal: Terminal, tmp_path: Path) -> None:
+    """One workspace through its verbs.
+
+    - made, empty, twice;
+    - a pack added, with an action that is trusted by that;
+    - synced, planned, with a failing, an untrusted, a missing and a conflicting pack.
+    """
+    server = GitServer(tmp_path / "up")
+    server.create("tool", {".grex/pack.yaml": pack_yaml("tool", "declarative", actions=[{"exec": {"cmd": ["true"]}}])})
+    server.create("plain", {"p": "1\n"})
+    assert terminal.grex("init")["created"]
+    assert not terminal.grex("init")["created"]
+    assert terminal.grex("status")["clean"]
+    assert terminal.grex("ls")["packs"] == []
+    added = terminal.grex("add", server.url("tool"))
+    assert added["sync"]["packs"][0]["install"]["status"] == "installed"
+    assert terminal.grex("add", server.url("nowhere"), expect=4, document="error")["error"]["code"].startswith("pack.")
+    root = Path(".grex/pack.yaml")
+    children = [
+        {"url": server.url("tool"), "path": "other", "ref": "no-such"},
+        {"url": server.url("plain"), "path": "p"},
+        {"url": server.url("tool"), "path": "tool"},
+    ]
+    root.write_text(pack_yaml("root", children=children))
+    terminal.grex("trust", "--revoke", f"file://{server.path('tool')}")
+    planned = terminal.grex("sync", "--dry-run")
+    assert {pack["status"] for pack in planned["packs"]} == {"planned", "unchanged"}
+    found = terminal.grex("sync", expect=4)
+    assert {pack["path"]: pack["status"] for pack in found["packs"]} == {
+        "other": "failed",
+        "p": "cloned",
+        "tool": "unchanged",
+    }
+    assert {pack["present"] for pack in terminal.grex("ls")["packs"]} == {True, False}
+    Path("p/p").write_text("mine")
+    assert terminal.grex("status", "--fail-on-drift", expect=7)["packs"][1]["edited"] == 1
+    assert terminal.grex("locks")["held"] == []
+    root.write_text("nonsense")
+    assert terminal.grex("sync", expect=3, document="error")["error"]["details"]["problems"]
+    assert terminal.grex("status", expect=3, document="error")["error"]["hint"]
+
+
+def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:
+    terminal.grex("init")
+    assert terminal.grex("trust") == {"schema": "grex.trust/1", "prefixes": ["."], "changed": False, "exit_code": 0}
+    assert terminal.grex("trust", "https://host.example/team/")["changed"]
+    assert not terminal.grex("trust", "https://host.example/team")["changed"]
+    assert terminal.grex("trust", "--revoke", "https://host.example/x", expect=2, document="error")
+    assert terminal.grex("trust", "--revoke", expect=2, document="error")
+
+
+@pytest.mark.parametrize("verb", ["sync", "status", "ls", "locks", "trust"])
+def test_outside_of_a_workspace_each_verb_says_so(terminal: Terminal, verb: str) -> None:
+    assert terminal.grex(verb, expect=2, document="error")["error"]["code"] == "usage.not-a-workspace"
+
+
+def test_a_wrong_option_is_an_error_document(terminal: Terminal) -> None:
+    assert terminal.grex("sync", "--nonesuch", expect=2, document="error")["error"]["code"] == "usage.invalid"
+
+
+def test_the_demo_is_a_document_with_its_two_syncs_and_its_tree(terminal: Terminal) -> None:
+    found = terminal.grex("demo", "here")
+    assert [pack["status"] for pack in found["first"]["packs"]].count("cloned") == 12
+    moved = [pack["path"] for pack in found["second"]["packs"] if pack["status"] == "moved"]
+    assert moved == [found["pushed"]] == ["services/web"]
+    assert {pack["path"] for pack in found["tree"]["packs"]} >= {"libs/common", "robots/arm/driver"}
+    again = terminal.grex("demo", "here")
+    assert again["upstreams"] == found["upstreams"] == 12
+
+
+def test_the_demo_does_not_build_over_what_is_somebodys(terminal: Terminal) -> None:
+    Path("mine").mkdir()
+    Path("mine/notes").write_text("mine")
+    assert "no earlier demo" in terminal.grex("demo", "mine", expect=2, document="error")["error"]["message"]
+    assert Path("mine/notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("verb", sorted(DOCUMENTS))
+def test_a_schema_is_printed_for_every_document(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    assert run(["schema", verb]) == 0
+    assert json.loads(capsys.readouterr().out)["type"] == "object"
+
+
+def test_a_schema_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "nonesuch"]) == 2
+    assert "One of: add, demo" in capsys.readouterr().err

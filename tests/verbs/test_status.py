@@ -1,0 +1,186 @@
+"""`grex status`: every state that a pack can be in, and exit 7 only where it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grex.errors import UsageError
+from grex.git import observe
+from grex.git.records import MoveNote, write_note
+from tests.support.git_server import GitServer, git
+from tests.support.place import Place
+from tests.support.workspace import pack_yaml
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One loop: a status waits for nothing but git, whose room has tests on both."""
+    return "asyncio"
+
+
+@pytest.fixture
+async def synced(place: Place, server: GitServer) -> Place:
+    """A workspace with a pack on a branch, one at a tag, and nothing amiss."""
+    server.create("tool", {"t": "1\n", "u": "1\n"})
+    server.tag("tool", "v1")
+    place.declare({"url": server.url("tool"), "path": "a"}, {"url": server.url("tool"), "path": "pin", "ref": "v1"})
+    assert (await place.sync()).exit_code == 0
+    return place
+
+
+def commit(pack: Path, name: str = "t") -> None:
+    (pack / name).write_text("mine\n")
+    git(pack, "commit", "--quiet", "-am", "mine")
+
+
+def behind(pack: Path, server: GitServer) -> None:
+    server.commit("tool", {"t": "2\n"})
+    git(pack, "fetch", "--quiet")
+
+
+def diverged(pack: Path, server: GitServer) -> None:
+    behind(pack, server)
+    commit(pack, "u")
+
+
+def conflicted(pack: Path, server: GitServer) -> None:
+    behind(pack, server)
+    commit(pack)
+    git(pack, "merge", "origin/main", check=False)
+
+
+def interrupted(pack: Path, server: GitServer) -> None:
+    state = observe(pack)
+    assert state.git_dir is not None
+    assert state.head_sha is not None
+    write_note(state.git_dir, MoveNote("checkout", "a", state.head_sha, state.head_sha, "main", was_clean=True))
+
+
+CASES: dict[str, tuple[Callable[[Path, GitServer], object], set[str], str]] = {
+    "edited": (lambda pack, _: (pack / "t").write_text("2\n"), {"edited"}, "1 edited"),
+    "untracked": (lambda pack, _: (pack / "new").write_text("2\n"), {"untracked"}, "1 untracked"),
+    "ahead": (lambda pack, _: commit(pack), {"ahead"}, "1 ahead"),
+    "behind": (behind, {"behind"}, "1 behind"),
+    "diverged": (diverged, {"diverged"}, "1 ahead, 1 behind"),
+    "conflicted": (conflicted, {"conflicted", "diverged", "in-progress"}, "a merge is in progress"),
+    "interrupted": (interrupted, {"interrupted"}, "an interrupted run; `grex sync` mends it"),
+    "other branch": (lambda pack, _: git(pack, "switch", "-qc", "own"), {"wrong-ref"}, "on own, not on main"),
+    "detached": (
+        lambda pack, _: git(pack, "checkout", "-q", "--detach"),
+        {"wrong-ref"},
+        "on a detached HEAD, not on main",
+    ),
+}
+
+
+async def test_a_clean_workspace_says_so(synced: Place) -> None:
+    report = await synced.status(fail_on_drift=True)
+    assert (report.is_clean, report.exit_code) == (True, 0)
+    assert [(pack.path, pack.states, pack.text) for pack in report.packs] == [
+        ("a", (), "clean"),
+        ("pin", ("detached",), "detached at v1"),
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_a_user_did_is_told_and_drift_only_where_it_is_asked_for(
+    synced: Place, server: GitServer, case: str
+) -> None:
+    make, states, text = CASES[case]
+    make(synced / "a", server)
+    found = await synced.state_of("a")
+    assert set(found.states) == states
+    assert text in found.text
+    assert (await synced.status()).exit_code == 0
+    assert (await synced.status(fail_on_drift=True)).exit_code == 7
+
+
+async def test_a_pin_that_was_moved_or_put_on_a_branch_is_at_the_wrong_ref(synced: Place, server: GitServer) -> None:
+    git(synced / "pin", "switch", "-qc", "own")
+    assert "on branch own, not at v1" in (await synced.state_of("pin")).text
+    git(synced / "pin", "checkout", "-q", "--detach")
+    commit(synced / "pin")
+    found = await synced.state_of("pin")
+    assert found.states == ("wrong-ref",)
+    assert "not at " in found.text
+
+
+async def test_a_pack_that_is_missing_or_in_the_way_is_told(synced: Place) -> None:
+    (synced / "a").rename(synced / "elsewhere")
+    assert (await synced.state_of("a")).states == ("missing",)
+    (synced / "a").mkdir()
+    assert (await synced.state_of("a")).states == ("missing",)
+    (synced / "a/notes").write_text("mine")
+    assert (await synced.state_of("a")).states == ("in-the-way",)
+
+
+async def test_a_checkout_that_grex_did_not_make_is_told(synced: Place) -> None:
+    (synced / "a/.git/grex/checkout.json").unlink()
+    found = await synced.state_of("a")
+    assert found.states == ("wrong-ref",)
+    assert "not checked out by grex from this URL" in found.text
+
+
+async def test_a_rebase_that_was_begun_is_told(synced: Place) -> None:
+    (synced / "a/.git/rebase-merge").mkdir()
+    found = await synced.state_of("a")
+    assert found.states == ("in-progress",)
+    assert "rebase" in found.text
+
+
+async def test_a_pack_that_nobody_declares_any_more_is_told(synced: Place, server: GitServer) -> None:
+    synced.declare({"url": server.url("tool"), "path": "pin", "ref": "v1"})
+    found = await synced.state_of("a")
+    assert found.states == ("undeclared",)
+    assert found.branch == "main"
+
+
+async def test_an_install_that_was_never_run_or_has_changed_is_told(synced: Place, server: GitServer) -> None:
+    text = pack_yaml("dirs", "declarative", actions=[{"mkdir": {"path": "made"}}])
+    server.create("dirs", {".grex/pack.yaml": text, ".gitignore": "made/\n"})
+    synced.declare({"url": server.url("dirs"), "path": "dirs"})
+    await synced.sync(no_install=True)
+    assert (await synced.state_of("dirs")).states == ("install-outdated",)
+    await synced.sync()
+    assert (await synced.state_of("dirs")).states == ()
+    synced.declare(type="declarative", actions=[{"mkdir": {"path": "made"}}])
+    assert (await synced.state_of(".")).states == ("install-outdated",)
+
+
+async def test_a_pack_whose_declaration_is_wrong_is_an_error(synced: Place) -> None:
+    (synced / "a/.grex").mkdir()
+    (synced / "a/.grex/pack.yaml").write_text("nonsense")
+    report = await synced.status(fail_on_drift=True)
+    assert report.exit_code == 4
+    assert (await synced.state_of("a")).states == ("error",)
+
+
+async def test_a_pack_inside_another_is_no_untracked_file_of_it(synced: Place, server: GitServer) -> None:
+    synced.declare({"url": server.url("tool"), "path": "a"}, {"url": server.url("tool"), "path": "a/in"})
+    await synced.sync()
+    assert (await synced.state_of("a")).states == ()
+
+
+async def test_a_selection_shows_the_pack_with_what_lies_below_it(synced: Place, server: GitServer) -> None:
+    server.create("meta", {".grex/pack.yaml": pack_yaml("meta", children=[{"url": server.url("tool"), "path": "in"}])})
+    synced.declare({"url": server.url("tool"), "path": "a"}, {"url": server.url("meta"), "path": "m"})
+    await synced.sync()
+    assert [pack.path for pack in (await synced.status("m")).packs] == ["m", "m/in"]
+    with pytest.raises(UsageError):
+        await synced.status("nonesuch")
+
+
+async def test_nothing_is_written_and_no_remote_is_asked(synced: Place, server: GitServer) -> None:
+    server.path("tool").rename(server.root / "gone.git")
+
+    def stamps() -> dict[str, int]:
+        return {str(path): path.lstat().st_mtime_ns for path in synced.root.rglob("*") if path.suffix != ".lock"}
+
+    before = stamps()
+    assert (await synced.status()).is_clean
+    assert stamps() == before
