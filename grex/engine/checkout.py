@@ -19,27 +19,26 @@ from pathlib import Path
 from grex.engine import planner
 from grex.engine.cloning import (
     clone_pack,
-    look_at,
-    misplaced,
     missing_directories,
     moved_tag_note,
     remove_made,
 )
+from grex.engine.forecast import Forecast
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
+from grex.engine.looking import Looking, is_settled
 from grex.engine.moving import (
     carry_out,
     local_work,
     log_position,
     record_arrival,
-    ref_of,
     situation,
     stranger,
     tracking_of,
 )
-from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_url, short, unlocked, unlocked_error
+from grex.engine.outcome import CheckoutOptions, CheckoutOutcome
 from grex.engine.session import Session
-from grex.errors import FetchError, GrexError, PackError, PackGoneError
+from grex.errors import GrexError, PackError, PackGoneError
 from grex.fs import canonical
 from grex.git import (
     AnotherGitError,
@@ -47,7 +46,6 @@ from grex.git import (
     CheckoutState,
     RecoveryReport,
     RemoteRef,
-    ask_head,
     fetch_branch,
     fetch_sha,
     fetch_tag,
@@ -58,7 +56,6 @@ from grex.git import (
 )
 from grex.manifest import sync_event
 from grex.names import PACK_LOCK_NAME
-from grex.pack import PackSpec, read_pack_spec
 
 __all__ = ["Checkouts"]
 
@@ -89,7 +86,8 @@ class Checkouts:
         self._session = session
         self._options = options
         self._hiding = hiding
-        self._workspace = session.layout.root.resolve()
+        self._looking = Looking(session, options, hiding)
+        self._forecast = Forecast(session, options, self._looking)
         self.is_stopped = False
         """Set to begin no further pack; those that hold their permit already are finished."""
 
@@ -116,7 +114,7 @@ class Checkouts:
         state = observe(root)
         if state.kind != "checkout":
             return CheckoutOutcome(node.path, "passed")
-        spec, problem = self._try_spec(node, root)
+        spec, problem = self._looking.try_spec(node, root)
         return CheckoutOutcome(
             node.path,
             "passed",
@@ -137,11 +135,11 @@ class Checkouts:
         """
         root = self._session.layout.pack_dir(node.path)
         try:
-            refused = self._check_locked(node) or self._check_place(node, root)
+            refused = self._looking.refusal(node, root)
             if refused is not None:
                 return CheckoutOutcome.refused(node.path, refused)
             if self._options.dry_run:
-                return await self._plan(node, root)
+                return await self._forecast.plan(node, root)
             return await self._bring(node, root)
         except _NotBegunError:
             return None
@@ -161,17 +159,17 @@ class Checkouts:
         for _ in range(_ROUNDS):
             step = self._disk_step
             if is_worth_a_look:
-                state = await self._observe(node, root)
-                look = planner.first_look(self._wanted(node, state), state)
+                state = await self._looking.observe(node, root)
+                look = planner.first_look(self._looking.wanted(node, state), state)
                 if isinstance(look, planner.Leave):
-                    return self._left(node, root, state, look)
+                    return self._looking.left(node, root, state, look)
                 needs_network = (
                     isinstance(look, planner.Clone)
                     or found.must_fetch
                     or (isinstance(look, planner.AskRemote) and found.target is None)
                 )
                 if needs_network and self._options.offline:
-                    return self._offline(node, state)
+                    return self._looking.offline(node, state)
                 step = self._network_step if needs_network else self._disk_step
             is_worth_a_look = True
             try:
@@ -196,57 +194,12 @@ class Checkouts:
             return False
         return os.path.lexists(root / PACK_LOCK_NAME) and os.path.lexists(root / ".git")
 
-    async def _observe(self, node: Node, root: Path) -> CheckoutState:
-        state = look_at(root)
-        if state.head == "unreadable":
-            return await ask_head(self._session.git_for(node.path), state)
-        return state
-
     def _begin(self, found: _Found, root: Path, made: list[Path]) -> None:
         """Called with the first permit in hand."""
         if self.is_stopped and not found.has_begun:
             remove_made(root, made)
             raise _NotBegunError
         found.has_begun = True
-
-    # -- what is wanted -------------------------------------------------------------------------------------------
-
-    def _wanted(self, node: Node, state: CheckoutState) -> planner.Wanted:
-        line = self._session.lines.get(node.path)
-        if line is not None and (line.url != lock_url(node) or line.ref != node.ref):
-            line = None
-        branch = state.record.branch if state.record is not None else None
-        return planner.Wanted(
-            path=node.path,
-            identity=node.url.identity,
-            ref=node.ref,
-            line=line,
-            locked=self._options.locked,
-            offline=self._options.offline,
-            tracking=ref_of(state, f"refs/remotes/origin/{branch}") if branch is not None else None,
-        )
-
-    def _check_locked(self, node: Node) -> GrexError | None:
-        if not self._options.locked:
-            return None
-        problem = unlocked(node, self._session.lines.get(node.path))
-        return unlocked_error([problem]) if problem is not None else None
-
-    def _check_place(self, node: Node, root: Path) -> PackError | None:
-        reason = misplaced(self._workspace, node.path)
-        if reason is not None:
-            return PackError(
-                f"{node.path} {reason} (declared at {node.first.place})",
-                hint="Remove the symbolic link on the way, or give the child another path.",
-            )
-        around = next((above for above in root.parents if os.path.lexists(above)), self._workspace)
-        if not around.is_dir():
-            name = around.relative_to(self._session.layout.root)
-            return PackError(
-                f"{node.path} cannot be put there: {name} is in the way, which is not a directory",
-                hint=f"Move {name} elsewhere, or give the child another path.",
-            )
-        return self._hiding.refuse_tracked(node.path)
 
     # -- under a network permit -----------------------------------------------------------------------------------
 
@@ -259,8 +212,8 @@ class Checkouts:
             real.mkdir(exist_ok=True)  # another workspace may be making the same place this very moment
         async with session.holds.pack(node.path, root, "network", host=node.url.limit_key) as hold:
             self._begin(found, root, made)
-            state = await self._observe(node, root)
-            wanted = self._wanted(node, state)
+            state = await self._looking.observe(node, root)
+            wanted = self._looking.wanted(node, state)
             look = planner.first_look(wanted, state)
             match look:
                 case planner.Clone():
@@ -270,8 +223,8 @@ class Checkouts:
                         remove_made(real, made)
                         raise
                     if isinstance(outcome, planner.Leave):
-                        return self._left(node, root, observe(root), outcome)
-                    return self._with_spec(node, root, outcome)
+                        return self._looking.left(node, root, observe(root), outcome)
+                    return self._looking.with_spec(node, root, outcome)
                 case planner.AskRemote():
                     return await self._ask(node, root, state, wanted, found)
                 case planner.Reach(target):
@@ -286,11 +239,11 @@ class Checkouts:
         git = self._session.git_for(node.path, node.url)
         foreign = await stranger(git, node, state)
         if foreign is not None:
-            return self._left(node, root, state, foreign)
+            return self._looking.left(node, root, state, foreign)
         target = await resolve_remote(git, node.url.plain, node.ref, _ASK_TIMEOUT_S)
-        if _is_settled(wanted, state, target):
+        if is_settled(wanted, state, target):
             await log_position(self._session, node, target)
-            return await self._unchanged(node, root, state, target)
+            return await self._looking.unchanged(node, root, state, target)
         await self._fetch(node, state, target, found)
         return None
 
@@ -329,17 +282,17 @@ class Checkouts:
         session = self._session
         async with session.holds.pack(node.path, root, "disk"):
             self._begin(found, root, [])
-            state = await self._observe(node, root)
-            look = planner.first_look(self._wanted(node, state), state)
+            state = await self._looking.observe(node, root)
+            look = planner.first_look(self._looking.wanted(node, state), state)
             match look:
                 case planner.Leave():
-                    return self._left(node, root, state, look)
+                    return self._looking.left(node, root, state, look)
                 case planner.Mend():
                     await self._mend(node, root, found)
                     return None
                 case planner.Finished(target):
                     await log_position(session, node, target)
-                    return await self._unchanged(node, root, state, target, tuple(found.notes))
+                    return await self._looking.unchanged(node, root, state, target, tuple(found.notes))
                 case planner.Reach(target):
                     # What a fetch found out is newer than what is known from the records.
                     found.target = found.target or target
@@ -349,7 +302,7 @@ class Checkouts:
                 return None
             foreign = await stranger(session.git_for(node.path), node, state)
             if foreign is not None:
-                return self._left(node, root, state, foreign)
+                return self._looking.left(node, root, state, foreign)
             if state.record is None:  # adopted: the user's own clone
                 self._hiding.hide_own(state.real, state.dirs.common)
             if await has_commit(session.git_for(node.path), state, found.target.sha):
@@ -375,25 +328,25 @@ class Checkouts:
         notes = tuple(found.notes)
         match decision:
             case planner.Leave():
-                return self._left(node, root, state, decision, target)
+                return self._looking.left(node, root, state, decision, target)
             case planner.NothingToMove(note):
                 if note is None:
                     await record_arrival(session, node, state, target)
                     await log_position(session, node, target)
-                return await self._unchanged(node, root, state, target, (*notes, note) if note else notes)
+                return await self._looking.unchanged(node, root, state, target, (*notes, note) if note else notes)
             case planner.Move():
                 pass
         try:
             notes = (*notes, *await carry_out(session, node, state, local, decision))
         except CheckoutRefusedError as error:
             code = "edits-in-the-way" if error.paths else "checkout-refused"
-            return self._left(node, root, state, planner.Leave(code, error.message, error.hint or ""), target)
+            return self._looking.left(node, root, state, planner.Leave(code, error.message, error.hint or ""), target)
         except AnotherGitError as error:
             hint = error.hint or "Sync again when it is done."
-            return self._left(node, root, state, planner.Leave("another-git", error.message, hint), target)
+            return self._looking.left(node, root, state, planner.Leave("another-git", error.message, hint), target)
         after = observe(root)
         if decision.kind == "branch-ref":
-            return await self._unchanged(node, root, after, target, notes)
+            return await self._looking.unchanged(node, root, after, target, notes)
         branch = target.name if target.kind == "branch" else None
         await session.record(node.path, [sync_event(node.path, sha=target.sha, branch=branch)])
         outcome = CheckoutOutcome(
@@ -405,127 +358,7 @@ class Checkouts:
             is_present=True,
             notes=(*notes, *await local_work(git, after)),
         )
-        return self._with_spec(node, root, outcome)
-
-    # -- outcomes -------------------------------------------------------------------------------------------------
-
-    async def _unchanged(
-        self, node: Node, root: Path, state: CheckoutState, target: RemoteRef, notes: tuple[str, ...] = ()
-    ) -> CheckoutOutcome:
-        outcome = CheckoutOutcome(
-            node.path,
-            "unchanged",
-            old_sha=state.head_sha,
-            new_sha=state.head_sha,
-            target=target,
-            is_present=True,
-            notes=(*notes, *await local_work(self._session.git_for(node.path), state)),
-        )
-        return self._with_spec(node, root, outcome)
-
-    def _left(
-        self,
-        node: Node,
-        root: Path,
-        state: CheckoutState,
-        leave: planner.Leave,
-        target: RemoteRef | None = None,
-    ) -> CheckoutOutcome:
-        spec = None
-        if state.kind == "checkout" and leave.code != "different-repository":
-            spec, _ = self._try_spec(node, root)  # what is left alone is reported for one reason, the first
-        return CheckoutOutcome.left_alone(node.path, state, leave, target=target, spec=spec)
-
-    def _offline(self, node: Node, state: CheckoutState) -> CheckoutOutcome:
-        what = "is not cloned yet" if state.kind != "checkout" else "needs a commit that is not here"
-        error = FetchError(
-            f"{node.path} {what}, and --offline forbids asking {node.url.redacted}", hint="Sync without --offline."
-        )
-        return CheckoutOutcome.refused(node.path, error)
-
-    def _with_spec(self, node: Node, root: Path, outcome: CheckoutOutcome) -> CheckoutOutcome:
-        spec, problem = self._try_spec(node, root)
-        outcome = replace(outcome, spec=spec, notes=(*outcome.notes, *_declaration_notes(node)))
-        return outcome.failed_with(problem) if problem is not None else outcome
-
-    def _try_spec(self, node: Node, root: Path) -> tuple[PackSpec | None, GrexError | None]:
-        try:
-            platform = self._session.settings.platform
-            return read_pack_spec(root, is_root=False, platform=platform, display=node.path), None
-        except GrexError as error:
-            return None, error
-
-    # -- dry run --------------------------------------------------------------------------------------------------
-
-    async def _plan(self, node: Node, root: Path) -> CheckoutOutcome:
-        """What `bring` would do, found out without a lock file, a note or a fetch."""
-        state = await self._observe(node, root)
-        wanted = self._wanted(node, state)
-        match planner.first_look(wanted, state):
-            case planner.Leave() as leave:
-                return self._left(node, root, state, leave)
-            case planner.Clone() if not self._options.offline:
-                at = node.ref or "its HEAD"
-                return self._planned(node, state, "clone", f"clone {node.url.redacted} at {at}; children not known yet")
-            case planner.Mend():
-                return self._planned(node, state, "recover", "recover from an interrupted run, then look again")
-            case planner.Finished(target):
-                return await self._unchanged(node, root, state, target)
-            case planner.Reach(target):
-                return await self._plan_move(node, root, state, wanted, target)
-            case _ if self._options.offline:
-                return self._offline(node, state)
-            case _:
-                async with self._session.holds.network_permit(node.path, node.url.limit_key):
-                    git = self._session.git_for(node.path, node.url)
-                    target = await resolve_remote(git, node.url.plain, node.ref, _ASK_TIMEOUT_S)
-                return await self._plan_move(node, root, state, wanted, target)
-
-    async def _plan_move(
-        self, node: Node, root: Path, state: CheckoutState, wanted: planner.Wanted, target: RemoteRef
-    ) -> CheckoutOutcome:
-        if _is_settled(wanted, state, target):
-            return await self._unchanged(node, root, state, target)
-        git = self._session.git_for(node.path)
-        foreign = await stranger(git, node, state)
-        if foreign is not None:
-            return self._left(node, root, state, foreign)
-        span = f"{short(state.head_sha)}..{short(target.sha)}"
-        if not await has_commit(git, state, target.sha):
-            return self._with_spec(node, root, self._planned(node, state, "fetch", f"fetch, then move {span}", target))
-        found = await situation(git, state, target, tracking_before=None, locked=self._options.locked)
-        match planner.movement(found):
-            case planner.Leave() as leave:
-                return self._left(node, root, state, leave, target)
-            case planner.NothingToMove(note):
-                return await self._unchanged(node, root, state, target, (note,) if note else ())
-            case planner.Move(kind=kind):
-                return self._with_spec(node, root, self._planned(node, state, kind, f"{kind} {span}", target))
-
-    def _planned(
-        self, node: Node, state: CheckoutState, code: str, text: str, target: RemoteRef | None = None
-    ) -> CheckoutOutcome:
-        return CheckoutOutcome(
-            node.path,
-            "planned",
-            old_sha=state.head_sha,
-            new_sha=target.sha if target is not None else None,
-            target=target,
-            is_present=state.kind == "checkout",
-            code=code,
-            text=text,
-        )
-
-
-def _declaration_notes(node: Node) -> list[str]:
-    """What is worth saying about a declaration itself."""
-    notes = [node.url.warning] if node.url.warning else []
-    child = node.first.child
-    # Accepted in a pack.yaml, so that workspaces written for a later grex can be read; never silently.
-    ignored = [key for key in ("sparse", "submodules", "remotes") if getattr(child, key)]
-    if ignored:
-        notes.append(f"{', '.join(ignored)} ({node.first.place}): not supported by this version of grex, and not done")
-    return notes
+        return self._looking.with_spec(node, root, outcome)
 
 
 def _recovery_notes(report: RecoveryReport) -> list[str]:
@@ -535,16 +368,3 @@ def _recovery_notes(report: RecoveryReport) -> list[str]:
     if report.left:
         notes.append(f"{len(report.left)} files could not be restored without touching others: {report.left[0]}")
     return notes
-
-
-def _is_settled(wanted: planner.Wanted, state: CheckoutState, target: RemoteRef) -> bool:
-    """Whether a checkout whose remote was asked has nothing to fetch, to move or to record."""
-    record = state.record
-    return (
-        record is not None
-        and (record.url, record.ref, record.sha) == (wanted.identity, wanted.ref, target.sha)
-        and state.head_sha == target.sha
-        and state.operation is None
-        and state.head_branch == (target.name if target.kind == "branch" else None)
-        and (target.kind != "branch" or tracking_of(state, target) == target.sha)
-    )

@@ -18,22 +18,19 @@ from typing import Any, Literal
 
 import anyio
 
+from grex.engine.decoding import decode_actions
 from grex.engine.session import Session
-from grex.errors import ActionError, GrexError, PackSpecError, PluginError
+from grex.engine.surroundings import PackFacts, child_environ
+from grex.errors import ActionError, GrexError, PluginError
 from grex.locks import child_environment
 from grex.manifest import Event, action_completed_event, action_halted_event, action_started_event, render_line
 from grex.names import clean
 from grex.pack import (
-    ActionEntry,
     MissingVariableError,
-    PlainData,
     PredicateNode,
-    Problems,
-    decode,
     evaluate,
     expand_variables,
 )
-from grex.pack.problems import raise_problems
 from grex.plugin import (
     ActionArguments,
     ActionType,
@@ -42,47 +39,15 @@ from grex.plugin import (
     Outcome,
     Pack,
     PackSkippedError,
-    Registry,
     When,
 )
 from grex.process import Finished, ProcessTimeoutError, run_process
 from grex.progress import Slice
 
-__all__ = ["EngineHold", "RunContext", "RunStoppedError", "child_environ", "decode_actions"]
+__all__ = ["EngineHold", "RunContext", "RunStoppedError"]
 
 _CLOSING_TIME_S = 5.0
 _WHY_CHARACTERS = 400
-# Trust for one run is this run's: a grex that a hook starts must not inherit it.
-_NOT_FOR_CHILDREN = frozenset({"GREX_TRUST"})
-_KEPT_GIT_VARIABLES = (
-    "GIT_SSH",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_AUTHOR_",
-    "GIT_COMMITTER_",
-    "GIT_ASKPASS",
-)
-
-
-def child_environ(
-    environ: Mapping[str, str], pack: Pack, workspace: Path, platform: str, *, dry_run: bool
-) -> dict[str, str]:
-    """The environment of a hook or a command: the caller's without git's own variables, and what grex tells it."""
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if name not in _NOT_FOR_CHILDREN and (not name.startswith("GIT_") or name.startswith(_KEPT_GIT_VARIABLES))
-    }
-    kept.update(child_environment())
-    kept.update(
-        GREX_PACK_NAME=pack.name,
-        GREX_PACK_PATH=str(pack.root),
-        GREX_PACK_OS=platform,
-        GREX_WORKSPACE=str(workspace),
-        GREX_DRY_RUN="1" if dry_run else "0",
-        GIT_TERMINAL_PROMPT="0",
-    )
-    return kept
 
 
 class RunStoppedError(Exception):
@@ -142,41 +107,6 @@ class RunContext:
             except Exception as failure:
                 await state.take_back(failure)
                 raise
-
-
-def decode_actions(registry: Registry, entries: Sequence[ActionEntry]) -> tuple[ActionArguments, ...]:
-    """Decode `actions` entries through the registry; every problem of all of them is reported at once.
-
-    Raises:
-        PackSpecError: arguments that do not fit.
-        UnknownActionError: an action that nobody registers.
-    """
-    problems = Problems()
-    decoded = _decode(registry, entries, problems)
-    if problems:
-        raise_problems(problems, PackSpecError)
-    return decoded
-
-
-def _decode(registry: Registry, entries: Sequence[ActionEntry], problems: Problems) -> tuple[ActionArguments, ...]:
-    decoded: list[ActionArguments] = []
-    for entry in entries:
-        try:
-            implementation = registry.action(entry.kind)
-        except PluginError as error:
-            error.message = f"{entry.mark}: {error.message}"
-            error.args = (error.message,)
-            raise
-        arguments = decode(implementation.arguments, entry.args, problems, what=entry.kind)
-        if arguments is None:
-            continue
-        wrong = implementation.check(arguments)
-        if wrong is not None:
-            problems.add(entry.mark, wrong, "")
-        elif isinstance(arguments, When):
-            _decode(registry, arguments.actions, problems)
-        decoded.append(arguments)
-    return tuple(decoded)
 
 
 @dataclass(slots=True)
@@ -397,7 +327,7 @@ class _ActionRun:
 
     def evaluate(self, predicate: PredicateNode) -> bool | None:
         """Whether the condition holds."""
-        return evaluate(predicate, _Facts(self))
+        return evaluate(predicate, PackFacts(self.path, self.environ, self.platform))
 
     def note(self, text: str) -> None:
         """Add a line to the outcome's notes."""
@@ -447,35 +377,3 @@ class _ActionRun:
             self._state.context.session.settings.sink(
                 Slice(label, category, self.pack.path, start, time.monotonic_ns(), {"cwd": str(cwd)})
             )
-
-
-class _Facts:
-    """What predicates ask about this machine, relative to one pack."""
-
-    def __init__(self, run: _ActionRun) -> None:
-        self._run = run
-
-    def os_is(self, platform: str) -> bool:
-        return self._run.platform == platform
-
-    def path_exists(self, path: str) -> bool:
-        return self._run.path(path).exists()
-
-    def cmd_available(self, name: str) -> bool:
-        from shutil import which  # noqa: PLC0415 - only packs with this predicate need it
-
-        return which(name, path=self._run.environ.get("PATH")) is not None
-
-    def env_set(self, name: str) -> bool:
-        return name in self._run.environ
-
-    def symlink_ok(self, src: str, dst: str) -> bool:
-        link = self._run.path(dst)
-        try:
-            return link.is_symlink() and link.resolve() == self._run.path(src).resolve()
-        except (OSError, RuntimeError):
-            return False
-
-    def plugin_predicate(self, kind: str, value: PlainData) -> bool | None:
-        del kind, value
-        return None  # no plugin of this environment brings it

@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from grex.engine import RunContext, Session
-from grex.engine.context import _ActionRun, _HoldState, child_environ
+from grex.engine.context import _ActionRun, _HoldState
+from grex.engine.surroundings import child_environ
 from grex.errors import ActionError, GrexError, PackSpecError, PluginError
 from grex.pack import parse_pack_spec
 from grex.plugin import Done, Outcome, Pack, PackSkippedError
