@@ -45,7 +45,6 @@ app = typer.Typer(
     name="grex",
     cls=_Commands,
     help="Keeps many git repositories as one workspace, without losing work.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -58,7 +57,7 @@ def run(arguments: list[str] | None = None) -> int:
 
     Anything that is not a `GrexError` is a bug and leaves as a traceback.
     """
-    given = sys.argv[1:] if arguments is None else arguments
+    given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(args=given, standalone_mode=False, prog_name="grex")
     except typer.Exit as leaving:
@@ -162,7 +161,13 @@ def add(
         trace=trace,
     )
     request = AddRequest(
-        call.root(), url, path, ref=ref, groups=tuple(group or ()), no_install=no_install, trust_url=True
+        call.root(),
+        call.from_here(url),
+        path,
+        ref=ref,
+        groups=tuple(group or ()),
+        no_install=no_install,
+        trust_url=True,
     )
     return execute(
         call,
@@ -293,7 +298,7 @@ def trust(
     call = Call.of(
         context, "trust", as_json=json, quiet=quiet, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout
     )
-    request = TrustRequest(call.root(), prefix, revoke=revoke)
+    request = TrustRequest(call.root(), None if prefix is None else call.from_here(prefix), revoke=revoke)
     return execute(call, request.root, lambda settings: verb(request, settings), render.trust)
 
 

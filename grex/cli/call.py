@@ -106,6 +106,13 @@ class Call:
             named = Path(self.environ["GREX_WORKSPACE"])
         return locate(Path.cwd(), named)
 
+    def from_here(self, url: str) -> str:
+        """A URL as the workspace has to read it: a person's relative path starts where the person is."""
+        if not url.startswith(("./", "../")):
+            return url
+        path = os.path.relpath(url, self.root())
+        return path if path.startswith("../") else f"./{path}"
+
     def settings(self, root: Path, sink: Callable[[Any], None]) -> Settings:
         """What the verb is told about this user and this machine."""
         from platformdirs import user_config_path, user_state_path  # noqa: PLC0415 - verbs only

@@ -42,7 +42,7 @@ async def ask_for_trust(
     """Ask about every untrusted pack at once; gives the prefixes to trust from now on, none unless told so."""
     by_prefix: dict[str, list[InstallStep]] = {}
     for step in steps:
-        prefix = "." if step.identity is None else _prefix_of(step.identity)
+        prefix = "." if step.trust_key is None else _prefix_of(step.trust_key)
         by_prefix.setdefault(prefix, []).append(step)
     trusted: list[str] = []
     for prefix in sorted(by_prefix):
@@ -64,8 +64,8 @@ async def ask_for_trust(
     return trusted
 
 
-def _prefix_of(identity: str) -> str:
+def _prefix_of(trust_key: str) -> str:
     """What a repository's neighbours have in common with it; never a whole host, or every file of this machine."""
-    scheme, _, rest = identity.partition("://")
+    scheme, _, rest = trust_key.partition("://")
     above = rest.rpartition("/")[0]
-    return f"{scheme}://{above}" if above.strip("/") and "/" in above else identity
+    return f"{scheme}://{above}" if above.strip("/") and "/" in above else trust_key

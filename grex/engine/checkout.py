@@ -283,11 +283,11 @@ class Checkouts:
     async def _ask(
         self, node: Node, root: Path, state: CheckoutState, wanted: planner.Wanted, found: _Found
     ) -> CheckoutOutcome | None:
-        git = self._session.git_for(node.path)
+        git = self._session.git_for(node.path, node.url)
         foreign = await stranger(git, node, state)
         if foreign is not None:
             return self._left(node, root, state, foreign)
-        target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
+        target = await resolve_remote(git, node.url.plain, node.ref, _ASK_TIMEOUT_S)
         if _is_settled(wanted, state, target):
             await log_position(self._session, node, target)
             return await self._unchanged(node, root, state, target)
@@ -297,7 +297,7 @@ class Checkouts:
     async def _fetch(self, node: Node, state: CheckoutState, target: RemoteRef, found: _Found) -> None:
         """Make sure that the wanted commit is here. Tier: BACKEND."""
         session = self._session
-        git = session.git_for(node.path)
+        git = session.git_for(node.path, node.url)
         found.must_fetch = False
         found.tracking_before = found.tracking_before or tracking_of(state, target)
         if target.kind == "branch" and not self._options.locked:
@@ -477,8 +477,8 @@ class Checkouts:
                 return self._offline(node, state)
             case _:
                 async with self._session.holds.network_permit(node.path, node.url.limit_key):
-                    git = self._session.git_for(node.path)
-                    target = await resolve_remote(git, node.url.resolved, node.ref, _ASK_TIMEOUT_S)
+                    git = self._session.git_for(node.path, node.url)
+                    target = await resolve_remote(git, node.url.plain, node.ref, _ASK_TIMEOUT_S)
                 return await self._plan_move(node, root, state, wanted, target)
 
     async def _plan_move(

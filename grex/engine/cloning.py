@@ -71,8 +71,8 @@ async def clone_pack(
         async with session.holds.backend(node.path, real) as backend:
             child = node.first.child
             cloned = await clone(
-                session.git_for(node.path),
-                url=node.url.resolved,
+                session.git_for(node.path, node.url),
+                url=node.url.plain,
                 identity=node.url.identity,
                 ref=node.ref,
                 temp=temp,

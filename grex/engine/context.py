@@ -52,6 +52,8 @@ __all__ = ["EngineHold", "RunContext", "RunStoppedError", "child_environ", "deco
 
 _CLOSING_TIME_S = 5.0
 _WHY_CHARACTERS = 400
+# Trust for one run is this run's: a grex that a hook starts must not inherit it.
+_NOT_FOR_CHILDREN = frozenset({"GREX_TRUST"})
 _KEPT_GIT_VARIABLES = (
     "GIT_SSH",
     "GIT_CONFIG_GLOBAL",
@@ -69,7 +71,7 @@ def child_environ(
     kept = {
         name: value
         for name, value in environ.items()
-        if not name.startswith("GIT_") or name.startswith(_KEPT_GIT_VARIABLES)
+        if name not in _NOT_FOR_CHILDREN and (not name.startswith("GIT_") or name.startswith(_KEPT_GIT_VARIABLES))
     }
     kept.update(child_environment())
     kept.update(

@@ -32,12 +32,16 @@ _SAID_CHARACTERS = 400
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A pack whose checkout is there: what the install phase needs to know of it."""
+    """A pack whose checkout is there: what the install phase needs to know of it.
+
+    `trust_key` is what trust goes by, where that is not the identity; both are None for the root.
+    """
 
     path: str
     spec: PackSpec | None
     commit: str
     identity: str | None
+    trust_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class InstallStep:
     pack_type: PackType
     mode: InstallMode
     actions_hash: str
-    identity: str | None
+    trust_key: str | None
     needs_trust: tuple[str, ...]
     after: tuple[str, ...]
 
@@ -140,7 +144,7 @@ def _step(session: Session, context: RunContext, found: Present, after: tuple[st
         pack_type,
         "update" if before is not None else "install",
         digest,
-        found.identity,
+        found.trust_key or found.identity,
         _trust_lines(pack_type.needs_trust(context, pack), pack),
         after,
     )
@@ -232,7 +236,7 @@ def untrusted(session: Session, plan: InstallPlan) -> list[InstallStep]:
         step
         for step in plan.steps
         if step.needs_trust
-        and not (session.trust.trusts_root() if step.identity is None else session.trust.trusts(step.identity))
+        and not (session.trust.trusts_root() if step.trust_key is None else session.trust.trusts(step.trust_key))
     ]
 
 
@@ -360,7 +364,7 @@ def _checked(outcome: object, step: InstallStep) -> Outcome:
 def _untrusted_error(step: InstallStep) -> UntrustedError:
     more = len(step.needs_trust) - _SHOWN
     what = "; ".join(step.needs_trust[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-    where = step.identity if step.identity is not None else "."
+    where = step.trust_key if step.trust_key is not None else "."
     return UntrustedError(
         f"{step.pack.path} is not trusted to run: {what}",
         hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then sync again.",

@@ -17,6 +17,7 @@ from grex.engine.holds import Holds, Permits
 from grex.git import GitCommand, GitRunner
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import Event, Folded, LockLine, Log, fold, read_lockfile
+from grex.names import PackUrl
 from grex.plugin import Registry
 from grex.progress import Sink, Slice, null_sink
 from grex.workspace import Layout, TrustStore
@@ -96,15 +97,19 @@ class Session:
             log=Log(layout.log, layout.trash_dir),
         )
 
-    def git_for(self, pack: str) -> GitRunner:
-        """A runner whose commands stand on the pack's track of the trace."""
+    def git_for(self, pack: str, url: PackUrl | None = None) -> GitRunner:
+        """A runner whose commands stand on the pack's track of the trace.
+
+        With a URL, its credentials are known to git while it is given `url.plain`.
+        """
         sink = self.settings.sink
 
         def ran(command: GitCommand) -> None:
             facts = {"argv": " ".join(command.argv), "cwd": str(command.cwd), "returncode": command.returncode}
             sink(Slice(f"git {command.argv[1]}", "git", pack, command.start_ns, command.end_ns, facts))
 
-        return GitRunner(self.settings.environ, on_command=ran)
+        address = (url.plain, url.resolved) if url is not None else None
+        return GitRunner(self.settings.environ, on_command=ran, address=address)
 
     async def read_records(self) -> None:
         """Read the log and the lockfile. Tier: MANIFEST, shared and briefly.

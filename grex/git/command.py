@@ -148,6 +148,9 @@ class GitRunner:
     Args:
         environ: the caller's environment, from which `git_environment` takes what git may see.
         on_command: is told of each git process when it has ended.
+        address: an address as it may be written into files, and the same with its credentials. Commands are given the
+            first one, and git reads from a variable that it stands for the second (`url.*.insteadOf`); so credentials
+            that a pack.yaml declares are in no configuration of a repository and on no command line.
         git: the program.
     """
 
@@ -156,9 +159,11 @@ class GitRunner:
         environ: Mapping[str, str],
         on_command: Callable[[GitCommand], None] | None = None,
         *,
+        address: tuple[str, str] | None = None,
         git: str = "git",
     ) -> None:
         self._environ = environ
+        self._address = address
         self._environment: dict[str, str] | None = None
         self._on_command = on_command
         self._git = git
@@ -243,6 +248,13 @@ class GitRunner:
     def _command_environment(self, cwd: Path, extra: Mapping[str, str] | None, *, write: bool) -> dict[str, str]:
         if self._environment is None:  # most runners of a run with nothing to do never start a git
             self._environment = git_environment(self._environ)
+            if self._address is not None and self._address[0] != self._address[1]:
+                plain, secret = self._address
+                self._environment |= {
+                    "GIT_CONFIG_COUNT": "1",
+                    "GIT_CONFIG_KEY_0": f"url.{secret}.insteadOf",
+                    "GIT_CONFIG_VALUE_0": plain,
+                }
         environment = dict(self._environment)
         # git always looks at the working directory itself; the ceiling keeps it from looking further up.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(cwd))  # noqa: PTH120 - a text for git

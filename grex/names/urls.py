@@ -41,6 +41,7 @@ _SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>\[[^\]/]+\]|[^/:@\[\]]+):(?P
 _AUTHORITY = re.compile(r"(?:(?P<info>.*)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]@]*)(?::(?P<port>[0-9]*))?", re.DOTALL)
 _HOST = re.compile(r"[\w](?:[\w.-]*[\w.])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
+_SSH_USER = re.compile(r"(?:ssh://)?([^@/:]+)(?::[^@/]*)?@")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -79,6 +80,26 @@ class PackUrl:
     def redacted(self) -> str:
         """The resolved address without credentials, for people and files."""
         return redact(self.resolved)
+
+    @property
+    def plain(self) -> str:
+        """The resolved address without the user and password of an `http(s)` one: what may be written into a file."""
+        if self.scheme not in {"http", "https"}:
+            return self.resolved
+        scheme, mark, rest = self.resolved.partition("://")
+        authority, slash, path = rest.partition("/")
+        return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
+
+    @property
+    def trust_key(self) -> str:
+        """The canonical spelling by which trust goes: as `identity`, and on ssh with the user who is asked for.
+
+        `alice@host:x` and `bob@host:x` are two homes on one host. `git` and no user at all are the service itself.
+        """
+        user = _SSH_USER.match(self.resolved) if self.scheme == "ssh" else None
+        if user is None or user[1] == "git":
+            return self.identity
+        return self.identity.replace("ssh://", f"ssh://{user[1]}@", 1)
 
     @property
     def is_local(self) -> bool:

@@ -101,7 +101,7 @@ async def add(request: AddRequest, settings: Settings) -> AddReport:
         await _clone(session, declaration)
         await _declare(session, declaration)
         if request.trust_url:
-            session.trust.add(url.identity)
+            session.trust.add(url.trust_key)
         report = await sync_session(
             session, SyncRequest(root=session.layout.root, packs=(path,), no_install=request.no_install)
         )

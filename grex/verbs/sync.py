@@ -294,7 +294,7 @@ def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> 
         outcome = walked.outcomes.get(node.path)
         if outcome is None or not outcome.is_present or outcome.status == "failed":
             continue
-        present = Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity)
+        present = Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity, node.url.trust_key)
         (others if outcome.status == "passed" else found).append(present)
     return found, others
 

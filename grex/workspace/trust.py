@@ -33,17 +33,23 @@ def canonical_prefix(text: str, workspace: Path) -> str:
     if text == ROOT_TRUST:
         return ROOT_TRUST
     try:
-        return parse_url(text, relative_to=workspace).identity.rstrip("/")
+        url = parse_url(text, relative_to=workspace)
     except InvalidUrlError as error:
         raise UsageError(
             f"{text!r} is no URL prefix: {error}",
             hint="Give the beginning of a URL up to a slash, such as https://host/team, or . for the root.",
         ) from error
+    prefix = url.trust_key.rstrip("/")
+    if prefix == "file:":
+        raise UsageError(
+            f"{text!r} would trust every repository on this machine", hint="Give the directory that they lie in."
+        )
+    return prefix
 
 
-def covers(prefix: str, identity: str) -> bool:
+def covers(prefix: str, trust_key: str) -> bool:
     """Whether the canonical URL lies under the canonical prefix, at a path boundary."""
-    return identity == prefix or identity.startswith(prefix.rstrip("/") + "/")
+    return trust_key == prefix or trust_key.startswith(prefix.rstrip("/") + "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,9 @@ class TrustStore:
         root = (ROOT_TRUST,) if stored.root == self._root_id() else ()
         return (*root, *stored.prefixes)
 
-    def trusts(self, identity: str) -> bool:
+    def trusts(self, trust_key: str) -> bool:
         """Whether a pack of that canonical URL may run what it declares."""
-        return any(covers(prefix, identity) for prefix in (*self.extra, *self.prefixes()) if prefix != ROOT_TRUST)
+        return any(covers(prefix, trust_key) for prefix in (*self.extra, *self.prefixes()) if prefix != ROOT_TRUST)
 
     def trusts_root(self) -> bool:
         """Whether the root's own actions may run."""

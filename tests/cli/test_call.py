@@ -160,3 +160,20 @@ def test_trust_of_one_run_comes_from_options_and_environment(tmp_path: Path) -> 
     call = Call(verb="sync", trust=("https://a.example/x",), environ={"HOME": str(tmp_path)})
     assert call.settings(tmp_path, lambda event: None).trust == ("https://a.example/x",)
     assert InitRequest(tmp_path).gitignore is False
+
+
+def test_a_relative_url_starts_where_the_person_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ws/.grex").mkdir(parents=True)
+    (tmp_path / "ws/.grex/pack.yaml").write_text('schema_version: "1"\nname: ws\ntype: meta\n')
+    (tmp_path / "ws/sub").mkdir()
+    monkeypatch.chdir(tmp_path / "ws/sub")
+    call = Call()
+    assert call.from_here("../../up.git") == "../up.git"
+    assert call.from_here("./up.git") == "./sub/up.git"
+    assert call.from_here("https://host/x") == "https://host/x"
+    assert call.from_here("/abs/x") == "/abs/x"
+
+
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert "Usage: grex" in capsys.readouterr().out

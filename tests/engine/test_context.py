@@ -306,6 +306,7 @@ def test_children_do_not_see_gits_own_variables_of_the_caller(place: Place) -> N
     }
     dropped = {
         "GIT_DIR": "/x",
+        "GREX_TRUST": "https://host/all",
         "GIT_WORK_TREE": "/y",
         "GIT_INDEX_FILE": "/z",
         "GIT_CONFIG_COUNT": "1",

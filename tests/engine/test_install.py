@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from grex.engine import ROOT, InstallOutcome, InstallPlan, Present, RunContext, Session, prepare, run, untrusted
 from grex.engine.install import _dependency_cycles
 from grex.errors import CycleError, GrexError, PackError, UnknownActionError, UnknownPackTypeError, UntrustedError
+from grex.manifest import action_started_event
 from grex.pack import parse_pack_spec
 from grex.plugin import Outcome, PackSkippedError
 from grex.verbs.report import exit_code_of
@@ -438,3 +439,10 @@ async def test_only_what_was_installed_is_recorded(place: Place, calls: Calls) -
         step = planned(session, present(place, "a", commit="c2")).steps[0]
     assert step.mode == "update"
     assert step.actions_hash not in hashes
+
+
+async def test_a_bracket_that_a_killed_run_left_open_makes_the_pack_run_again(place: Place, calls: Calls) -> None:
+    session = opened(place, calls)
+    await installed(session, [present(place, "a")])
+    await session.record("a", [action_started_event("a", action="0", kind="mark", run="dead")])
+    assert statuses(await installed(opened(place, calls), [present(place, "a")])) == {"a": "updated"}

@@ -283,3 +283,31 @@ def test_a_relative_address_may_still_climb_within_its_base() -> None:
 def test_dots_that_are_part_of_a_name_or_of_a_query_are_no_segments() -> None:
     for text in ("https://host/a..b/x.git", "https://host/...x/y", "https://host/x?p=a/../b", "git@host:a..b/x"):
         assert parse_url(text).resolved == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("git@h:team/x", "ssh://h/team/x", True),
+        ("mallory@h:team/x", "git@h:team/x", False),
+        ("ssh://mallory@h/team/x", "mallory@h:team/x.git", True),
+        ("https://a:b@h/team/x", "https://h/team/x", True),
+    ],
+)
+def test_trust_tells_the_homes_of_two_users_of_one_host_apart(one: str, other: str, is_same: bool) -> None:
+    assert (parse_url(one).trust_key == parse_url(other).trust_key) is is_same
+    assert parse_url(one).identity == parse_url(other).identity
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("https://ada:pw@h:8443/x", "https://h:8443/x"),
+        ("https://token@h/x@y", "https://h/x@y"),
+        ("https://h/x", "https://h/x"),
+        ("git@h:x", "git@h:x"),
+        ("ssh://ada@h/x", "ssh://ada@h/x"),
+    ],
+)
+def test_the_plain_address_has_no_credentials_and_keeps_the_login_of_ssh(text: str, plain: str) -> None:
+    assert parse_url(text).plain == plain

@@ -83,10 +83,6 @@ class Scenario:
         workspace.sync()
         return time.monotonic() - before
 
-    def resume(self, workspace: Workspace) -> None:
-        """Sync after a crash."""
-        workspace.sync()
-
     def check(self, workspace: Workspace) -> None:
         """Sync, and insist that the workspace is as if nothing had ever happened; then once more, to no effect."""
         workspace.sync()

@@ -42,8 +42,8 @@ def kill_once(scenario: Scenario, manner: Manner, seed: str) -> Round:
             grex.kill_everything()
         else:
             grex.kill_alone()
-        # What outlives grex is still at work while the next sync begins; that is the hazard.
-        scenario.resume(workspace)
-        grex.wait_for_family()
+            # What outlives grex is still at work while the next sync begins; that is the hazard.
+            workspace.sync()
+            grex.wait_for_family()
     scenario.check(workspace)
     return Round(after_s, hit)

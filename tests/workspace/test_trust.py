@@ -160,3 +160,8 @@ def test_a_file_that_cannot_be_read_is_an_error(store: TrustStore) -> None:
     store.path.mkdir(parents=True)
     with pytest.raises(ConfigError, match="cannot be read"):
         store.prefixes()
+
+
+def test_a_prefix_that_covers_the_whole_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="every repository on this machine"):
+        canonical_prefix("/", tmp_path)
