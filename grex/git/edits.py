@@ -91,7 +91,7 @@ class _Comparison:
         self._directories: dict[bytes, bool] = {b"": True}
 
     def is_plainly_unchanged(self, entry: IndexEntry) -> bool:
-        """Whether a regular file is in every respect as it was recorded, as nearly all are: `compare` at little cost."""
+        """Whether a regular file is in every respect as recorded, as nearly all are: `compare` at little cost."""
         directory = entry.path.rpartition(b"/")[0]
         if not (self._directories.get(directory) or self._is_directory(directory)):
             return False
