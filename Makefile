@@ -20,7 +20,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 demo: $(READY) ## Build local upstream repositories, sync a nested workspace, show the tree.
-	$(BIN)/grex demo build/demo
+	$(BIN)/grex --quiet demo build/demo
 
 test: $(READY) ## Run the tests (the fast ones, in parallel).
 	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not slow"
