@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from grex.locks import run_context
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
@@ -20,6 +22,9 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     for name in list(os.environ):
         if name.startswith(("GREX_", "GIT_")):
             monkeypatch.delenv(name)
+    # A session that a test opens outside an event loop says for the whole thread on which workspace it works.
+    run_context._WORKSPACE.set(None)
+    run_context._VERB.set("")
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / ".local/state"))

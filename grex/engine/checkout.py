@@ -12,7 +12,6 @@ log -> note removed. Move: note in the git directory -> checkout -> completion r
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -45,17 +44,20 @@ from grex.git import (
     CheckoutRefusedError,
     CheckoutState,
     RecoveryReport,
+    RefsUnreadableError,
     RemoteRef,
+    edited_paths,
     fetch_branch,
     fetch_sha,
     fetch_tag,
     has_commit,
     observe,
+    read_head,
+    read_note,
     recover,
     resolve_remote,
 )
 from grex.manifest import sync_event
-from grex.names import PACK_LOCK_NAME
 
 __all__ = ["Checkouts"]
 
@@ -155,23 +157,23 @@ class Checkouts:
 
     async def _bring(self, node: Node, root: Path) -> CheckoutOutcome:
         found = _Found()
-        is_worth_a_look = not self._is_probably_finished(node, root)
         for _ in range(_ROUNDS):
-            step = self._disk_step
-            if is_worth_a_look:
-                state = await self._looking.observe(node, root)
-                look = planner.first_look(self._looking.wanted(node, state), state)
-                if isinstance(look, planner.Leave):
-                    return self._looking.left(node, root, state, look)
-                needs_network = (
-                    isinstance(look, planner.Clone)
-                    or found.must_fetch
-                    or (isinstance(look, planner.AskRemote) and found.target is None)
-                )
-                if needs_network and self._options.offline:
-                    return self._looking.offline(node, state)
-                step = self._network_step if needs_network else self._disk_step
-            is_worth_a_look = True
+            state = await self._looking.observe(node, root)
+            look = planner.first_look(self._looking.wanted(node, state), state)
+            if isinstance(look, planner.Leave):
+                return self._looking.left(node, root, state, look)
+            if isinstance(look, planner.Finished) and not found.has_begun:
+                settled = self._settled(node, root, state, look.target)
+                if settled is not None:
+                    return settled
+            needs_network = (
+                isinstance(look, planner.Clone)
+                or found.must_fetch
+                or (isinstance(look, planner.AskRemote) and found.target is None)
+            )
+            if needs_network and self._options.offline:
+                return self._looking.offline(node, state)
+            step = self._network_step if needs_network else self._disk_step
             try:
                 outcome = await step(node, root, found)
             except PackGoneError:
@@ -183,16 +185,24 @@ class Checkouts:
             hint="Another program works in this checkout; sync again when it is done.",
         )
 
-    def _is_probably_finished(self, node: Node, root: Path) -> bool:
-        """Whether to take the pack for disk work without a look before: a pin that grex has held already.
+    def _settled(self, node: Node, root: Path, state: CheckoutState, target: RemoteRef) -> CheckoutOutcome | None:
+        """A pinned pack with nothing to do, found out without a lock; None where that cannot be said.
 
-        Such a pack is mostly found finished, and looking twice would be a third of what a run with nothing to do
-        costs. A pack that has no lock file of ours is looked at first, so that none is left in what is not ours.
+        Nothing is written and no git is started, so there is nothing for PERMIT and PACK to protect, and most packs
+        of most runs end here. What was read belongs together if HEAD stands where it stood and no move is noted after
+        the last file was read: whoever moves the checkout writes a note before the first byte and moves HEAD.
         """
-        line = self._session.lines.get(node.path)
-        if line is None or line.branch is not None:
-            return False
-        return os.path.lexists(root / PACK_LOCK_NAME) and os.path.lexists(root / ".git")
+        if self.is_stopped:
+            return None
+        edits = edited_paths(state)
+        if not edits.decided:
+            return None
+        outcome = self._looking.settled(node, root, state, target, edits)
+        try:
+            is_same = read_head(state.dirs).sha == state.head_sha and read_note(state.dirs.own) is None
+        except RefsUnreadableError:
+            return None
+        return outcome if is_same else None
 
     def _begin(self, found: _Found, root: Path, made: list[Path]) -> None:
         """Called with the first permit in hand."""
@@ -219,6 +229,7 @@ class Checkouts:
                 case planner.Clone():
                     try:
                         outcome = await clone_pack(session, node, root, wanted, hold, self._hiding)
+                        self._looking.forget()
                     except BaseException:
                         remove_made(real, made)
                         raise
@@ -338,6 +349,7 @@ class Checkouts:
                 pass
         try:
             notes = (*notes, *await carry_out(session, node, state, local, decision))
+            self._looking.forget()
         except CheckoutRefusedError as error:
             code = "edits-in-the-way" if error.paths else "checkout-refused"
             return self._looking.left(node, root, state, planner.Leave(code, error.message, error.hint or ""), target)

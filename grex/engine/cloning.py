@@ -167,13 +167,14 @@ def _pinned_commit(wanted: Wanted) -> str | None:
     return line.sha if wanted.locked or line.branch is None else None
 
 
-def look_at(root: Path) -> CheckoutState:
+def look_at(root: Path, *, is_plain: bool = False) -> CheckoutState:
     """What is at a pack's path; a link to a place that only has to be made counts as an absent pack.
 
-    Two workspaces share a checkout through links, and whichever sync comes first makes it. Where not even the parent
-    of the place is there (a disk that is not mounted, a misspelt link), the link itself is in the way.
+    `is_plain` is as for `observe`. Two workspaces share a checkout through links, and whichever sync comes first makes
+    it. Where not even the parent of the place is there (a disk that is not mounted, a misspelt link), the link itself
+    is in the way.
     """
-    state = observe(root)
+    state = observe(root, is_plain=is_plain)
     if state.kind == "other" and state.is_symlink and not os.path.lexists(state.real) and state.real.parent.is_dir():
         return replace(state, kind="absent")
     return state

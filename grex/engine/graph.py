@@ -108,6 +108,7 @@ class Graph:
         self._folded: dict[str, set[str]] = {}
         self._children: dict[str, set[str]] = {}
         self._identities: dict[str, str] = {}
+        self._urls: dict[tuple[str, str | None], PackUrl] = {}
         self.root_spec: PackSpec | None = None
 
     def declare(self, parent: str, spec: PackSpec) -> list[Node]:
@@ -205,7 +206,7 @@ class Graph:
         resolved: list[Declaration] = []
         for child in spec.children:
             try:
-                url = parse_url(child.url, base=spec.defaults.base, relative_to=self._workspace)
+                url = self._url(child.url, spec.defaults.base)
             except InvalidUrlError as error:
                 problems.add(child.mark, str(error), error.hint)
                 continue
@@ -221,6 +222,13 @@ class Graph:
         if problems:
             raise_problems(problems, PackSpecError)
         return resolved
+
+    def _url(self, text: str, base: str | None) -> PackUrl:
+        """One value for one address: what it finds out about itself, it finds out once."""
+        found = self._urls.get((text, base))
+        if found is None:
+            found = self._urls[text, base] = parse_url(text, base=base, relative_to=self._workspace)
+        return found
 
     def _identity(self, url: PackUrl) -> str:
         found = self._identities.get(url.resolved)

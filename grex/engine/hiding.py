@@ -28,12 +28,13 @@ class Hiding:
     def __init__(self, layout: Layout, *, gitignore: bool = False) -> None:
         self._layout = layout
         self._gitignore = gitignore
-        self._tracked: dict[Path, tuple[tuple[int, int], list[str]]] = {}
+        self._tracked: dict[Path, list[str]] = {}
         self._around: dict[Path, tuple[Path, Path] | None] = {}
 
     def forget(self) -> None:
-        """Look anew which repository encloses what: a checkout has appeared."""
+        """Look anew which repository encloses and tracks what: a checkout has appeared or moved."""
         self._around.clear()
+        self._tracked.clear()
 
     def hide(self, packs: Iterable[str]) -> None:
         """Hide these packs (paths in the workspace) and grex's own files from whatever repository encloses them."""
@@ -89,25 +90,15 @@ class Hiding:
 
     def _tracked_at(self, work_tree: Path, relative: str) -> str | None:
         """A tracked path that is the given one or lies below it."""
-        dirs = find_git_dirs(work_tree)
-        if dirs is None:
-            return None
-        try:
-            stamp = (dirs.own / "index").stat()
-            key = (stamp.st_mtime_ns, stamp.st_ino)
-            known = self._tracked.get(work_tree)
-            if known is None or known[0] != key:
-                paths = sorted(os.fsdecode(entry.path) for entry in read_index(dirs).entries)
-                known = self._tracked[work_tree] = (key, paths)
-        except (OSError, IndexUnreadableError):
-            return None  # no index, or one that only git reads: the clone's own check of its way still stands
-        position = bisect_left(known[1], relative)
-        for path in known[1][position : position + 1]:
-            if path == relative:
-                return path
-        position = bisect_left(known[1], relative + "/")
-        below = known[1][position : position + 1]
-        return below[0] if below and below[0].startswith(relative + "/") else None
+        known = self._tracked.get(work_tree)
+        if known is None:
+            known = self._tracked[work_tree] = _tracked_paths(work_tree)
+        for wanted in (relative, relative + "/"):
+            position = bisect_left(known, wanted)
+            found = known[position] if position < len(known) else ""
+            if found == relative or (wanted != relative and found.startswith(wanted)):
+                return found
+        return None
 
     def _name(self, work_tree: Path) -> str:
         try:
@@ -132,3 +123,14 @@ class Hiding:
         if self._gitignore and work_tree == self._layout.root:
             return work_tree / ".gitignore"
         return common_dir / "info" / "exclude"
+
+
+def _tracked_paths(work_tree: Path) -> list[str]:
+    """What a repository tracks, sorted; nothing where only git can read its index: a clone checks its way as well."""
+    dirs = find_git_dirs(work_tree)
+    if dirs is None:
+        return []
+    try:
+        return sorted(os.fsdecode(entry.path) for entry in read_index(dirs).entries)
+    except IndexUnreadableError:
+        return []

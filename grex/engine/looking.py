@@ -14,11 +14,12 @@ from grex.engine import planner
 from grex.engine.cloning import look_at, misplaced
 from grex.engine.graph import Node
 from grex.engine.hiding import Hiding
-from grex.engine.moving import local_work, ref_of, tracking_of
+from grex.engine.moving import edits_note, local_work, ref_of, tracking_of
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_url, unlocked, unlocked_error
 from grex.engine.session import Session
 from grex.errors import FetchError, GrexError, PackError
-from grex.git import CheckoutState, RemoteRef, ask_head
+from grex.fs import canonical
+from grex.git import CheckoutState, Edits, RemoteRef, ask_head
 from grex.pack import PackSpec, read_pack_spec
 
 __all__ = ["Looking", "is_settled"]
@@ -31,11 +32,12 @@ class Looking:
         self._session = session
         self._options = options
         self._hiding = hiding
-        self._workspace = session.layout.root.resolve()
+        self._workspace = canonical(session.layout.root)
+        self._plain: set[Path] = set()
 
     async def observe(self, node: Node, root: Path) -> CheckoutState:
         """What is at the pack's path; git is asked only where HEAD cannot be read from the files."""
-        state = look_at(root)
+        state = look_at(root, is_plain=self._is_plainly_there(root))
         if state.head == "unreadable":
             return await ask_head(self._session.git_for(node.path), state)
         return state
@@ -66,7 +68,25 @@ class Looking:
         problem = unlocked(node, self._session.lines.get(node.path))
         return unlocked_error([problem]) if problem is not None else None
 
+    def forget(self) -> None:
+        """Look anew at links on the way to packs: a checkout has appeared or moved."""
+        self._plain.clear()
+        self._hiding.forget()
+
+    def _is_plainly_there(self, root: Path) -> bool:
+        """Whether the way to a pack is made of real directories, and the pack is no link: then nothing can be wrong."""
+        parent = root.parent
+        if parent not in self._plain:
+            if canonical(parent) != parent:
+                return False
+            if not parent.is_dir():
+                return False
+            self._plain.add(parent)
+        return not os.path.islink(root)  # noqa: PTH114 - asked for every pack of every run
+
     def _check_place(self, node: Node, root: Path) -> PackError | None:
+        if self._is_plainly_there(root):
+            return self._hiding.refuse_tracked(node.path)
         reason = misplaced(self._workspace, node.path)
         if reason is not None:
             return PackError(
@@ -81,6 +101,22 @@ class Looking:
                 hint=f"Move {name} elsewhere, or give the child another path.",
             )
         return self._hiding.refuse_tracked(node.path)
+
+    def settled(self, node: Node, root: Path, state: CheckoutState, target: RemoteRef, edits: Edits) -> CheckoutOutcome:
+        """A pack that is where it belongs, its edits being known already."""
+        return self.with_spec(
+            node,
+            root,
+            CheckoutOutcome(
+                node.path,
+                "unchanged",
+                old_sha=state.head_sha,
+                new_sha=state.head_sha,
+                target=target,
+                is_present=True,
+                notes=edits_note(edits.edited, len(edits.edited)),
+            ),
+        )
 
     async def unchanged(
         self, node: Node, root: Path, state: CheckoutState, target: RemoteRef, notes: tuple[str, ...] = ()

@@ -6,6 +6,8 @@ must be compared) and carries it out under BACKEND.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from grex.engine import planner
 from grex.engine.graph import Node
 from grex.engine.session import Session
@@ -36,6 +38,7 @@ from grex.names import InvalidUrlError, clean, parse_url, shown_argument
 
 __all__ = [
     "carry_out",
+    "edits_note",
     "local_work",
     "log_position",
     "record_arrival",
@@ -215,10 +218,14 @@ async def log_position(session: Session, node: Node, target: RemoteRef) -> None:
 async def local_work(git: GitRunner, state: CheckoutState) -> tuple[str, ...]:
     """A note about edited files, none where there are none; asks git only where the index cannot decide."""
     edits = edited_paths(state)
-    edited, count = edits.edited, len(edits.edited)
-    if not edits.decided:
-        status = await porcelain(git, state)
-        edited, count = (*status.edited, *status.conflicted), status.edited_count + status.conflicted_count
+    if edits.decided:
+        return edits_note(edits.edited, len(edits.edited))
+    status = await porcelain(git, state)
+    return edits_note((*status.edited, *status.conflicted), status.edited_count + status.conflicted_count)
+
+
+def edits_note(edited: Sequence[str], count: int) -> tuple[str, ...]:
+    """The note about so many edited files, of which the first are named."""
     if not count:
         return ()
     shown = ", ".join(clean(path, 80) for path in edited[:_SHOWN]) + (", ..." if count > _SHOWN else "")

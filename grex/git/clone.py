@@ -126,6 +126,9 @@ async def clone(
         tree=_tree(state),
     )
     write_record(state.dirs.own, record)
+    # Files that were written in the same tick of the clock as the index might have changed since, and git would read
+    # them again each time. Here nobody can have: so the index is as new as this moment.
+    os.utime(state.dirs.own / "index")
     return ClonedCheckout(temp, remote, record)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 from grex.fs import open_regular, read_regular
@@ -76,11 +75,11 @@ def read_index(dirs: GitDirs) -> Index:
     Raises:
         IndexUnreadableError: git has to be asked.
     """
-    algorithm = _object_format(dirs.common / "config")
+    algorithm = _object_format(f"{dirs.common}/config")
     if algorithm not in ("sha1", "sha256"):
         raise IndexUnreadableError(f"objects are named by {algorithm}")
     try:
-        data, mtime_ns = _read(dirs.own / "index")
+        data, mtime_ns = _read(f"{dirs.own}/index")
     except FileNotFoundError:
         return Index([], None, 0)
     except OSError as error:
@@ -88,7 +87,7 @@ def read_index(dirs: GitDirs) -> Index:
     return parse_index(data, mtime_ns=mtime_ns, algorithm=algorithm)
 
 
-def _object_format(config_file: Path) -> str:
+def _object_format(config_file: str) -> str:
     """The algorithm that names objects; the file is taken apart only if it speaks of one, which hardly any does."""
     try:
         data = read_regular(config_file, limit_bytes=_CONFIG_BYTES)
@@ -103,11 +102,18 @@ def _object_format(config_file: Path) -> str:
     return config.get("extensions", "objectFormat") or "sha1"
 
 
-def _read(path: Path) -> tuple[bytes, int]:
+def _read(path: str) -> tuple[bytes, int]:
     """The bytes and the time of one and the same file, though git may replace it meanwhile."""
     fd = open_regular(path)
-    with os.fdopen(fd, "rb") as file:
-        return file.read(), os.fstat(fd).st_mtime_ns
+    try:
+        status = os.fstat(fd)
+        pieces = []
+        # One byte more than is expected, so that an unchanged file is read and its end seen in two calls.
+        while piece := os.read(fd, status.st_size + 1):
+            pieces.append(piece)
+        return b"".join(pieces), status.st_mtime_ns
+    finally:
+        os.close(fd)
 
 
 def parse_index(data: bytes, *, mtime_ns: int, algorithm: str = "sha1") -> Index:

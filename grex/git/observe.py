@@ -73,26 +73,30 @@ class CheckoutState:
         return GitDirs(self.git_dir, self.common_dir)
 
 
-def observe(path: Path) -> CheckoutState:
+def observe(path: Path, *, is_plain: bool = False) -> CheckoutState:
     """Look at a pack's path.
+
+    Args:
+        path: where to look.
+        is_plain: whether the caller knows that no symlink is on the way, nor at its end.
 
     Raises:
         OSError: the path cannot be looked at (a parent that may not be read, a broken disk).
     """
-    real = Path(os.path.realpath(path))
+    real = path if is_plain else Path(os.path.realpath(path))
     try:
-        is_symlink = stat.S_ISLNK(path.lstat().st_mode)
+        is_symlink = stat.S_ISLNK(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return CheckoutState(path, real, is_symlink=False, kind="absent")
+    dirs = find_git_dirs(real)
+    if dirs is not None:
+        return _observe_checkout(path, real, dirs, is_symlink=is_symlink)
     try:
         names = sorted(os.listdir(real))  # noqa: PTH208 - names are what is wanted
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise
         return CheckoutState(path, real, is_symlink=is_symlink, kind="other")
-    dirs = find_git_dirs(real) if ".git" in names else None
-    if dirs is not None:
-        return _observe_checkout(path, real, dirs, is_symlink=is_symlink)
     content = tuple(name for name in names if name != _PACK_LOCK)
     kind: Literal["directory", "empty"] = "empty" if holds_only_packs(real, content) else "directory"
     return CheckoutState(path, real, is_symlink=is_symlink, kind=kind, entries=content[:_SAMPLE])

@@ -100,7 +100,7 @@ def write_record(git_dir: Path, record: CompletionRecord) -> None:
 
 def read_record(git_dir: Path) -> CompletionRecord | None:
     """The record of the last checkout that was finished; None if there is none that can be understood."""
-    data = _read(git_dir / "grex" / "checkout.json")
+    data = _read(f"{git_dir}/grex/checkout.json")
     return _parse_record(data) if isinstance(data, dict) and data.get("v") == _VERSION else None
 
 
@@ -127,7 +127,7 @@ def write_note(git_dir: Path, note: MoveNote) -> None:
 
 def read_note(git_dir: Path) -> MoveNote | None:
     """The note of a command that is under way or was killed; None if there is none."""
-    data = _read(note_path(git_dir))
+    data = _read(f"{git_dir}/grex/note.json")
     if data is None:
         return None
     note = _parse_note(data) if isinstance(data, dict) and data.get("v") == _VERSION else None
@@ -186,7 +186,7 @@ def _write(path: Path, data: dict[str, object]) -> None:
 _DAMAGED = object()
 
 
-def _read(path: Path) -> Any:
+def _read(path: str) -> Any:
     """The JSON in a file; None if it is not there, something that is no dict if it cannot be read."""
     try:
         return json.loads(read_regular(path, limit_bytes=_LIMIT_BYTES)) or _DAMAGED

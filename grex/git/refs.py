@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def find_git_dirs(directory: Path) -> GitDirs | None:
     """The git directories of the checkout at this very directory; None if none is there, or only a ruin of one."""
     own = directory / ".git"
     try:
+        if stat.S_ISDIR(os.lstat(own).st_mode):
+            return _check_git_dir(own)
         text = read_regular(own, limit_bytes=_REF_FILE_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -105,7 +108,7 @@ def read_head(dirs: GitDirs) -> Head:
     Raises:
         RefsUnreadableError: git has to be asked.
     """
-    text = _read_loose(dirs.own / "HEAD")
+    text = _read_loose(f"{dirs.own}/HEAD")
     if text is None:
         raise RefsUnreadableError("HEAD is missing")
     target = _symref_target(text)
@@ -151,13 +154,14 @@ def _checked(text: str) -> str:
     return text.lower()
 
 
-def _read_loose(path: Path) -> str | None:
+def _read_loose(path: str | Path) -> str | None:
     try:
         return os.fsdecode(read_regular(path, limit_bytes=_REF_FILE_BYTES)).strip()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:
-        if path.is_dir() and not path.is_symlink():  # `refs/heads/a` while only `refs/heads/a/b` exists
+        there = Path(path)
+        if there.is_dir() and not there.is_symlink():  # `refs/heads/a` while only `refs/heads/a/b` exists
             return None
         raise RefsUnreadableError(str(error)) from error
 

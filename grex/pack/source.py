@@ -47,11 +47,11 @@ def read_pack_file(root: Path, name: str) -> bytes | None:
         RefusedFileError: it is no regular file, or cannot be read.
     """
     directory, _, _ = name.rpartition("/")
-    parent = root
+    parent = os.fspath(root)  # texts and not paths: asked for every pack of every run
     for part in directory.split("/"):
-        parent /= part
+        parent += f"/{part}"
         try:
-            mode = parent.lstat().st_mode
+            mode = os.lstat(parent).st_mode
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -61,7 +61,7 @@ def read_pack_file(root: Path, name: str) -> bytes | None:
         if not stat.S_ISDIR(mode):
             return None
     try:
-        descriptor = os.open(root / name, _FLAGS)
+        descriptor = os.open(f"{root}/{name}", _FLAGS)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 def _step(identity: str) -> InstallStep:
-    return cast("InstallStep", SimpleNamespace(identity=identity, pack=SimpleNamespace(path="p"), needs_trust=("x",)))
+    return cast("InstallStep", SimpleNamespace(trust_key=identity, pack=SimpleNamespace(path="p"), needs_trust=("x",)))
 
 
 async def _yes() -> str:
