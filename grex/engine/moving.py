@@ -16,6 +16,7 @@ from grex.git import (
     CheckoutState,
     CompletionRecord,
     GitRunner,
+    MoveNote,
     RefsUnreadableError,
     RemoteRef,
     check_out,
@@ -25,6 +26,7 @@ from grex.git import (
     is_ancestor,
     is_reachable,
     keep_rescue_ref,
+    noted,
     porcelain,
     read_ref,
     write_record,
@@ -169,14 +171,16 @@ async def carry_out(
         if move.kind == "branch-ref":
             if found.branch_sha is None or target.name is None:
                 raise FetchError(f"{node.path} has no branch to move", hint="Sync again.")
-            await fast_forward_ref(
-                git, state, target.name, to_sha=target.sha, expected=found.branch_sha, backend=backend
-            )
+            with noted(state.dirs.own, MoveNote(op="refs", pack=node.path)):
+                await fast_forward_ref(
+                    git, state, target.name, to_sha=target.sha, expected=found.branch_sha, backend=backend
+                )
             return notes
         if move.rescue is not None:
-            kept = await keep_rescue_ref(
-                git, state, move.rescue, f"before {move.kind} to {target.sha}", backend=backend
-            )
+            with noted(state.dirs.own, MoveNote(op="refs", pack=node.path)):
+                kept = await keep_rescue_ref(
+                    git, state, move.rescue, f"before {move.kind} to {target.sha}", backend=backend
+                )
             notes.append(f"what it left behind is kept as {kept}")
         await check_out(
             git,

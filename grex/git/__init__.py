@@ -33,7 +33,7 @@ from grex.git.index import Index, IndexUnreadableError, read_index
 from grex.git.move_in import move_in, plan_move, resume_move
 from grex.git.observe import CheckoutState, Operation, observe
 from grex.git.progress import GitProgress
-from grex.git.records import CompletionRecord, MoveNote, read_note, read_record, write_record
+from grex.git.records import CompletionRecord, MoveNote, noted, read_note, read_record, write_record
 from grex.git.recover import RecoveryReport, recover
 from grex.git.refs import GitDirs, Head, RefsUnreadableError, find_git_dirs, read_head, read_ref
 from grex.git.remote import LocalRemoteRefs, RemoteRef, local_remote_refs, parse_ref, resolve_remote
@@ -83,6 +83,7 @@ __all__ = [
     "keep_rescue_ref",
     "local_remote_refs",
     "move_in",
+    "noted",
     "observe",
     "parse_ref",
     "plan_move",

@@ -233,7 +233,10 @@ class GitRunner:
         finally:
             self._report(args, cwd, finished, start_ns, write=write is not None)
         if finished.returncode not in accept:
-            raise explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=error)
+            failed = explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=error)
+            if finished.returncode < 0:
+                failed.details["signal"] = -finished.returncode
+            raise failed
         if finished.stdout_truncated:  # half an answer is none
             raise error(f"{what} failed: git answered with more than {STDOUT_LIMIT_BYTES >> 20} MiB")
         return finished

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from grex.errors import FetchError, PackError
+from grex.errors import FetchError
 from grex.git.command import BackendHold, GitRunner, require_backend, require_sha
 from grex.git.commits import has_commit
 from grex.git.errors import RefNotFoundError
 from grex.git.observe import CheckoutState
 from grex.git.progress import GitProgress
-from grex.git.records import MoveNote, remove_note, write_note
+from grex.git.records import MoveNote, noted
 from grex.git.refs import RefsUnreadableError, read_ref
 from grex.names import check_ref, clean
 
@@ -158,9 +158,7 @@ async def _fetch(
     depth: int | None = None,
 ) -> None:
     require_backend(backend)
-    git_dir = state.dirs.own
-    write_note(git_dir, MoveNote(op="fetch", pack=pack))
-    try:
+    with noted(state.dirs.own, MoveNote(op="fetch", pack=pack)):
         await runner.run(
             ["fetch", *_OPTIONS, *([] if depth is None else [f"--depth={depth}"]), "--", "origin", *refspecs],
             cwd=state.real,
@@ -170,12 +168,6 @@ async def _fetch(
             error=FetchError,
             on_progress=on_progress,
         )
-    except PackError as error:
-        # A git that ended by itself has cleaned up; one that was stopped may not have.
-        if "timeout_s" not in error.details:
-            remove_note(git_dir)
-        raise
-    remove_note(git_dir)
 
 
 async def _commit(runner: GitRunner, state: CheckoutState, ref: str) -> str:

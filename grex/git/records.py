@@ -16,19 +16,24 @@ that goes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from grex.errors import PackError
 from grex.fs import fsync_dir, read_regular, replace_file, sweep_temporary_files
 from grex.names import is_full_sha, redact
 
 __all__ = [
+    "ENDED_FROM_OUTSIDE",
     "CompletionRecord",
     "MoveNote",
     "note_path",
+    "noted",
     "read_note",
     "read_record",
     "remove_note",
@@ -37,6 +42,9 @@ __all__ = [
 ]
 
 RefKind = Literal["branch", "tag", "sha"]
+
+ENDED_FROM_OUTSIDE = ("timeout_s", "signal")
+"""In the details of a failure, either says that a git command did not end by itself."""
 
 _VERSION = 1
 _LIMIT_BYTES = 64 << 10
@@ -64,7 +72,7 @@ class CompletionRecord:
 class MoveNote:
     """A command of ours that was about to write."""
 
-    op: Literal["fetch", "checkout", "clone", "unknown"]
+    op: Literal["fetch", "refs", "checkout", "clone", "unknown"]
     pack: str
     from_sha: str | None = None
     to_sha: str | None = None
@@ -140,6 +148,26 @@ def remove_note(git_dir: Path) -> None:
     fsync_dir(path.parent)
 
 
+@contextlib.contextmanager
+def noted(git_dir: Path, note: MoveNote) -> Generator[None]:
+    """Let a note stand while one git command runs that may leave lock files and nothing else half-written.
+
+    A git that ended by itself has cleaned up, and the note goes. One that was stopped, killed or cancelled may not
+    have, and the note stays for the next recovery.
+
+    Raises:
+        OSError: the note could not be written, and nothing may be begun; or it still stands.
+    """
+    write_note(git_dir, note)
+    try:
+        yield
+    except PackError as error:
+        if error.details.keys().isdisjoint(ENDED_FROM_OUTSIDE):
+            remove_note(git_dir)
+        raise
+    remove_note(git_dir)
+
+
 def _record_json(record: CompletionRecord) -> dict[str, object]:
     return {**asdict(record), "url": redact(record.url)}
 
@@ -181,7 +209,7 @@ def _parse_record(data: dict[str, Any]) -> CompletionRecord | None:
 def _parse_note(data: dict[str, Any]) -> MoveNote | None:
     texts = {name: data.get(name) for name in ("from", "to", "branch")}
     op, pack, record = data.get("op"), data.get("pack"), data.get("record")
-    if op not in ("fetch", "checkout", "clone") or not isinstance(pack, str) or not _all_texts(texts.values()):
+    if op not in ("fetch", "refs", "checkout", "clone") or not isinstance(pack, str) or not _all_texts(texts.values()):
         return None
     if any(sha is not None and not is_full_sha(sha) for sha in (texts["from"], texts["to"])):
         return None

@@ -22,7 +22,7 @@ from tests.e2e.test_kill_at_each_step import die_at, name
 from tests.support.crash_scenario import ColdClones, NewsUpstream, Scenario, leftovers, scenario
 from tests.support.git_server import GitServer, git
 from tests.support.killing import Started, eventually, flock_is_free, start
-from tests.support.slow_git import HeldFilter, SlowTransport
+from tests.support.slow_git import DyingGit, HeldFilter, SlowTransport
 from tests.support.torture import Manner, kill_once, rounds
 from tests.support.workspace import Workspace, pack_yaml
 
@@ -153,6 +153,61 @@ def test_an_edit_made_after_the_kill_is_kept_under_a_rescue_ref(
     ref = next(word for note in pack["notes"] for word in note.split() if word.startswith("refs/grex/rescue/"))
     assert git(app, "show", f"{ref}:early.txt") == "written by the user after the crash"
     assert git(app, "status", "--porcelain") == ""
+
+
+def test_the_lock_of_a_branch_that_a_killed_git_of_ours_was_moving_is_removed(
+    server: GitServer, workspace: Workspace, tmp_path: Path
+) -> None:
+    server.create("app", {"a.txt": "1\n"})
+    workspace.declare({"url": server.url("app"), "path": "app"})
+    workspace.sync()
+    app = workspace / "app"
+    git(app, "checkout", "--quiet", "-b", "topic")
+    sha = server.commit("app", {"a.txt": "2\n"})
+    dying = DyingGit(tmp_path / "dying", workspace, "update-ref", "{}.lock")
+    with start(workspace, "sync") as grex:
+        assert grex.result().code == -signal.SIGKILL
+    assert (app / ".git/refs/heads/main.lock").exists()
+    dying.repair()
+    workspace.sync()
+    assert git(app, "rev-parse", "main") == sha
+    assert git(app, "rev-parse", "--abbrev-ref", "HEAD") == "topic"
+    assert leftovers(workspace) == []
+
+
+def test_the_lock_of_a_rescue_ref_that_a_killed_git_of_ours_was_making_is_removed(
+    server: GitServer, workspace: Workspace, tmp_path: Path
+) -> None:
+    server.create("app", {"a.txt": "1\n"})
+    lost = server.commit("app", {"a.txt": "wrong\n"})
+    workspace.declare({"url": server.url("app"), "path": "app"})
+    workspace.sync()
+    app = workspace / "app"
+    sha = server.commit("app", {"a.txt": "2\n"}, amend=True)
+    dying = DyingGit(tmp_path / "dying", workspace, "update-ref", "{}.lock")
+    with start(workspace, "sync") as grex:
+        assert grex.result().code == -signal.SIGKILL
+    assert len(list((app / ".git/refs/grex/rescue").glob("*.lock"))) == 1
+    dying.repair()
+    workspace.sync()
+    assert git(app, "rev-parse", "HEAD") == sha
+    assert git(app, "for-each-ref", "--format=%(objectname)", "refs/grex/rescue").split() == [lost]
+    assert leftovers(workspace) == []
+
+
+def test_a_fetch_whose_git_alone_was_killed_says_so_and_the_next_sync_cleans_up_after_it(
+    server: GitServer, workspace: Workspace, tmp_path: Path
+) -> None:
+    server.create("app", {"a.txt": "1\n"})
+    workspace.declare({"url": server.url("app"), "path": "app"})
+    workspace.sync()
+    sha = server.commit("app", {"a.txt": "2\n"})
+    dying = DyingGit(tmp_path / "dying", workspace, "fetch", "refs/remotes/origin/main.lock", kills_grex=False)
+    error = workspace.sync(expect=4).packs["app"]["error"]
+    assert "SIGKILL" in error["message"]
+    dying.repair()
+    assert workspace.sync().packs["app"]["new"] == sha
+    assert leftovers(workspace) == []
 
 
 def test_the_index_lock_of_a_living_git_of_the_users_is_left_and_named(

@@ -38,9 +38,9 @@ INSTALL_AND_FINISH = [
     *(("grex.verbs.sync:write_lockfile", when, 1) for when in BEFORE_AND_AFTER),
 ]
 MOVE = [
-    *(("grex.git.fetch:write_note", when, 1) for when in BEFORE_AND_AFTER),
+    *(("grex.git.records:write_note", when, 1) for when in BEFORE_AND_AFTER),
     *(("grex.git.command:GitRunner.run[fetch]", when, 1) for when in BEFORE_AND_AFTER),
-    *(("grex.git.fetch:remove_note", when, 1) for when in BEFORE_AND_AFTER),
+    *(("grex.git.records:remove_note", when, 1) for when in BEFORE_AND_AFTER),
     *(("grex.engine.moving:keep_rescue_ref", when, 1) for when in BEFORE_AND_AFTER),
     *(("grex.git.checkout:write_note", when, 1) for when in BEFORE_AND_AFTER),
     *(("grex.git.command:GitRunner.run[checkout]", when, 1) for when in BEFORE_AND_AFTER),

@@ -2,7 +2,8 @@
 
 `SlowTransport` is what `GIT_SSH_COMMAND` starts: it serves a repository of this machine for any `ssh://` URL and
 stops in the middle of the pack, so that a clone is half received. `HeldFilter` is a smudge filter: a checkout stops
-at one file, with everything that comes before it written, `index.lock` taken and HEAD where it was.
+at one file, with everything that comes before it written, `index.lock` taken and HEAD where it was. `DyingGit` is a
+git on the PATH for the one thing that cannot be held up: the moment in which a ref's lock file is there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from tests.support.killing import eventually
 from tests.support.workspace import Workspace
 
-__all__ = ["HeldFilter", "SlowTransport"]
+__all__ = ["DyingGit", "HeldFilter", "SlowTransport"]
 
 _SSH = """#!{python}
 import os, signal, subprocess, sys
@@ -32,6 +33,20 @@ while piece := os.read(server.stdout.fileno(), 512):
         open({reached!r}, "w").close()
         while True:
             signal.pause()
+"""
+_DYING = """#!{python}
+import os, signal, sys
+
+if {subcommand!r} in sys.argv:
+    ref = next((word for word in sys.argv if word.startswith("refs/")), "")
+    lock = os.path.join(".git", {lock!r}.format(ref))
+    os.makedirs(os.path.dirname(lock), exist_ok=True)
+    open(lock, "x").close()
+    if {kills_grex}:
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.environ["PATH"] = {path!r}
+os.execvp("git", sys.argv)
 """
 _SMUDGE = """#!/bin/sh
 if [ ! -e '{released}' ]; then
@@ -79,6 +94,37 @@ class SlowTransport(_Gate):
     def url(repository: Path) -> str:
         """The URL under which this transport serves a repository of this machine."""
         return f"ssh://host.invalid{repository}"
+
+
+class DyingGit:
+    """A `git` that is killed in the middle of one command, and grex with it; its lock file stays.
+
+    Args:
+        base: where the stand-in for git is made.
+        workspace: whose PATH begins with it, until `repair`.
+        subcommand: the command; all others are git's own.
+        lock: the lock file that it leaves, below the git directory; `{}` is the first ref that it is given.
+        kills_grex: whether it takes grex along.
+    """
+
+    def __init__(
+        self, base: Path, workspace: Workspace, subcommand: str, lock: str, *, kills_grex: bool = True
+    ) -> None:
+        self._path = workspace.environ["PATH"]
+        self._workspace = workspace
+        base.mkdir()
+        script = base / "git"
+        script.write_text(
+            _DYING.format(
+                python=sys.executable, path=self._path, subcommand=subcommand, lock=lock, kills_grex=kills_grex
+            )
+        )
+        script.chmod(0o755)
+        workspace.environ["PATH"] = f"{base}:{self._path}"
+
+    def repair(self) -> None:
+        """Let the workspace have git itself again."""
+        self._workspace.environ["PATH"] = self._path
 
 
 class HeldFilter(_Gate):
