@@ -1,8 +1,8 @@
 """One call: what the options and the environment say, the event loop, signals, errors, and the way out.
 
 This is the only place of the command line that reads environment variables and the home directory; below it they are
-values. SIGINT and SIGTERM cancel the verb: its children are ended, its locks come free, and the exit code says which
-signal it was.
+values. SIGINT, SIGTERM and SIGHUP cancel the verb: its children are ended, its locks come free, and the exit code says
+which signal it was.
 """
 
 from __future__ import annotations
@@ -216,14 +216,23 @@ def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
     return 128 + int(caught[0] if caught else signal.SIGINT)
 
 
+def _endings() -> list[signal.Signals]:
+    """The signals that end a verb in an orderly way: also that of a closed terminal, unless it is to be ignored."""
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        wanted.append(hangup)
+    return wanted
+
+
 async def _guarded(
     verb: Callable[[Settings], Awaitable[R]], settings: Settings, caught: list[signal.Signals]
 ) -> R | None:
-    """The verb, cancelled by the first SIGINT or SIGTERM; None if it was."""
+    """The verb, cancelled by the first SIGINT, SIGTERM or SIGHUP; None if it was."""
     report: R | None = None
 
     async def watch(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with anyio.open_signal_receiver(*_endings()) as signals:
             task_status.started()
             async for found in signals:
                 caught.append(found)

@@ -29,6 +29,7 @@ WAYS = [
     pytest.param(signal.SIGINT, False, id="SIGINT-to-grex"),
     pytest.param(signal.SIGINT, True, id="SIGINT-to-the-foreground-group"),
     pytest.param(signal.SIGTERM, False, id="SIGTERM-to-grex"),
+    pytest.param(signal.SIGHUP, False, id="SIGHUP-to-grex"),
 ]
 STUBBORN_HOOK = """#!/bin/sh
 [ -e "$MARKS/released" ] && exit 0
