@@ -18,6 +18,8 @@ from grex.errors import ActionError
 
 __all__ = ["make_missing", "missing_directories", "remove_made"]
 
+_OUR_WAY = 0o300
+
 
 def missing_directories(path: Path, what: str) -> tuple[Path, ...]:
     """The directories that have to be made for `path` to be one, outermost first.
@@ -55,11 +57,14 @@ def make_missing(missing: Iterable[Path], what: str, *, mode: int | None = None)
     made: list[Path] = []
     try:
         for path in missing:
-            path.mkdir(mode=0o777 if mode is None else 0o700)
+            # With the wanted bits from the first moment: after a kill between this and the next step, the directory is
+            # there and is taken as it is. Only our own way in is kept open until the inner ones are made.
+            path.mkdir(mode=0o777 if mode is None else (mode | _OUR_WAY) & 0o777)
             made.append(path)
         if mode is not None:
             for path in reversed(made):  # the innermost first: the mode may be one that bars our own way
-                path.chmod(mode)
+                if stat.S_IMODE(path.stat().st_mode) != mode:  # what the umask took away, and special bits
+                    path.chmod(mode)
     except OSError as error:
         remove_made(made)
         raise disk_error(what, error) from error

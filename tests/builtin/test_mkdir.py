@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from grex.builtin.actions.mkdir import Mkdir
+from grex.builtin.directories import make_missing
 from grex.errors import ActionError
 from grex.pack import Mode
 from grex.plugin import Mkdir as Arguments
@@ -199,3 +200,25 @@ def test_only_a_path_inside_the_pack_needs_no_trust(ctx: RecordingActionContext)
     assert MKDIR.needs_trust(Arguments(path="~/bin"), ctx) == (f"mkdir {ctx.home}/bin",)
     assert MKDIR.needs_trust(Arguments(path="../other"), ctx) != ()
     assert MKDIR.needs_trust(Arguments(path="$NOT_SET/x"), ctx) == ("mkdir $NOT_SET/x",)
+
+
+async def test_a_directory_has_its_mode_from_the_first_moment(
+    ctx: RecordingActionContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed right after it was made, it is there for the next run, which takes it as it is."""
+
+    class Killed(BaseException): ...
+
+    def die(path: Path, *args: object, **kwargs: object) -> None:
+        raise Killed
+
+    before = os.umask(0o022)
+    try:
+        monkeypatch.setattr(Path, "stat", die)
+        monkeypatch.setattr(Path, "chmod", die)
+        with pytest.raises(Killed):
+            make_missing((ctx.home / "made",), "mkdir", mode=0o755)
+    finally:
+        os.umask(before)
+        monkeypatch.undo()
+    assert permissions(ctx.home / "made") == 0o755
