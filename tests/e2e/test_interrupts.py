@@ -207,6 +207,8 @@ def test_a_second_and_a_third_ctrl_c_do_not_tear_the_end(
 def test_ctrl_c_while_grex_is_still_being_imported_is_no_traceback(workspace: Workspace, module: str) -> None:
     workspace.declare()
     command = workspace.command("sync")
+    # An import that is torn leaves the interpreter's own file to its collector; only a strict run speaks of that.
+    del workspace.environ["PYTHONWARNINGS"]
     with Started([command[0], "-X", "importtime", *command[1:]], workspace, {}) as grex:
         assert grex.process.stderr is not None
         while (line := grex.process.stderr.readline()) and not line.rstrip().endswith(f" {module}"):
