@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Two workers unless told otherwise: the suite is written for two cores.
 TEST_JOBS ?= 2
 
-.PHONY: help demo test check format lint types layers test-all torture bench peers clean
+.PHONY: help demo test check format lint types layers test-slow torture bench peers clean
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -25,8 +25,8 @@ demo: $(READY) ## Build local upstream repositories, sync a nested workspace, sh
 test: $(READY) ## Run the tests (the fast ones, in parallel).
 	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not slow"
 
-test-all: $(READY) ## Run every test.
-	$(BIN)/python -m pytest -n $(TEST_JOBS)
+test-slow: $(READY) ## Run the tests that take more than a few seconds each.
+	$(BIN)/python -m pytest -n $(TEST_JOBS) -m slow
 
 format: $(READY) ## Check the formatting.
 	$(BIN)/ruff format --check .
@@ -40,7 +40,7 @@ types: $(READY) ## Check the types.
 layers: $(READY) ## Check who imports whom.
 	$(BIN)/lint-imports
 
-check: format lint types layers test-all ## Everything that CI checks.
+check: format lint types layers test test-slow ## Everything that CI checks.
 
 torture: $(READY) ## Kill, cancel and overlap syncs for a while, and judge the traces.
 	$(BIN)/python -m bench.torture
