@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING
 from grex.engine.holds import Holds, Permits
 from grex.git import GitCommand, GitRunner
 from grex.locks import WaitPolicy, set_verb, set_workspace
-from grex.manifest import Event, Folded, LockLine, Log, fold, read_lockfile
+from grex.manifest import (
+    LARGE_LOG_BYTES,
+    Event,
+    Folded,
+    LockLine,
+    Log,
+    fold,
+    lines_needed,
+    read_lockfile,
+    worth_compacting,
+)
 from grex.names import PackUrl
 from grex.plugin import Registry
 from grex.progress import Sink, Slice, null_sink
@@ -74,6 +84,7 @@ class Session:
     lines: Mapping[str, LockLine] = field(default_factory=dict)
     folded: Folded = field(default_factory=Folded)
     overrides: Mapping[str, OverrideSpec] = field(default_factory=dict)
+    _log_bytes: int = 0
     run_id: str = field(default_factory=lambda: secrets.token_hex(6))
 
     @classmethod
@@ -131,7 +142,22 @@ class Session:
         if not events:
             return
         async with self.holds.manifest_exclusive(pack) as hold:
-            self.log.append(events, hold=hold, durable=durable)
+            report = self.log.append(events, hold=hold, durable=durable)
+        self._log_bytes = report.size_bytes
+
+    async def compact_log(self) -> None:
+        """Rewrite the log if this run has written to it and it is mostly history by now.
+
+        Tier: MANIFEST, exclusive and briefly. What the log amounts to stays the same; a run that recorded nothing
+        leaves it as it is.
+        """
+        if self._log_bytes < LARGE_LOG_BYTES:
+            return
+        async with self.holds.manifest_exclusive("log") as hold:
+            contents = self.log.read()
+            live = lines_needed(fold(contents.events))
+            if worth_compacting(contents.size_bytes, len(contents.events), live):
+                self.log.compact(hold=hold)
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncGenerator[None]:

@@ -10,7 +10,7 @@ faster without it.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from grex.manifest.compact import compact, lines_needed, worth_compacting
+from grex.manifest.compact import LARGE_LOG_BYTES, compact, lines_needed, worth_compacting
 from grex.manifest.events import (
     KNOWN_OPS,
     ROOT_ID,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KNOWN_OPS",
+    "LARGE_LOG_BYTES",
     "LOCKFILE_VERSION",
     "MAX_LINE_BYTES",
     "ROOT_ID",

@@ -25,9 +25,9 @@ from grex.manifest.events import (
 )
 from grex.manifest.fold import Folded, PackRecord, fold
 
-__all__ = ["compact", "lines_needed", "worth_compacting"]
+__all__ = ["LARGE_LOG_BYTES", "compact", "lines_needed", "worth_compacting"]
 
-_SMALL_BYTES = 1 << 20
+LARGE_LOG_BYTES = 1 << 20
 _RATIO = 4
 
 
@@ -67,7 +67,7 @@ def worth_compacting(size_bytes: int, events: int, live: int) -> bool:
         events: how many events it holds.
         live: how many would be left, as `lines_needed` says.
     """
-    return size_bytes >= _SMALL_BYTES and events >= _RATIO * max(live, 1)
+    return size_bytes >= LARGE_LOG_BYTES and events >= _RATIO * max(live, 1)
 
 
 def _events_of(record: PackRecord) -> Iterable[Event]:

@@ -233,6 +233,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         if is_whole:
             hiding.settle([node.path for node in graph.ordered()])
         changed = await _write_lockfile(session, walked, complete=complete)
+        await session.compact_log()
     notes = (
         [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()] if complete else []
     )
