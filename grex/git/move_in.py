@@ -202,7 +202,10 @@ def _remove_emptied(temp: Path, entries: Sequence[str]) -> None:
 def _check_entry(entry: str) -> None:
     path = PurePosixPath(entry)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise FetchError(f"a move note names '{entry}', which is not below the pack", hint="run `grex doctor`")
+        raise FetchError(
+            f"a move note names '{entry}', which is not below the pack",
+            hint="move the note out of .grex/state, then run this again",
+        )
 
 
 def _refusal(target: Path, entries: Sequence[str]) -> FilesInTheWayError:

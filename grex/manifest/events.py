@@ -66,7 +66,9 @@ ROOT_ID: Final = "."
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _HEAD_KEYS = frozenset({"op", "ts", "id", "schema_version"})
-_HINT_DAMAGED = "move the file away and run `grex doctor --fix`, which rebuilds it from the lockfile and the disk"
+_HINT_DAMAGED = (
+    "mend the line, or move the file away and sync again: checkouts are known by their own records, installs run anew"
+)
 _HINT_VERSION = "use the newer grex that wrote it"
 
 

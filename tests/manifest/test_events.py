@@ -171,7 +171,7 @@ def test_a_bad_line_is_damage_with_its_place_and_reason(data: bytes, reason: str
         parse_line(data, 42, file="ws/grex.jsonl")
     assert caught.value.message == f"ws/grex.jsonl:42: the line {reason}"
     assert caught.value.hint is not None
-    assert "doctor --fix" in caught.value.hint
+    assert "sync again" in caught.value.hint
 
 
 def test_the_deepest_line_that_is_read_can_be_written() -> None:
