@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from grex.cli.app import run
-from grex.cli.call import Call, _first_error, explain
+from grex.cli.call import Call, _endings, _first_error, explain
 from grex.errors import GrexError, LockfileError, PackError, PackSpecError, UsageError
 from grex.pack import parse_pack_spec
 from grex.verbs.init import InitRequest
@@ -177,3 +178,13 @@ def test_a_relative_url_starts_where_the_person_is(tmp_path: Path, monkeypatch: 
 def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "Usage: grex" in capsys.readouterr().out
+
+
+def test_a_hangup_that_is_to_be_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert signal.SIGHUP in _endings()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert signal.SIGHUP not in _endings()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,14 @@ while [ ! -e "$MARKS/grandchild" ]; do sleep 0.01; done
 : > "$MARKS/started"
 while :; do sleep 1; done
 """
+
+
+@pytest.fixture(autouse=True)
+def hangup_is_heard() -> Generator[None]:
+    """Tests that run under nohup ignore SIGHUP, and so would every grex that they start, as it should."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
