@@ -12,6 +12,7 @@ log -> note removed. Move: note in the git directory -> checkout -> completion r
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,6 +59,7 @@ from grex.git import (
     resolve_remote,
 )
 from grex.manifest import sync_event
+from grex.names import PACK_LOCK_NAME
 
 __all__ = ["Checkouts"]
 
@@ -160,7 +162,9 @@ class Checkouts:
         for _ in range(_ROUNDS):
             state = await self._looking.observe(node, root)
             look = planner.first_look(self._looking.wanted(node, state), state)
-            if isinstance(look, planner.Leave):
+            # A lock file in a directory without a repository: another workspace may be moving its clone in this moment,
+            # so the verdict on it is left to the look under the lock.
+            if isinstance(look, planner.Leave) and not os.path.lexists(root / PACK_LOCK_NAME):
                 return self._looking.left(node, root, state, look)
             if isinstance(look, planner.Finished) and not found.has_begun:
                 settled = self._settled(node, root, state, look.target)

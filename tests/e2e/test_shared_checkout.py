@@ -8,6 +8,7 @@ Judged from the lock trace of both, and from the git slices of their traces.
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,28 @@ def test_a_link_that_leads_to_itself_or_far_away_is_left_alone(upstream: GitServ
 def test_two_workspaces_share_a_checkout_again_and_again(upstream: GitServer, tmp_path: Path, target: str) -> None:
     for number in range(4):
         play(upstream, tmp_path / f"{target}-{number}", target, rounds=2)
+
+
+def test_a_clone_that_another_workspace_is_moving_in_is_waited_for(upstream: GitServer, tmp_path: Path) -> None:
+    """Between the first entry and `.git` the place looks like a stranger's directory, but for the lock that is held."""
+    shared = make_shared(upstream, tmp_path / "moving", "empty")
+    (shared.real / "dir-0").mkdir()
+    holding = ["flock", str(shared.real / ".grex-lock"), "sh", "-c", "echo held; cat"]
+    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with Running(shared.first, "sync") as run:
+            run.wait_for("waiting")
+            (shared.real / "dir-0").rmdir()
+            other.stdin.close()
+            run.finish(expect=0)
+    assert (shared.real / "dir-0/file").read_text() == "0\n"
+
+
+def test_a_directory_with_a_lock_file_and_no_clone_under_way_is_left_alone(upstream: GitServer, tmp_path: Path) -> None:
+    shared = make_shared(upstream, tmp_path / "left", "empty")
+    (shared.real / "mine").write_text("keep\n")
+    (shared.real / ".grex-lock").touch()
+    assert shared.first.sync(expect=4).packs["shared"]["code"] == "directory-in-the-way"
+    assert (shared.real / "mine").read_text() == "keep\n"
