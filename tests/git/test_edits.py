@@ -227,7 +227,8 @@ def test_a_file_as_young_as_the_index_is_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("A\n")  # written again; now pretend that the index was made with this very status
     status = (tmp_path / "a").stat()
     data = bytearray(index.read_bytes()[:-20])
-    start = data.index(b"a\0") - 62
+    start = 12  # of the first entry, which is `a`; its path stands 62 bytes on
+    assert data[start + 62 : start + 64] == b"a\0"
     facts = (status.st_ctime_ns, status.st_mtime_ns)
     for position, stamp in zip((0, 8), facts, strict=True):
         data[start + position : start + position + 8] = b"".join(
