@@ -175,7 +175,7 @@ def test_two_workspaces_share_a_checkout_again_and_again(upstream: GitServer, tm
 def test_a_clone_that_another_workspace_is_moving_in_is_waited_for(upstream: GitServer, tmp_path: Path) -> None:
     """Between the first entry and `.git` the place looks like a stranger's directory, but for the lock that is held."""
     shared = make_shared(upstream, tmp_path / "moving", "empty")
-    (shared.real / "dir-0").mkdir()
+    (shared.real / "half").write_text("moved in already\n")
     holding = ["flock", str(shared.real / ".grex-lock"), "sh", "-c", "echo held; cat"]
     with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdin is not None
@@ -183,7 +183,7 @@ def test_a_clone_that_another_workspace_is_moving_in_is_waited_for(upstream: Git
         assert other.stdout.readline() == b"held\n"
         with Running(shared.first, "sync") as run:
             run.wait_for("waiting")
-            (shared.real / "dir-0").rmdir()
+            (shared.real / "half").unlink()
             other.stdin.close()
             run.finish(expect=0)
     assert (shared.real / "dir-0/file").read_text() == "0\n"
