@@ -18,7 +18,7 @@ from grex.locks import PACK_LOCK_FILE_NAME, CancelToken, PackHold, PackLock, hel
 from grex.locks.path_mutex import PATH_MUTEXES
 from tests.support.lock_holder import LockHolder
 
-Resources = Callable[[], tuple[int, int, int]]
+Resources = Callable[[], tuple[int, ...]]
 
 
 @pytest.mark.anyio
