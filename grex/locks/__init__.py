@@ -2,6 +2,7 @@
 
 from grex.locks.backend_lock import BACKEND_LOCK_SUFFIX, BackendHold, BackendLock, backend_lock_path
 from grex.locks.cancel import CancelToken
+from grex.locks.file_system import LockFallbackWarning
 from grex.locks.held import child_environment
 from grex.locks.holder import HolderRecord
 from grex.locks.inspection import LockInfo, inspect_locks
@@ -22,6 +23,7 @@ __all__ = [
     "BackendLock",
     "CancelToken",
     "HolderRecord",
+    "LockFallbackWarning",
     "LockInfo",
     "ManifestHold",
     "ManifestLock",

@@ -113,8 +113,8 @@ def warn_of_polling(path: str, why: str) -> None:
         return
     _warned.add(why)
     warnings.warn(
-        f"grex polls for the lock {path} (every 5 to 50 ms), because {why}: it stays exclusive, but who waits in other"
-        " processes may not be served in order.",
+        f"the lock {path} is polled every 5 to 50 ms, because {why}; it is as exclusive as ever, but waiters of"
+        " different processes may not be served in order.",
         LockFallbackWarning,
         stacklevel=2,
     )
