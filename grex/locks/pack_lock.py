@@ -33,6 +33,7 @@ from grex.locks.cancel import CancelToken
 from grex.locks.file_lock import acquire_in_task, acquire_in_thread, try_acquire
 from grex.locks.hold import Hold
 from grex.locks.kernel import EXCLUSIVE, OpenedFile, file_key, lock_failure, open_lock_file
+from grex.locks.lock_paths import KEPT_LINK_NAME
 from grex.locks.policy import WaitPolicy
 from grex.locks.target import Target, Verdict, refuse_foreign_content
 from grex.locks.tiers import Tier
@@ -40,7 +41,6 @@ from grex.locks.tiers import Tier
 __all__ = ["KEPT_LINK_NAME", "PACK_LOCK_FILE_NAME", "PackHold", "PackLock"]
 
 PACK_LOCK_FILE_NAME = ".grex-lock"
-KEPT_LINK_NAME = "grex-lock"
 _TEMPORARY_PREFIX = ".grex-tmp-"
 
 
