@@ -46,7 +46,7 @@ from grex.locks.kernel_table import (
 )
 from grex.locks.tiers import Tier
 
-__all__ = ["KernelView", "View", "check_cycle", "find_cycle", "search_cycle"]
+__all__ = ["KernelView", "Link", "View", "Wait", "check_cycle", "find_cycle", "search_cycle"]
 
 _MAX_ENVIRONMENT_BYTES = 1 << 20
 _MAX_LOCKS = 256  # that one search follows
