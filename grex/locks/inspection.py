@@ -4,7 +4,7 @@ Three sources, of which none needs the help of a holder or a waiter:
 
 - the kernel's list (`kernel_table`): who took each lock, and the tickets of those who wait (`queue_view`);
 - the record in the lock file (`holder`): host, verb and since when; a hint, stale where its process has ended;
-- `/proc/<pid>/fd`: a lock whose taker is dead lives on in a process that inherited the descriptor, for instance git
+- `/proc/<pid>/fdinfo`: a lock whose taker is dead lives on in a process that inherited the descriptor, for instance git
   after its grex was killed (of one's own processes; root sees all).
 """
 
@@ -19,14 +19,14 @@ from typing import Any
 
 from grex.locks import processes
 from grex.locks.holder import HolderRecord, read_record
-from grex.locks.kernel_table import LockFinder, LockTable, read_lock_table
+from grex.locks.kernel_table import LockFinder, LockPlace, LockTable, has_lock_open, read_lock_table
 from grex.locks.lock_paths import standing_path
 from grex.locks.queue_view import LockProcess, QueuedWaiter, lock_process, queue_before
 from grex.locks.tiers import LockKey, Tier
 
 __all__ = ["LockInfo", "find_holder", "inspect_locks"]
 
-_MAX_OPENERS = 8
+_MAX_SURVIVORS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +108,17 @@ class LockInfo:
         }
 
 
-def _openers(key: LockKey) -> list[int]:
-    """The processes, other than this one, that have the file open, as far as this user may see."""
+def _survivors(place: LockPlace, key: LockKey) -> list[int]:
+    """The processes, other than this one, that have the lock by a descriptor that they inherited, as far as is visible.
+
+    Those that merely have the file open, as everybody has who waits for it, are none of them.
+    """
     found: list[int] = []
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):  # noqa: PTH208 - names are all that is wanted
-            if not name.isdigit() or int(name) == os.getpid():
-                continue
-            with contextlib.suppress(OSError):
-                for fd in os.listdir(f"/proc/{name}/fd"):  # noqa: PTH208 - see above
-                    with contextlib.suppress(OSError):
-                        seen = os.stat(f"/proc/{name}/fd/{fd}")  # noqa: PTH116 - one call in a tight loop
-                        if (seen.st_dev, seen.st_ino) == key:
-                            found.append(int(name))
-                            break
-            if len(found) >= _MAX_OPENERS:
+            if name.isdigit() and int(name) != os.getpid() and has_lock_open(int(name), place, key):
+                found.append(int(name))
+            if len(found) >= _MAX_SURVIVORS:
                 break
     return found
 
@@ -140,10 +136,10 @@ def _unrecorded(pid: int) -> HolderRecord:
     )
 
 
-def _with_survivors(record: HolderRecord, key: LockKey) -> HolderRecord:
+def _with_survivors(record: HolderRecord, place: LockPlace, key: LockKey) -> HolderRecord:
     if not record.is_stale:
         return record
-    names = [f"{processes.command_name(pid) or 'a process'} (pid {pid})" for pid in _openers(key)]
+    names = [f"{processes.command_name(pid) or 'a process'} (pid {pid})" for pid in _survivors(place, key)]
     return record.kept_alive_by(tuple(names))
 
 
@@ -163,10 +159,12 @@ def find_holder(file: str | int) -> HolderRecord | None:
         return record
     place, key = found
     takers = (read_lock_table() or LockTable()).holders_of(place)
-    if takers and (record is None or record.pid not in {taker.pid for taker in takers}):
+    if not takers:
+        return record
+    if record is None or record.pid not in {taker.pid for taker in takers}:
         # Nobody wrote a record, or it is that of somebody long gone: the kernel knows better.
         record = _unrecorded(takers[0].pid)
-    return None if record is None else _with_survivors(record, key)
+    return _with_survivors(record, place, key)
 
 
 def inspect_locks(paths: Iterable[tuple[Tier, Path]]) -> list[LockInfo]:
@@ -201,7 +199,7 @@ def _inspect(tier: Tier, path: Path, table: LockTable | None, finder: LockFinder
     if pids:
         if record is None or record.pid not in pids:
             record = _unrecorded(pids[0])
-        record = _with_survivors(record, key)
+        record = _with_survivors(record, place, key)
     elif record is not None and record.is_local and not record.is_stale:
         record = None  # it was written after the list was read: whoever it is, the lock was free in that picture
     return LockInfo(

@@ -169,44 +169,41 @@ def _device_of_mount(fd: int) -> str | None:
     return None
 
 
-def _descriptor_locks(pid: int) -> list[tuple[str, LockTable]] | None:
-    """The locks of each open file of a process, by descriptor; None if this user may not see them."""
-    found: list[tuple[str, LockTable]] = []
+def _open_files(pid: int) -> list[str] | None:
+    """The descriptors of a process; None if this user may not see them."""
     try:
-        names = os.listdir(f"/proc/{pid}/fdinfo")  # noqa: PTH208 - names are all that is wanted
+        return os.listdir(f"/proc/{pid}/fdinfo")  # noqa: PTH208 - names are all that is wanted
     except OSError:
         return None
-    for name in names:
-        try:
-            text = Path(f"/proc/{pid}/fdinfo/{name}").read_text("ascii")
-        except PermissionError:
-            return None
-        except (OSError, UnicodeDecodeError):
-            continue  # closed meanwhile
-        lines = [line.removeprefix("lock:") for line in text.splitlines() if line.startswith("lock:")]
-        if lines:
-            found.append((name, parse_lock_table("\n".join(line.strip() for line in lines))))
-    return found
+
+
+def _locks_of(pid: int, descriptor: str) -> LockTable:
+    """The locks that the process has by that open file."""
+    try:
+        text = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return LockTable()  # closed meanwhile
+    lines = [line.removeprefix("lock:").strip() for line in text.splitlines() if line.startswith("lock:")]
+    return parse_lock_table("\n".join(lines)) if lines else LockTable()
 
 
 def has_ticket(pid: int, place: LockPlace, offset: int) -> bool | None:
     """Whether the process really has that ticket; None if this user may not see its open files."""
-    tables = _descriptor_locks(pid)
-    if tables is None:
+    descriptors = _open_files(pid)
+    if descriptors is None:
         return None
-    return any(entry.offset == offset for _, table in tables for entry in table.queue_of(place))
+    return any(ticket.offset == offset for name in descriptors for ticket in _locks_of(pid, name).queue_of(place))
 
 
 def has_lock_open(pid: int, place: LockPlace, key: LockKey) -> bool:
-    """Whether the process has the file with that key open, and the lock on it is the one at that place of the list.
+    """Whether the process has, by an open file with that key, the lock at that place of the list.
 
-    Which is how the two names of one file are known to belong together where `stat` and the list name its device
-    differently.
+    Also by one that it inherited. And this is how the two names of one file are known to belong together where `stat`
+    and the list name its device differently.
     """
-    for name, table in _descriptor_locks(pid) or ():
-        if table.holders_of(place):
-            with contextlib.suppress(OSError):
-                seen = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116 - a link that leads to no path
-                if (seen.st_dev, seen.st_ino) == key:
-                    return True
+    for name in _open_files(pid) or ():
+        with contextlib.suppress(OSError):
+            seen = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116 - a link that leads to no path
+            if (seen.st_dev, seen.st_ino) == key and _locks_of(pid, name).holders_of(place):
+                return True
     return False

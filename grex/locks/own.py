@@ -8,6 +8,7 @@ from grex.locks import hold, processes
 from grex.locks.hold import Grant
 from grex.locks.holder import HolderRecord
 from grex.locks.kernel_table import LockFinder, LockTable, read_lock_table
+from grex.locks.lock_paths import standing_path
 from grex.locks.path_mutex import PATH_MUTEXES
 from grex.locks.tiers import LockKey
 
@@ -69,7 +70,8 @@ def describe_obstacle(file: str | int, key: LockKey, holder: HolderRecord | None
         return holder.describe()
     if own_attempts(key) > own_waits:
         return "nobody yet, but other tasks of this very process wait for it and are served first"
-    found, table = LockFinder().find(file), read_lock_table() or LockTable()
+    found = LockFinder().find(standing_path(file) if isinstance(file, str) else file)
+    table = read_lock_table() or LockTable()
     queue = [] if found is None else [one for one in table.queue_of(found[0]) if one.number.pid != os.getpid()]
     if queue and found is not None and not table.holders_of(found[0]):
         first = queue[0].number.pid

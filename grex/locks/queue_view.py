@@ -13,6 +13,7 @@ from typing import Any
 
 from grex.locks import processes
 from grex.locks.kernel_table import FlockEntry, LockFinder, LockPlace, LockTable, has_ticket, read_lock_table
+from grex.locks.lock_paths import standing_path
 
 __all__ = ["LockProcess", "QueuedWaiter", "lock_process", "queue_ahead", "queue_before"]
 
@@ -100,7 +101,7 @@ def queue_ahead(file: str | int, number: int) -> int | None:
         file: The lock file: a descriptor of it, or its path.
         number: The offset of one's own ticket, as `render_ticket` makes it.
     """
-    found = LockFinder().find(file)
+    found = LockFinder().find(standing_path(file) if isinstance(file, str) else file)
     table = read_lock_table()
     if found is None or table is None:
         return None

@@ -44,6 +44,7 @@ from grex.locks.kernel_table import (
     read_lock_table,
     render_device,
 )
+from grex.locks.lock_paths import standing_path
 from grex.locks.tiers import Tier
 
 __all__ = ["KernelView", "Link", "View", "Wait", "check_cycle", "find_cycle", "search_cycle"]
@@ -192,7 +193,7 @@ def find_cycle(
         look: Reads the kernel's list.
     """
     own = _own_entries()
-    found = LockFinder().find(file) if own else None
+    found = LockFinder().find(standing_path(file) if isinstance(file, str) else file) if own else None
     if found is None:
         return None
     start, pid = found[0], os.getpid()

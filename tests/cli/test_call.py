@@ -11,7 +11,7 @@ import pytest
 
 from grex.cli.app import run
 from grex.cli.call import Call, _endings, _first_error, explain
-from grex.errors import GrexError, LockfileError, PackError, PackSpecError, UsageError
+from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
 from grex.pack import parse_pack_spec
 from grex.verbs.init import InitRequest
 
@@ -145,6 +145,12 @@ def test_every_problem_of_a_file_is_a_line_of_its_own(capsys: pytest.CaptureFixt
     problems = LockfileError("no", details={"problems": ["one", "two"]})
     explain(problems, as_json=False)
     assert capsys.readouterr().err == "grex: no\n      two\n"
+
+
+def test_the_chain_of_a_wait_that_would_never_end_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    error = LockDeadlockError("no", chain=["pid 1 holds it", "pid 2 wants it"], hint="Try y.")
+    assert explain(error, as_json=False) == 5
+    assert capsys.readouterr().err == "grex: no\n      pid 1 holds it\n      pid 2 wants it\n  hint: Try y.\n"
 
 
 def test_an_error_says_where_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

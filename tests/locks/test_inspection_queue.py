@@ -101,6 +101,11 @@ def test_a_waiter_that_was_killed_is_in_no_line(file: Path) -> None:
 def test_a_ticket_in_the_name_of_somebody_else_is_not_believed(file: Path) -> None:
     with TicketTaker(file) as liar, LockHolder("pack", file.parent) as innocent:
         assert innocent.ask("take") == "held"
+        with TicketTaker(file) as other:
+            other.ask("take 5")
+            liar.ask(f"take 1 {other.pid}")
+            assert [waiter.verified for waiter in look(file).queue] == [False, True]  # it has one, but not this one
+            liar.ask(f"drop 1 {other.pid}")
         liar.ask(f"take 1 {innocent.pid}")
         (waiter,) = look(file).queue
         assert (waiter.pid, waiter.verified, waiter.command) == (innocent.pid, False, "")
@@ -221,6 +226,7 @@ def test_how_many_are_ahead_counts_the_tickets_before_ones_own(file: Path) -> No
         one.ask("take 1")
         other.ask("read 2")
         one.ask("take 4")
+        assert queue_ahead(str(file), render_ticket(2, other.pid)) == 1  # one's own ticket is not before it
         fd = os.open(file, os.O_RDONLY)
         try:
             for seq, ahead in ((1, 0), (2, 1), (3, 2), (4, 2), (5, 3)):

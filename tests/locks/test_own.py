@@ -44,6 +44,7 @@ def test_the_holder_is_this_process_and_it_is_said_where_it_took_the_lock(worksp
     with lock.try_acquire():
         assert describe_own(key_of(file)) == f"this very process, which took it at {place}"
         assert own_places(key_of(file)) == (place,)
+        assert own_places(key_of(workspace)) == ()
         said = obstacle(file)
         assert said.startswith(f"pid {os.getpid()} on host {os.uname().nodename}, grex sync, for ")
         assert said.endswith(f"; this very process, which took it at {place}")
