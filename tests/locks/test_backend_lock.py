@@ -54,7 +54,7 @@ def test_the_lock_of_a_killed_grex_lives_on_in_its_child_and_is_said_to(tmp_path
                 assert waiter.ask("try") == "busy"  # it keeps the file open, as those who wait do
                 with pytest.raises(LockBusyError) as caught:
                     lock.try_acquire()
-            (info,) = inspect_locks([(Tier.BACKEND, path)])
+                (info,) = inspect_locks([(Tier.BACKEND, path)])
         finally:
             os.kill(child, signal.SIGKILL)
     assert f"pid {holder.pid}" in caught.value.message
