@@ -25,7 +25,7 @@ from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
 from grex.cli.streams import say
-from grex.errors import GrexError, UsageError
+from grex.errors import GrexError, LockFallbackWarning, UsageError
 from grex.names import clean
 
 if TYPE_CHECKING:
@@ -199,7 +199,6 @@ def execute(
 @contextmanager
 def _warnings_for_people(*, quiet: bool) -> Iterator[None]:
     """Show what the locks warn of as one line on standard error; other warnings are for programmers, as ever."""
-    from grex.locks import LockFallbackWarning  # noqa: PLC0415 - verbs only
 
     def show(
         message: Warning | str,

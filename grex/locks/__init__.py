@@ -2,7 +2,6 @@
 
 from grex.locks.backend_lock import BACKEND_LOCK_SUFFIX, BackendHold, BackendLock, backend_lock_path
 from grex.locks.cancel import CancelToken
-from grex.locks.file_system import LockFallbackWarning
 from grex.locks.held import child_environment
 from grex.locks.holder import HolderRecord
 from grex.locks.inspection import LockInfo, inspect_locks
@@ -11,6 +10,7 @@ from grex.locks.pack_lock import PACK_LOCK_FILE_NAME, PackHold, PackLock
 from grex.locks.permits import PermitHold, PermitKind, PermitPool
 from grex.locks.policy import WaitPolicy, WaitReport
 from grex.locks.run_context import set_verb, set_workspace
+from grex.locks.statistics import LockStatistics, PermitKeyStatistics, PermitStatistics
 from grex.locks.tiers import Tier, held_tiers, tier_scope, with_tier
 from grex.locks.workspace_lock import WORKSPACE_LOCK_FILE_NAME, WorkspaceHold, WorkspaceLock
 
@@ -23,15 +23,17 @@ __all__ = [
     "BackendLock",
     "CancelToken",
     "HolderRecord",
-    "LockFallbackWarning",
     "LockInfo",
+    "LockStatistics",
     "ManifestHold",
     "ManifestLock",
     "PackHold",
     "PackLock",
     "PermitHold",
+    "PermitKeyStatistics",
     "PermitKind",
     "PermitPool",
+    "PermitStatistics",
     "Tier",
     "WaitPolicy",
     "WaitReport",
