@@ -101,9 +101,9 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the process, whatever it does."""
+        self.kill()  # before its input ends, so that it does not begin to tidy up
         self._stdin.close()
         self._stdout.close()
-        self.kill()
 
 
 class Crew:
@@ -166,6 +166,11 @@ class Line:
         self._file = contender.lock_file(directory)
         self._queue = contender.queue
         self._length = 0
+
+    @property
+    def order_is_known(self) -> bool:
+        """Whether each was seen to wait before the next one came."""
+        return self._queue != "nowhere"
 
     def join(self, worker: Worker, command: str) -> None:
         """Tell a worker to acquire, and wait until it waits."""

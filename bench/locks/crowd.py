@@ -15,7 +15,7 @@ from typing import Literal
 
 from bench.locks.contenders import CONTENDERS
 from bench.locks.crew import Crew, Line, Worker
-from bench.locks.figures import inversions, judge, median, milli
+from bench.locks.figures import LIKELY_ORDER, Order, judge, median, milli
 from bench.measure import table
 
 __all__ = ["run"]
@@ -36,7 +36,7 @@ class _Crowd:
     loss: Loss
     cpu_ns: list[float] = field(default_factory=list)
     drained_ns: list[float] = field(default_factory=list)
-    inversions: int = 0
+    order: Order = field(default_factory=Order)
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ def _measure(crowd: _Crowd, directory: Path, holder: Worker, crew: Crew, wait_s:
     (released,) = holder.hear("released")
     times = [worker.hear("passed") for worker in crew.workers if not crowd.loss or worker is not middle]
     crowd.drained_ns.append(max(left for _, left in times) - released)
-    crowd.inversions += inversions([held for held, _ in times])
+    crowd.order.add([held for held, _ in times], is_known=line.order_is_known)
     if crowd.loss == "killed":
         fresh = crew.replace(middle)
         fresh.say("use", crowd.key, str(directory))
@@ -98,15 +98,16 @@ def _print(crowds: list[_Crowd], waiters: int, wait_s: float) -> None:
         took = drained[crowd.key, crowd.loss]
         against_thread = f"{took / drained[_floor(crowd)]:.2f}"
         against_task = "" if crowd.loss else f"{took / drained['to-thread', '']:.2f}"
-        rows.append([crowd.name, cpu, milli(took), against_thread, against_task, str(crowd.inversions)])
+        rows.append([crowd.name, cpu, milli(took), against_thread, against_task, str(crowd.order)])
     table(f"{waiters} waiting processes (medians of {len(crowds[0].drained_ns)}; inversions of all)", rows)
+    print(f"  {LIKELY_ORDER}")
     for crowd in crowds:
         if crowd.key in _OURS:
             if crowd.cpu_ns:
                 judge(f"{crowd.name}: CPU in {wait_s:g} s", median(crowd.cpu_ns) / 1e9, _CPU_BAR * wait_s, " s")
             ratio = drained[crowd.key, crowd.loss] / drained[_floor(crowd)]
             judge(f"{crowd.name}: drained / blocked plain threads", ratio, 4)
-            judge(f"{crowd.name}: inversions", crowd.inversions, 0)
+            judge(f"{crowd.name}: inversions", crowd.order.inversions, 0)
 
 
 def _floor(crowd: _Crowd) -> tuple[str, Loss]:

@@ -1,12 +1,33 @@
-"""Medians, percentiles and verdicts, as all tables print them."""
+"""Medians, percentiles, orders and verdicts, as all tables print them."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["inversions", "judge", "median", "micro", "milli", "percentile"]
+__all__ = ["LIKELY_ORDER", "Order", "inversions", "judge", "median", "micro", "milli", "percentile"]
+
+
+LIKELY_ORDER = "~: nothing shows who waits for this one, so the order of arrival is only likely"
+
+
+@dataclass
+class Order:
+    """How often waiters came in the wrong order, over several runs."""
+
+    inversions: int = 0
+    is_known: bool = True
+
+    def add(self, held: Sequence[float], *, is_known: bool) -> None:
+        """Count the times of one run, given in the order of arrival."""
+        self.inversions += inversions(held)
+        self.is_known &= is_known
+
+    def __str__(self) -> str:
+        """The number; marked if the order of arrival is only likely."""
+        return f"{'' if self.is_known else '~'}{self.inversions}"
 
 
 def median(samples: Sequence[float]) -> float:
@@ -38,4 +59,5 @@ def milli(duration_ns: float) -> str:
 def judge(what: str, value: float, at_most: float, unit: str = "") -> None:
     """Print a figure beside its bar, and whether it was met."""
     verdict = "met" if value <= at_most else "NOT met"
-    print(f"  {what}: {value:.3g}{unit} (bar {at_most:.3g}{unit}): {verdict}")
+    figure = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    print(f"  {what}: {figure}{unit} (bar {at_most:.3g}{unit}): {verdict}")

@@ -32,7 +32,7 @@ _KEYS = (
     "flock",
     "flock-command",
 )
-_EACH = 4
+_EACH = 6
 _WAITED_S = (0.1, 0.35)
 # Like with like: a task against a blocked thread of its event loop, a thread against a thread.
 _BARS = (("pack", "to-thread"), ("pack-trio", "to-thread-trio"), ("pack-thread", "flock"))
@@ -53,10 +53,10 @@ def run(base: Path, rounds: int, *, each: int = _EACH, waited_s: tuple[float, fl
             for key in [*keys[turn:], *keys[:turn]]:
                 samples[key] += _hand_over(crew, key, base / key, each, pauses)
     medians = {key: median(samples[key]) for key in keys}
-    rows = [["", "median us", "p99 us", "/ AsyncFileLock", "/ flock, plain thread", "samples"]]
+    rows = [["", "median us", "p90 us", "/ AsyncFileLock", "/ flock, plain thread", "samples"]]
     for key in keys:
         against = [f"{medians[key] / medians[other]:.3f}" for other in ("async-filelock", "flock")]
-        tail = micro(percentile(samples[key], 0.99))
+        tail = micro(percentile(samples[key], 0.9))
         rows.append([CONTENDERS[key].name, micro(medians[key]), tail, *against, str(len(samples[key]))])
     table("Hand-off between two processes", rows)
     for why in lacking.values():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.locks.contenders import CONTENDERS
 from bench.locks.crew import Crew, Line, Worker
-from bench.locks.figures import inversions, judge, median, milli
+from bench.locks.figures import LIKELY_ORDER, Order, judge, median, milli
 from bench.measure import table
 
 __all__ = ["run"]
@@ -24,7 +24,7 @@ _WAITERS = 8
 @dataclass
 class _Succession:
     first_ns: list[int] = field(default_factory=list)
-    inversions: int = 0
+    order: Order = field(default_factory=Order)
 
 
 def run(base: Path, rounds: int, *, waiters: int = _WAITERS) -> None:
@@ -40,11 +40,12 @@ def run(base: Path, rounds: int, *, waiters: int = _WAITERS) -> None:
     rows = [["", "first in, median ms", "worst ms", "inversions"]]
     for key, succession in found.items():
         times = succession.first_ns
-        rows.append([CONTENDERS[key].name, milli(median(times)), milli(max(times)), str(succession.inversions)])
+        rows.append([CONTENDERS[key].name, milli(median(times)), milli(max(times)), str(succession.order)])
     table(f"Holder killed, {waiters} waiters ({rounds} times)", rows)
+    print(f"  {LIKELY_ORDER}")
     for key in _OURS:
         judge(f"{CONTENDERS[key].name}: first in, worst", max(found[key].first_ns) / 1e6, 100, " ms")
-        judge(f"{CONTENDERS[key].name}: inversions", found[key].inversions, 0)
+        judge(f"{CONTENDERS[key].name}: inversions", found[key].order.inversions, 0)
 
 
 def _measure(succession: _Succession, key: str, directory: Path, crew: Crew) -> None:
@@ -60,5 +61,5 @@ def _measure(succession: _Succession, key: str, directory: Path, crew: Crew) -> 
         holder.kill()
         held = [worker.hear("passed")[0] for worker in crew.workers]
     succession.first_ns.append(min(held) - killed)
-    succession.inversions += inversions(held)
+    succession.order.add(held, is_known=line.order_is_known)
     crew.end()

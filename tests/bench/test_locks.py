@@ -15,7 +15,7 @@ import pytest
 from bench.locks import TABLES, crew
 from bench.locks.contenders import CONTENDERS, missing
 from bench.locks.crew import Crew, Line, Worker, queue_length
-from bench.locks.figures import inversions, judge, percentile
+from bench.locks.figures import Order, inversions, judge, percentile
 
 _FLOCK = struct.Struct("hhqqi4x")
 
@@ -32,6 +32,16 @@ def test_inversions_are_pairs_in_the_wrong_order() -> None:
     assert inversions([3, 2, 1]) == 3
 
 
+def test_an_order_counts_all_runs_and_is_known_only_if_each_was() -> None:
+    order = Order()
+    order.add([2, 1], is_known=True)
+    order.add([3, 2, 1], is_known=True)
+    assert str(order) == "4"
+    order.add([1, 2], is_known=False)
+    order.add([1, 2], is_known=True)
+    assert str(order) == "~4"
+
+
 def test_a_percentile_is_a_sample_and_the_greatest_one_of_few() -> None:
     assert percentile(range(1, 201), 0.99) == 198
     assert percentile([5, 7], 0.99) == 7
@@ -41,7 +51,12 @@ def test_a_percentile_is_a_sample_and_the_greatest_one_of_few() -> None:
 def test_a_bar_is_met_up_to_itself(capsys: pytest.CaptureFixture[str]) -> None:
     judge("a", 0.2, 0.2)
     judge("b", 0.21, 0.2, " ms")
-    assert capsys.readouterr().out == "  a: 0.2 (bar 0.2): met\n  b: 0.21 ms (bar 0.2 ms): NOT met\n"
+    judge("c", 1234, 0)
+    assert capsys.readouterr().out.splitlines() == [
+        "  a: 0.2 (bar 0.2): met",
+        "  b: 0.21 ms (bar 0.2 ms): NOT met",
+        "  c: 1234 (bar 0): NOT met",
+    ]
 
 
 def test_the_queue_is_who_is_blocked_and_who_has_a_ticket(tmp_path: Path) -> None:
@@ -60,6 +75,7 @@ def test_the_queue_is_who_is_blocked_and_who_has_a_ticket(tmp_path: Path) -> Non
         for worker in waiting.workers:
             line.join(worker, "pass")
         assert queue_length(flock.lock_file(tmp_path)) == 2
+        assert line.order_is_known
         holder.say("release")
         for worker in waiting.workers:
             worker.hear("passed")
