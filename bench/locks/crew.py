@@ -107,17 +107,11 @@ class Worker:
 
 
 class Crew:
-    """So many workers; one that was killed can be replaced."""
+    """So many workers."""
 
     def __init__(self, count: int) -> None:
         self._stack = ExitStack()
         self.workers = [self._stack.enter_context(Worker()) for _ in range(count)]
-
-    def replace(self, dead: Worker) -> Worker:
-        """A new process in the place of one that was killed."""
-        fresh = self._stack.enter_context(Worker())
-        self.workers[self.workers.index(dead)] = fresh
-        return fresh
 
     def use(self, key: str, directory: Path) -> None:
         """Begin a session with all of them."""

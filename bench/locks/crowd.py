@@ -1,6 +1,7 @@
 """Many waiting processes behind one holder: what waiting costs, how fast they come through, and in which order.
 
-They join the line one after the other. Then the CPU time of all of them together is taken for a while in which nothing
+The processes are new each time: what a wait does only once is a part of what it costs. They join the line one after
+the other. Then the CPU time of all of them together is taken for a while in which nothing
 happens. Then the holder releases, and each acquires and releases at once. Grex is also measured with one in the middle
 cancelled, and with one killed, just before the release; nothing happens for no time then, so these are compared with
 threads of which one was killed in the same way.
@@ -50,10 +51,10 @@ def run(base: Path, rounds: int, *, waiters: int = _WAITERS, wait_s: float = _WA
     crowds += [_Crowd(key, "killed") for key in (*_OURS, "flock")]
     for key in (*_OURS, *_PEERS):
         (base / key).mkdir()
-    with Worker() as holder, Crew(waiters) as crew:
-        for number in range(min(rounds, _MOST_ROUNDS)):
-            turn = number * (len(crowds) // _MOST_ROUNDS)
-            for crowd in [*crowds[turn:], *crowds[:turn]]:
+    for number in range(min(rounds, _MOST_ROUNDS)):
+        turn = number * (len(crowds) // _MOST_ROUNDS)
+        for crowd in [*crowds[turn:], *crowds[:turn]]:
+            with Worker() as holder, Crew(waiters) as crew:
                 _measure(crowd, base / crowd.key, holder, crew, 0 if crowd.loss else wait_s)
     _print(crowds, waiters, wait_s)
 
@@ -81,13 +82,6 @@ def _measure(crowd: _Crowd, directory: Path, holder: Worker, crew: Crew, wait_s:
     times = [worker.hear("passed") for worker in crew.workers if not crowd.loss or worker is not middle]
     crowd.drained_ns.append(max(left for _, left in times) - released)
     crowd.order.add([held for held, _ in times], is_known=line.order_is_known)
-    if crowd.loss == "killed":
-        fresh = crew.replace(middle)
-        fresh.say("use", crowd.key, str(directory))
-        fresh.hear("ready")
-    crew.end()
-    holder.say("end")
-    holder.hear("ended")
 
 
 def _print(crowds: list[_Crowd], waiters: int, wait_s: float) -> None:
