@@ -1,10 +1,10 @@
 """Many waiting processes behind one holder: what waiting costs, how fast they come through, and in which order.
 
 The processes are new each time: what a wait does only once is a part of what it costs. They join the line one after
-the other. Then the CPU time of all of them together is taken for a while in which nothing
-happens. Then the holder releases, and each acquires and releases at once. Grex is also measured with one in the middle
-cancelled, and with one killed, just before the release; nothing happens for no time then, so these are compared with
-threads of which one was killed in the same way.
+the other. Then the CPU time of all of them together is taken for a while in which nothing happens. Then the holder
+releases, and each acquires and releases at once. Grex is also measured with one in the middle cancelled, and with one
+killed, just before the release and without the while before it; so these are compared with threads of which one was
+killed in the same way.
 """
 
 from __future__ import annotations
