@@ -150,6 +150,9 @@ def search_cycle(
         The entry of `own` that closes the circle and the steps from `start` to it; None if there is no circle.
     """
     waits = _waits(view.table, pid)
+    wanted = {key[1] for entry in own if (key := entry.lock_key) is not None}
+    if not any(wait.place.inode in wanted for wait in waits):
+        return None  # nobody waits for what is ours: the common case, and no process was looked at
     seen = {start}
     trails: list[tuple[LockPlace, tuple[Link, ...]]] = [(start, ())]
     while trails and len(seen) < _MAX_LOCKS:

@@ -272,3 +272,33 @@ def test_other_lines_of_the_list_are_left_out() -> None:
     assert table.blocked_on(place) == ((13, False),)
     assert table.queue_of(place) == (((7, 12), False, offset),)
     assert set(table.flocks) == {place}
+
+
+def page(*pids: int) -> bytes:
+    lines = (f"{pid}: FLOCK  ADVISORY  WRITE {pid} fe:00:{pid} 0 EOF\n" for pid in pids)
+    return "".join(lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("readings", "seen", "read"),
+    [
+        ([(page(1, 2),), ()], {1, 2}, 1),  # one page is true by itself
+        ([()], set(), 1),
+        ([(page(1), page(2)), (page(1), page(2))], {1, 2}, 2),
+        ([(page(1), page(3)), (page(1), page(2, 3)), (page(1), page(2, 3))], {1, 2, 3}, 3),  # 2 was missed at first
+        (
+            [(page(1, 2), page(3)), (page(2), page(3)), (page(2, 4), page(3)), (page(2), page(5)), ()],
+            {1, 2, 3, 4, 5},
+            4,
+        ),
+    ],
+)
+def test_what_one_reading_of_a_long_list_missed_another_one_has(
+    readings: list[tuple[bytes, ...]], seen: set[int], read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list(readings)
+    monkeypatch.setattr(kernel_table, "_read_pages", lambda: left.pop(0))
+    table = kernel_table.read_lock_table()
+    assert table is not None
+    assert {entry.pid for entries in table.flocks.values() for entry in entries} == seen
+    assert len(readings) - len(left) == read
