@@ -23,18 +23,9 @@ def own_grants(key: LockKey) -> tuple[Grant, ...]:
 
 def own_attempts(key: LockKey) -> int:
     """How many attempts of this process wait for the lock file with that key."""
-    holding, waiting = _counts(key)
+    holding, waiting = PATH_MUTEXES.counts(key)
     # Who has the mutex of the process and not the lock is at its front, and waits for the kernel.
     return max(0, holding + waiting - len(own_grants(key)))
-
-
-def _counts(key: LockKey) -> tuple[int, int]:
-    counts = getattr(PATH_MUTEXES, "counts", None)
-    if counts is not None:
-        holding, waiting = counts(key)
-        return holding, waiting
-    mutex = PATH_MUTEXES._mutexes.get(key)  # noqa: SLF001 - until the registry answers this question itself
-    return (0, 0) if mutex is None else (len(mutex.holders), len(mutex.queue))
 
 
 def own_places(key: LockKey) -> tuple[str, ...]:
