@@ -200,6 +200,10 @@ def find_cycle(
     if found is None:
         return None
     start, pid = found[0], os.getpid()
+    # A task that waits has the tier of what it waits for on its stack already.
+    own = tuple(entry for entry in own if entry.lock_key != found[1])
+    if not own:
+        return None
 
     def search() -> tuple[HeldEntry, tuple[Link, ...]] | None:
         table = look()

@@ -326,6 +326,8 @@ def test_who_holds_nothing_looks_at_nothing(workspaces: Workspaces) -> None:
         pytest.fail("the list was read")
 
     assert find_cycle(Tier.PACK, "a", str(file), look=look) is None
+    with WorkspaceLock(workspaces.one).try_acquire():  # on the stack of this task, as is what it waits for
+        assert find_cycle(Tier.WORKSPACE, "a", workspaces.files[0], look=look) is None
 
 
 def test_a_search_that_fails_ends_no_wait(workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,8 +338,10 @@ def test_a_search_that_fails_ends_no_wait(workspaces: Workspaces, monkeypatch: p
         raise RuntimeError("a bug, or a system unlike any other")
 
     monkeypatch.setattr(wait_graph, "search_cycle", fail)
+    file = workspaces.two / "file"
+    file.touch()
     with WorkspaceLock(workspaces.one).try_acquire():
-        check_cycle(Tier.PACK, "a", workspaces.files[0])
+        check_cycle(Tier.PACK, "a", str(file))
     assert len(calls) == (1 if Path("/proc/locks").exists() else 0)
 
 
