@@ -41,7 +41,10 @@ _MAX_INT = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class HolderRecord:
-    """Who holds a lock, as far as it can be told; `kept_by` names living processes that have a dead holder's lock."""
+    """Who holds a lock, as far as it can be told.
+
+    `kept_by` names living processes that have a dead holder's lock; `program` is what runs where nobody wrote a record.
+    """
 
     pid: int
     boot_id: str
@@ -51,6 +54,7 @@ class HolderRecord:
     verb: str
     acquired_at: str | None
     kept_by: tuple[str, ...] = ()
+    program: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -74,6 +78,8 @@ class HolderRecord:
         parts = [f"pid {self.pid} on host {self.host}"]
         if self.verb:
             parts.append(f"grex {self.verb}")
+        elif self.program:
+            parts.append(self.program)
         if self.acquired_at:
             parts.append(f"for {self._held_for()} (since {self.acquired_at})")
         text = ", ".join(parts)
