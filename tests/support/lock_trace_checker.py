@@ -3,17 +3,18 @@
 Findings: M1 overlap; T1 reversed tier; T2 same tier twice in one task; T3 reversed against an awaiting ancestor;
 R1 release without acquire; R2 not innermost first; R3 held at orderly exit; R4 token reused; R5/R6 released as another
 lock / by another task; C1/C2 acquire after the end of an attempt / end after its acquire; P1 too many permits;
-D1 lock-order cycle; F1 bad line.
+D1 lock-order cycle; W1 an attempt that neither acquired nor ended before an orderly exit; F1 bad line.
 
-A process that was killed leaves holds without a release. Nothing says when they ended, only that they had not before
-its last line; so such a hold lasts until there. A pid that begins to count anew is another process.
+A process that was killed leaves holds without a release. Nothing in the trace says when they ended, only that they had
+not before its last line; so such a hold lasts until there, or until the kill if whoever killed it says when that was.
+A pid that begins to count anew is another process.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,8 @@ class Verdict:
 
     findings: list[Finding] = field(default_factory=list)
     statistics: dict[int, TierStatistics] = field(default_factory=dict)
+    served: dict[int, int] = field(default_factory=dict)
+    """How many holds each pid had."""
 
     @property
     def codes(self) -> list[str]:
@@ -84,9 +87,14 @@ def check_file(path: Path) -> Verdict:
     return check_lines(path.read_bytes().splitlines(keepends=True))
 
 
-def check_lines(lines: Iterable[bytes]) -> Verdict:
-    """Judge the lines of a trace, each with its end of line."""
-    return _Checker().run(lines)
+def check_lines(lines: Iterable[bytes], *, killed: Iterable[tuple[int, int]] = ()) -> Verdict:
+    """Judge the lines of a trace, each with its end of line.
+
+    Args:
+        lines: All lines; those of one process in the order in which it wrote them.
+        killed: Pid and `CLOCK_MONOTONIC` in nanoseconds of every kill: a moment at which the process still lived.
+    """
+    return _Checker(killed).run(lines)
 
 
 def _is_int(value: object) -> bool:
@@ -129,11 +137,14 @@ def _mode_problem(fields: dict[str, Any]) -> str | dict[str, Any]:
 
 
 class _Checker:
-    def __init__(self) -> None:
+    def __init__(self, killed: Iterable[tuple[int, int]]) -> None:
         self.verdict = Verdict()
+        self.killed = sorted(killed, key=lambda kill: kill[1])
         self.events: list[_Event] = []
+        self.first_ns: dict[tuple[int, int], int] = {}
         self.last_ns: dict[tuple[int, int], int] = {}
         self.waits: dict[tuple[tuple[int, int], str], _Event] = {}
+        self.open_waits: dict[tuple[tuple[int, int], str], _Event] = {}
         self.acquired: dict[tuple[tuple[int, int], str], _Event] = {}
         self.ended: set[tuple[tuple[int, int], str]] = set()
         self.released: set[tuple[tuple[int, int], str]] = set()
@@ -148,6 +159,7 @@ class _Checker:
 
     def run(self, lines: Iterable[bytes]) -> Verdict:
         self.read(lines)
+        self.extend_lives()
         # At one instant releases come first: an interval ends before its release is recorded.
         self.events.sort(key=lambda event: (event.ns, event.ev == "acquire", event.process, event.seq))
         for event in self.events:
@@ -180,18 +192,28 @@ class _Checker:
                 life += 1
             lives[fields["pid"]] = (life, fields["seq"])
             process = (fields["pid"], life)
+            self.first_ns.setdefault(process, fields["ns"])
             self.last_ns[process] = max(fields["ns"], self.last_ns.get(process, 0))
             self.events.append(_Event(number, process, fields))
+
+    def extend_lives(self) -> None:
+        """A process that was killed lived at least until then, silent or not."""
+        for pid, ns in self.killed:
+            lives = [process for process in self.last_ns if process[0] == pid and self.first_ns[process] <= ns]
+            if lives:
+                life = max(lives, key=lambda process: process[1])
+                self.last_ns[life] = max(ns, self.last_ns[life])
 
     def wait(self, event: _Event) -> None:
         if event.attempt in self.waits:
             self.find("R4", event, f"token {event.tok} is used again")
-        self.waits[event.attempt] = event
+        self.waits[event.attempt] = self.open_waits[event.attempt] = event
 
     def end(self, event: _Event) -> None:
         if event.attempt in self.acquired:
             self.find("C2", event, f"{event.ev} of an attempt that had acquired")
         self.ended.add(event.attempt)
+        self.open_waits.pop(event.attempt, None)
 
     def acquire(self, event: _Event) -> None:
         if event.attempt in self.ended:
@@ -201,13 +223,17 @@ class _Checker:
         self.check_overlap(event)
         self.check_order(event)
         self.acquired[event.attempt] = self.held[event.attempt] = event
+        self.open_waits.pop(event.attempt, None)
         waited = self.waits.get(event.attempt)
         if waited is not None:
             self.wait_ns[event.tier].append(event.ns - waited.ns)
 
     def alive(self, at_ns: int) -> Iterable[_Event]:
         """The holds at that time, without those of processes that said nothing any more."""
-        return [hold for hold in self.held.values() if self.last_ns[hold.process] >= at_ns]
+        # Events come in the order of time, so a hold that is over for one of them is over for all that follow.
+        for over in [hold for hold in self.held.values() if self.last_ns[hold.process] < at_ns]:
+            del self.held[over.attempt]
+        return list(self.held.values())
 
     def check_overlap(self, event: _Event) -> None:
         same = [hold for hold in self.alive(event.ns) if hold.lock == event.lock]
@@ -263,6 +289,9 @@ class _Checker:
         for hold in [hold for hold in self.held.values() if hold.process == event.process]:
             self.find("R3", event, f"{hold.path} of line {hold.line} is held at exit")
             del self.held[hold.attempt]
+        for waited in self.open_waits.values():
+            if waited.process == event.process:
+                self.find("W1", event, f"the attempt of line {waited.line} on {waited.path} never ended")
 
     def find_cycle(self) -> None:
         done: set[tuple[int, str]] = set()
@@ -283,6 +312,7 @@ class _Checker:
                     stack.extend((other, False) for other in self.edges.get(node, {}))
 
     def count(self) -> None:
+        self.verdict.served = dict(Counter(event.pid for event in self.acquired.values()))
         for tier in sorted(self.wait_ns.keys() | self.hold_ns.keys()):
             waits, holds = sorted(self.wait_ns[tier]), sorted(self.hold_ns[tier])
             self.verdict.statistics[tier] = TierStatistics(

@@ -1,0 +1,385 @@
+"""The torture of the locks: workers that mix everything, disturbances, and the judgement.
+
+`torture(base, options)` runs for so many seconds and gives an `Outcome`; what is wrong ends it at once. What is drawn
+from the seed is what everybody does next; in which order they come to do it is the machine's. Judges, none of which
+relies on another:
+
+- the *witness* (`lock_witness`): who is inside of a lock is alone there, by a kernel primitive of another kind;
+- the *trace* of all workers, through `lock_trace_checker`, with the times of the kills;
+- the *drain*: after the disturbances every actor takes every lock once more, and everybody ends within a bound;
+- the *inventory* of each worker before and after, and of `/proc/locks` when all have ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grex.locks import PackLock
+from tests.support.lock_torture_ground import Ground, Place, findings_in, report_finding
+from tests.support.lock_torture_order import Order, count_order
+from tests.support.lock_torture_worker import Settings
+from tests.support.lock_trace_checker import TierStatistics, check_lines
+
+__all__ = ["Options", "Outcome", "torture"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+_TICK_S = 0.02
+# What was recorded as a wait may have been kept from queueing for a while by the scheduler: so a few are none.
+_FEW_OVERTAKEN = 4
+_SHARE_OVERTAKEN = 0.02
+_BURN = "import os\np = os.getppid()\nwhile os.getppid() == p:\n    sum(range(100_000))\n"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to torture.
+
+    Attributes:
+        seed: What everything is drawn from.
+        seconds: How long the disturbances last.
+        workers: How many processes take locks.
+        tasks: How many tasks each of a worker's two loops runs.
+        threads: How many plain threads a worker has besides.
+        strangers: How many processes lock packs with a plain flock.
+        burners: How many processes keep the processors busy.
+        kill_every_s: How much time lies between two kills, on average.
+        stop_every_s: How much time lies between two suspensions, on average.
+        sweep_every_s: How much time lies between two attacks on a lock file, on average.
+        sweep_all: Whether lock files that have no kept link are attacked, too.
+        drain_s: How long everybody may take to end after the disturbances.
+        stuck_s: How long a wait may take at any time.
+    """
+
+    seed: str
+    seconds: float = 60.0
+    workers: int = 4
+    tasks: int = 3
+    threads: int = 2
+    strangers: int = 1
+    burners: int = 2
+    kill_every_s: float = 1.5
+    stop_every_s: float = 1.0
+    sweep_every_s: float = 0.1
+    sweep_all: bool = False
+    drain_s: float = 40.0
+    stuck_s: float = 25.0
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    findings: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    tiers: dict[int, TierStatistics] = field(default_factory=dict)
+    served: dict[int, int] = field(default_factory=dict)
+    """Holds by the number of the worker, over all its lives."""
+    order: Order = field(default_factory=Order)
+    seconds: float = 0.0
+    found_after_s: float | None = None
+
+
+@dataclass
+class _Life:
+    """One process of ours, and what is to be known of it."""
+
+    process: subprocess.Popen[bytes]
+    number: int
+    trace: Path | None
+    log: Path
+    stopped_until: float | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+class _Torture:
+    def __init__(self, base: Path, options: Options) -> None:
+        self.options = options
+        self.ground = Ground(base)
+        self.rng = random.Random(options.seed)  # noqa: S311 - what happens when, not a secret
+        self.outcome = Outcome()
+        self.workers: dict[int, _Life] = {}
+        self.strangers: dict[int, _Life] = {}
+        self.burners: list[subprocess.Popen[bytes]] = []
+        self.lives = itertools.count()
+        self.all: list[_Life] = []
+        self.kills: list[tuple[int, int]] = []
+        self.swept = itertools.count()
+        self.environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("GREX_", "GIT_", "COV_"))
+        } | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(base)}
+
+    # Beginning and end.
+
+    def run(self) -> Outcome:
+        started = time.monotonic()
+        try:
+            self.make_ground()
+            for slot in range(self.options.workers):
+                self.start_worker(slot)
+            for slot in range(self.options.strangers):
+                self.start_stranger(slot)
+            self.burners = [
+                subprocess.Popen([sys.executable, "-S", "-c", _BURN], stdin=subprocess.DEVNULL)
+                for _ in range(self.options.burners)
+            ]
+            self.disturb(time.monotonic() + self.options.seconds)
+            if not self.found():
+                self.drain()
+        finally:
+            if self.found():
+                self.outcome.found_after_s = time.monotonic() - started
+            self.end_everything()
+        self.outcome.findings += findings_in(self.ground.base)
+        self.judge_traces()
+        self.outcome.seconds = time.monotonic() - started
+        return self.outcome
+
+    def make_ground(self) -> None:
+        self.ground.make()
+        for place in self.ground.packs("kept"):
+            subprocess.run(["git", "init", "--quiet", str(place.root)], check=True, env=self.environ)
+        for place in self.ground.packs("kept", "plain", "steady"):
+            PackLock.open(place.root).try_acquire().release()
+
+    def found(self) -> bool:
+        return (self.ground.base / "findings").exists()
+
+    def find(self, text: str) -> None:
+        report_finding(self.ground.base, text)
+
+    # Processes.
+
+    def start(self, name: str, arguments: list[str], slot: int, *, traced: bool) -> _Life:
+        number = next(self.lives)
+        trace = self.ground.traces / f"{number:05}.jsonl" if traced else None
+        log = self.ground.reports / f"{number:05}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"tests.support.{name}", *arguments],
+                cwd=_ROOT,
+                env=self.environ | ({"GREX_LOCK_TRACE": str(trace)} if trace else {}),
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+            )
+        life = _Life(process, slot, trace, log)
+        self.all.append(life)
+        return life
+
+    def start_worker(self, slot: int) -> None:
+        options = self.options
+        settings = Settings(
+            base=str(self.ground.base),
+            slot=slot,
+            life=sum(life.number == slot and life.trace is not None for life in self.all),
+            seed=options.seed,
+            tasks=options.tasks,
+            threads=options.threads,
+            stuck_s=options.stuck_s,
+        )
+        self.workers[slot] = self.start("lock_torture_worker", [settings.render()], slot, traced=True)
+
+    def start_stranger(self, slot: int) -> None:
+        seed = f"{self.options.seed}/stranger/{slot}/{len(self.all)}"
+        self.strangers[slot] = self.start("lock_torture_stranger", [str(self.ground.base), seed], slot, traced=False)
+
+    def kill(self, life: _Life) -> None:
+        self.kills.append((life.pid, time.monotonic_ns()))  # it held what it held at least until now
+        life.process.kill()
+        life.process.wait()
+        if life.process.stdin is not None:
+            life.process.stdin.close()
+
+    def end_everything(self) -> None:
+        for life in self.all:
+            if life.process.poll() is None:
+                self.kill(life)
+            if life.process.stdin is not None:
+                life.process.stdin.close()
+        for burner in self.burners:
+            burner.kill()
+            burner.wait()
+
+    # Disturbances.
+
+    def disturb(self, until: float) -> None:
+        while time.monotonic() < until and not self.found():
+            self.look_after_processes()
+            for every_s, disturbance in (
+                (self.options.kill_every_s, self.kill_one),
+                (self.options.stop_every_s, self.stop_one),
+                (self.options.sweep_every_s, self.sweep_one),
+            ):
+                if self.rng.random() < _TICK_S / every_s:
+                    disturbance()
+            time.sleep(_TICK_S)
+
+    def look_after_processes(self) -> None:
+        now = time.monotonic()
+        for life in (*self.workers.values(), *self.strangers.values()):
+            if life.process.poll() is not None:
+                self.find(f"error: pid {life.pid} ended by itself with {life.process.returncode}: {_tail(life.log)}")
+            elif life.stopped_until is not None and life.stopped_until < now:
+                life.stopped_until = None
+                life.process.send_signal(signal.SIGCONT)
+
+    def kill_one(self) -> None:
+        if self.strangers and self.rng.random() < 0.15:
+            slot = self.rng.choice(list(self.strangers))
+            self.kill(self.strangers[slot])
+            self.start_stranger(slot)
+        else:
+            slot = self.rng.choice(list(self.workers))
+            self.kill(self.workers[slot])
+            self.start_worker(slot)
+        self.outcome.counts["kills"] += 1
+
+    def stop_one(self) -> None:
+        life = self.rng.choice(list(self.workers.values()))
+        if life.stopped_until is None and life.process.poll() is None:
+            self.outcome.counts["suspensions"] += 1
+            life.stopped_until = time.monotonic() + self.rng.choice((0.05, 0.3, 1.2))
+            life.process.send_signal(signal.SIGSTOP)
+
+    def sweep_one(self) -> None:
+        places = self.ground.places
+        spared = {place.file for place in self.ground.packs("steady")}
+        if not self.options.sweep_all:
+            places = self.ground.packs("kept")
+        place = self.rng.choice([place for place in places if place.file not in spared])
+        manner = self.rng.choice(("delete", "rename", "replace", "git clean"))
+        if manner == "git clean":
+            place = self.rng.choice(self.ground.packs("kept"))
+        self.outcome.counts[manner] += 1
+        with contextlib.suppress(FileNotFoundError):
+            self.sweep(place, manner)
+
+    def sweep(self, place: Place, manner: str) -> None:
+        away = self.ground.attic / str(next(self.swept))
+        if manner == "delete":
+            place.file.unlink()
+        elif manner == "rename":
+            place.file.rename(away)
+        elif manner == "replace":
+            away.touch()
+            away.rename(place.file)
+        else:  # it says something about every file that vanishes under it
+            subprocess.run(
+                ["git", "-C", str(place.root), "clean", "-fdxq"], check=False, env=self.environ, capture_output=True
+            )
+
+    # After the disturbances.
+
+    def drain(self) -> None:
+        living = [*self.workers.values(), *self.strangers.values()]
+        for burner in self.burners:
+            burner.kill()
+        for life in living:
+            if life.stopped_until is not None:
+                life.process.send_signal(signal.SIGCONT)
+        for life in living:
+            if life.process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    life.process.stdin.write(b"d")
+                    life.process.stdin.flush()
+        began = time.monotonic()
+        while waiting := [life for life in living if life.process.poll() is None]:
+            if time.monotonic() - began > self.options.drain_s or self.found():
+                self.dump(waiting)
+                return
+            time.sleep(_TICK_S)
+        self.outcome.counts["drained in ms"] = round(1000 * (time.monotonic() - began))
+        for life in living:
+            if life.process.returncode != 0:
+                self.find(f"error: pid {life.pid} ended with {life.process.returncode}: {_tail(life.log)}")
+        self.check_locks_left()
+
+    def dump(self, waiting: list[_Life]) -> None:
+        """Say who waits for what, and what the kernel knows."""
+        for life in waiting:
+            if life.trace is not None and life.process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    life.process.stdin.write(b"?")
+                    life.process.stdin.flush()
+                    life.process.send_signal(signal.SIGUSR1)
+        time.sleep(1)  # for the answers, which are for people
+        for life in waiting:
+            self.find(f"stuck: pid {life.pid} (worker {life.number}) has not ended; see {life.log}: {_tail(life.log)}")
+        self.find("locks: " + "; ".join(self.locks_of_the_run()))
+
+    def check_locks_left(self) -> None:
+        """Once all have ended, the kernel knows of no lock on any of the files; children get a moment to end."""
+        until = time.monotonic() + 5
+        while left := self.locks_of_the_run():
+            if time.monotonic() > until:
+                self.find(f"leak: locks that outlive everybody: {left}")
+                return
+            time.sleep(_TICK_S)
+
+    def locks_of_the_run(self) -> list[str]:
+        """Lines of `/proc/locks` that concern our files or our processes."""
+        inodes = {str(self.ground.witness.stat().st_ino): "witness"}
+        for place in self.ground.places:
+            for path in (place.file, place.kept):
+                with contextlib.suppress(OSError):
+                    inodes[str(path.stat().st_ino)] = place.name
+        pids = {str(life.pid) for life in self.all}
+        found = []
+        for line in Path("/proc/locks").read_text("ascii").splitlines():
+            fields = [part for part in line.split() if part != "->"]
+            inode = fields[5].rpartition(":")[2]
+            if fields[4] in pids or (inode in inodes and fields[4] == "-1"):
+                found.append(f"{line} ({inodes.get(inode, 'a file that was swept away')})")
+        return found
+
+    # The traces.
+
+    def judge_traces(self) -> None:
+        verdict = check_lines(self.trace_lines(), killed=self.kills)
+        order = count_order(self.trace_lines(), {str(place.root) for place in self.ground.packs("steady")})
+        self.outcome.order = order
+        if order.overtaken_here > max(_FEW_OVERTAKEN, _SHARE_OVERTAKEN * order.contended_here):
+            self.outcome.findings.append(f"order: waiters of one process overtake each other: {order}")
+        self.outcome.findings += [f"trace: line {one.line}: {one.code} {one.text}" for one in verdict.findings]
+        self.outcome.tiers = verdict.statistics
+        slots = {life.pid: life.number for life in self.all if life.trace is not None}
+        for pid, holds in verdict.served.items():
+            if pid in slots:
+                self.outcome.served[slots[pid]] = self.outcome.served.get(slots[pid], 0) + holds
+        for report in self.ground.reports.glob("*.json"):
+            self.outcome.counts.update(json.loads(report.read_text())["counts"])
+
+    def trace_lines(self) -> Iterator[bytes]:
+        """All lines, without the last one of a process that was killed while it wrote it."""
+        killed = {pid for pid, _ in self.kills}
+        for life in self.all:
+            if life.trace is None or not life.trace.exists():
+                continue
+            with life.trace.open("rb") as lines:
+                for line in lines:
+                    if line.endswith(b"\n") or life.pid not in killed:
+                        yield line
+
+
+def _tail(log: Path) -> str:
+    return log.read_text("utf-8", "replace")[-1500:]
+
+
+def torture(base: Path, options: Options) -> Outcome:
+    """Torture the locks in an empty directory, and judge."""
+    return _Torture(base, options).run()

@@ -1,0 +1,62 @@
+"""Who overtook whom, as far as a lock trace tells it.
+
+A wait is recorded a moment before its attempt queues, so the order of two waits that follow each other closely says
+nothing; only those count that lie clearly apart. What ended without a hold was not overtaken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+__all__ = ["Order", "count_order"]
+
+_CLEARLY_NS = 20_000_000
+_ENDINGS = {"cancel", "timeout", "fail"}
+
+
+@dataclass
+class Order:
+    """Grants while somebody else waited, and those that overtook a waiter: of the same process, and of another one."""
+
+    contended_here: int = 0
+    overtaken_here: int = 0
+    contended_elsewhere: int = 0
+    overtaken_elsewhere: int = 0
+
+
+def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
+    """Count over the pack locks of these paths."""
+    events = []
+    for line in lines:
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            continue  # the checker reports it
+        if fields.get("tier") == 2 and fields.get("path") in paths:
+            events.append(fields)
+    events.sort(key=lambda fields: fields["ns"])
+    granted = {fields["tok"] for fields in events if fields["ev"] == "acquire"}
+    order = Order()
+    waiting: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for fields in events:
+        queue, tok = waiting[fields["path"]], fields["tok"]
+        if fields["ev"] == "wait" and tok in granted:
+            queue[tok] = (fields["ns"], fields["pid"])
+        elif fields["ev"] == "acquire" and tok in queue:
+            since, pid = queue.pop(tok)
+            _count_grant(order, since, pid, list(queue.values()))
+        elif fields["ev"] in _ENDINGS:
+            queue.pop(tok, None)
+    return order
+
+
+def _count_grant(order: Order, since: int, pid: int, others: list[tuple[int, int]]) -> None:
+    here = [ns for ns, other in others if other == pid]
+    elsewhere = [ns for ns, other in others if other != pid]
+    order.contended_here += bool(here)
+    order.overtaken_here += any(ns + _CLEARLY_NS < since for ns in here)
+    order.contended_elsewhere += bool(elsewhere)
+    order.overtaken_elsewhere += any(ns + _CLEARLY_NS < since for ns in elsewhere)
