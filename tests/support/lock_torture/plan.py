@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.support.lock_torture_ground import Ground, Place
+from tests.support.lock_torture.ground import Ground, Place
 
 __all__ = ["Manner", "Plan", "Step", "draw_plan"]
 

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support.lock_torture_ground import Ground, Place, report_finding
-from tests.support.lock_witness import OverlapError, Witness
+from tests.support.lock_torture.ground import Ground, Place, report_finding
+from tests.support.lock_torture.witness import OverlapError, Witness
 
 __all__ = ["main"]
 

@@ -4,7 +4,7 @@
 from the seed is what everybody does next; in which order they come to do it is the machine's. Judges, none of which
 relies on another:
 
-- the *witness* (`lock_witness`): who is inside of a lock is alone there, by a kernel primitive of another kind;
+- the *witness* (`witness`): who is inside of a lock is alone there, by a kernel primitive of another kind;
 - the *trace* of all workers, through `lock_trace_checker`, with the times of the kills;
 - the *drain*: after the disturbances every actor takes every lock once more, and everybody ends within a bound;
 - the *inventory* of each worker before and after, and of `/proc/locks` when all have ended.
@@ -27,14 +27,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grex.locks import PackLock
-from tests.support.lock_torture_ground import Ground, Place, findings_in, report_finding
-from tests.support.lock_torture_order import Order, count_order
-from tests.support.lock_torture_worker import Settings
+from tests.support.lock_torture.ground import Ground, Place, findings_in, report_finding
+from tests.support.lock_torture.order import Order, count_order
+from tests.support.lock_torture.worker import Settings
 from tests.support.lock_trace_checker import TierStatistics, check_lines
 
 __all__ = ["Options", "Outcome", "torture"]
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _TICK_S = 0.02
 # What was recorded as a wait may have been kept from queueing for a while by the scheduler: so a few are none.
 _FEW_OVERTAKEN = 4
@@ -170,7 +170,7 @@ class _Torture:
         log = self.ground.reports / f"{number:05}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"tests.support.{name}", *arguments],
+                [sys.executable, "-m", f"tests.support.lock_torture.{name}", *arguments],
                 cwd=_ROOT,
                 env=self.environ | ({"GREX_LOCK_TRACE": str(trace)} if trace else {}),
                 stdin=subprocess.PIPE,
@@ -192,11 +192,11 @@ class _Torture:
             threads=options.threads,
             stuck_s=options.stuck_s,
         )
-        self.workers[slot] = self.start("lock_torture_worker", [settings.render()], slot, traced=True)
+        self.workers[slot] = self.start("worker", [settings.render()], slot, traced=True)
 
     def start_stranger(self, slot: int) -> None:
         seed = f"{self.options.seed}/stranger/{slot}/{len(self.all)}"
-        self.strangers[slot] = self.start("lock_torture_stranger", [str(self.ground.base), seed], slot, traced=False)
+        self.strangers[slot] = self.start("stranger", [str(self.ground.base), seed], slot, traced=False)
 
     def kill(self, life: _Life) -> None:
         self.kills.append((life.pid, time.monotonic_ns()))  # it held what it held at least until now
