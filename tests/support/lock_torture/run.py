@@ -13,6 +13,7 @@ relies on another:
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -22,8 +23,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from grex.locks import PackLock
@@ -32,10 +34,11 @@ from tests.support.lock_torture.order import Order, count_order
 from tests.support.lock_torture.worker import Settings
 from tests.support.lock_trace_checker import TierStatistics, check_lines
 
-__all__ = ["Options", "Outcome", "torture"]
+__all__ = ["Options", "Outcome", "guards_every_file", "torture"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 _TICK_S = 0.02
+_POLITE_S = 0.05
 # What was recorded as a wait may have been kept from queueing for a while by the scheduler: so a few are none.
 _FEW_OVERTAKEN = 4
 _SHARE_OVERTAKEN = 0.02
@@ -57,7 +60,7 @@ class Options:
         kill_every_s: How much time lies between two kills, on average.
         stop_every_s: How much time lies between two suspensions, on average.
         sweep_every_s: How much time lies between two attacks on a lock file, on average.
-        sweep_all: Whether lock files that have no kept link are attacked, too.
+        sweep_all: Whether lock files that have no kept link are attacked while they are held, too.
         drain_s: How long everybody may take to end after the disturbances.
         stuck_s: How long a wait may take at any time.
     """
@@ -257,17 +260,20 @@ class _Torture:
             life.process.send_signal(signal.SIGSTOP)
 
     def sweep_one(self) -> None:
-        places = self.ground.places
+        """Attack a lock file: any that has a kept link or a guard, and the others while nobody holds them."""
         spared = {place.file for place in self.ground.packs("steady")}
-        if not self.options.sweep_all:
-            places = self.ground.packs("kept")
-        place = self.rng.choice([place for place in places if place.file not in spared])
+        place = self.rng.choice([place for place in self.ground.places if place.file not in spared])
         manner = self.rng.choice(("delete", "rename", "replace", "git clean"))
         if manner == "git clean":
             place = self.rng.choice(self.ground.packs("kept"))
-        self.outcome.counts[manner] += 1
-        with contextlib.suppress(FileNotFoundError):
-            self.sweep(place, manner)
+        is_safe = place in self.ground.packs("kept") or (self.options.sweep_all and self.rng.random() < 0.7)
+        with (
+            contextlib.suppress(FileNotFoundError),
+            contextlib.nullcontext(True) if is_safe else _politely(place.file) as may,
+        ):
+            if may:
+                self.outcome.counts[manner] += 1
+                self.sweep(place, manner)
 
     def sweep(self, place: Place, manner: str) -> None:
         away = self.ground.attic / str(next(self.swept))
@@ -376,8 +382,31 @@ class _Torture:
                         yield line
 
 
+@contextlib.contextmanager
+def _politely(file: Path) -> Generator[bool]:
+    """Hold a lock file oneself while it is swept away, so that nobody loses it but those who wait; whether one does."""
+    with file.open("rb+") as opened:
+        until = time.monotonic() + _POLITE_S
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    yield False
+                    return
+                time.sleep(0.001)
+            else:
+                yield file.samefile(f"/proc/self/fd/{opened.fileno()}")
+                return
+
+
 def _tail(log: Path) -> str:
     return log.read_text("utf-8", "replace")[-1500:]
+
+
+def guards_every_file() -> bool:
+    """Whether this engine notices that a lock file which has no kept link was taken away while it is held."""
+    return find_spec("grex.locks.guard") is not None
 
 
 def torture(base: Path, options: Options) -> Outcome:

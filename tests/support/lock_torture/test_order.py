@@ -1,0 +1,48 @@
+"""Who overtook whom is told from the trace, and only where it tells."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.lock_torture.order import Order, count_order
+
+Line = tuple[str, str, int, int]  # event, token, pid, milliseconds
+
+
+def count(*lines: Line, path: str = "/p") -> Order:
+    rendered = [
+        json.dumps({"ev": event, "tok": tok, "pid": pid, "ns": ms * 1_000_000, "tier": 2, "path": path}).encode()
+        for event, tok, pid, ms in lines
+    ]
+    return count_order([*rendered, b"torn"], {"/p"})
+
+
+def test_who_came_clearly_later_and_was_first_has_overtaken() -> None:
+    waits: list[Line] = [("wait", "a", 7, 0), ("wait", "b", 7, 100)]
+    assert count(*waits, ("acquire", "b", 7, 200), ("acquire", "a", 7, 300)) == Order(1, 1, 0, 0)
+    assert count(*waits, ("acquire", "a", 7, 200), ("acquire", "b", 7, 300)) == Order(1, 0, 0, 0)
+
+
+def test_other_processes_are_counted_apart() -> None:
+    lines: list[Line] = [("wait", "a", 7, 0), ("wait", "b", 8, 100), ("acquire", "b", 8, 200), ("acquire", "a", 7, 300)]
+    assert count(*lines) == Order(0, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [("wait", "a", 7, 0), ("wait", "b", 7, 5), ("acquire", "b", 7, 200), ("acquire", "a", 7, 300)],
+        [("wait", "a", 7, 0), ("wait", "b", 7, 100), ("acquire", "b", 7, 200), ("timeout", "a", 7, 300)],
+        [("wait", "a", 7, 0), ("wait", "b", 7, 100), ("acquire", "b", 7, 200)],
+    ],
+    ids=["too close to tell", "timed out", "killed"],
+)
+def test_what_tells_nothing_does_not_count(lines: list[Line]) -> None:
+    assert count(*lines).overtaken_here == 0
+
+
+def test_other_packs_are_left_out() -> None:
+    lines: list[Line] = [("wait", "a", 7, 0), ("wait", "b", 7, 100), ("acquire", "b", 7, 200), ("acquire", "a", 7, 300)]
+    assert count(*lines, path="/q") == Order()
