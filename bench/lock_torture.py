@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 
 from grex.locks import Tier
-from tests.support.lock_torture.run import Options, Outcome, guards_every_file, torture
+from tests.support.lock_torture.run import Options, Outcome, sweep_of_this_engine, torture
 
 _HAPPENINGS = (
     "kills",
+    "kills with a child at work",
     "suspensions",
     "delete",
     "rename",
@@ -41,16 +42,15 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4, help="how many processes take locks")
     parser.add_argument(
         "--sweep",
-        choices=("kept", "all"),
-        default="all" if guards_every_file() else "kept",
-        help="which lock files are attacked: those of packs with a git directory, or all (default: %(default)s)",
+        choices=("kept", "guarded", "any"),
+        default=sweep_of_this_engine(),
+        help="which lock files are attacked while they are held: those of packs with a git directory, those that the"
+        " engine guards as well, or any, which it does not survive (default: %(default)s)",
     )
     arguments = parser.parse_args()
     seed = arguments.seed or f"{time.time_ns():x}"
     base = Path(tempfile.mkdtemp(prefix="grex-lock-torture-"))
-    options = Options(
-        seed=seed, seconds=arguments.seconds, workers=arguments.workers, sweep_all=arguments.sweep == "all"
-    )
+    options = Options(seed=seed, seconds=arguments.seconds, workers=arguments.workers, sweep=arguments.sweep)
     outcome = torture(base, options)
     _show(outcome, seed)
     if outcome.findings:

@@ -41,6 +41,11 @@ class Place:
         return self.root / ".git" / "grex-lock"
 
     @property
+    def has_children(self) -> bool:
+        """Whether its holders start programs that inherit the lock."""
+        return self.kind == "backend" and self.root.name != "plain"
+
+    @property
     def name(self) -> str:
         """The lock, as findings call it."""
         return (

@@ -83,7 +83,7 @@ class Tricks:
 
     def _start_child(self, step: Step, hold: Any) -> subprocess.Popen[bytes] | None:
         """Sometimes start a program that inherits the checkout's lock; one that has a standard input only lingers."""
-        if not isinstance(hold, BackendHold) or step.trick > 0.04:
+        if not isinstance(hold, BackendHold) or not step.place.has_children or step.trick > 0.04:
             return None
         lingers = step.trick < 0.013
         self._scene.counts["lingering children" if lingers else "working children"] += 1

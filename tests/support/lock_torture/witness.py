@@ -92,9 +92,13 @@ class Witness:
         Raises:
             OverlapError: one does.
         """
-        found = self._holder(number * _BYTES_PER_LOCK + 1, fcntl.F_WRLCK)
+        found = self.child_at_work(number)
         if found is not None:
             raise OverlapError(f"{who} (x) is not alone: a child of an earlier holder, pid {found}, is at work")
+
+    def child_at_work(self, number: int) -> int | None:
+        """A program that works under this lock at this moment, if one does."""
+        return self._holder(number * _BYTES_PER_LOCK + 1, fcntl.F_WRLCK)
 
     @contextlib.contextmanager
     def working_for(self, number: int, parent: int) -> Generator[None]:

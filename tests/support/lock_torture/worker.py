@@ -129,6 +129,7 @@ class _Worker:
             self.obey()
             self.tricks.reap()
             self.complain_of_long_waits()
+            self.report()
         self.check_leaks(before)
         self.scene.timers.end()
         self.report()
@@ -171,8 +172,11 @@ class _Worker:
             time.sleep(0.005)
 
     def report(self) -> None:
-        name = f"{self.settings.slot}-{self.settings.life}.json"
-        (self.ground.reports / name).write_text(json.dumps({"pid": os.getpid(), "counts": self.scene.counts}))
+        """Write down what happened so far: a life may end at any time."""
+        name = f"{self.settings.slot}-{self.settings.life}"
+        fresh = self.ground.reports / f"{name}.fresh"
+        fresh.write_text(json.dumps(dict(self.scene.counts)))
+        fresh.rename(self.ground.reports / f"{name}.json")
 
 
 def main() -> None:
