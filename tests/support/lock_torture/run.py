@@ -345,7 +345,8 @@ class _Torture:
                     life.process.stdin.flush()
         began = time.monotonic()
         while waiting := [life for life in living if life.process.poll() is None]:
-            if time.monotonic() - began > self.options.drain_s or self.found():
+            is_over = time.monotonic() - began > self.options.drain_s
+            if is_over or any(finding.startswith("stuck") for finding in findings_in(self.ground.base)):
                 self.dump(waiting)
                 return
             time.sleep(_TICK_S)

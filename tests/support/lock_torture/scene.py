@@ -50,6 +50,7 @@ class Timers:
                 _, _, function = heapq.heappop(self._heap)
             with contextlib.suppress(RuntimeError):  # the loop that it was for has ended
                 function()
+            del function  # it may be what keeps a loop from being collected
 
     def end(self) -> None:
         """End the thread; what is still to be called is not."""
