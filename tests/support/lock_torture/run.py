@@ -152,8 +152,11 @@ class _Torture:
                 for _ in range(self.options.burners)
             ]
             self.disturb(time.monotonic() + self.options.seconds)
+            self.continue_all()
             if not self.found():
                 self.drain()
+            elif self.is_stuck():
+                self.dump([*self.workers.values()])
         finally:
             if self.found():
                 self.outcome.found_after_s = time.monotonic() - started
@@ -331,13 +334,18 @@ class _Torture:
 
     # After the disturbances.
 
+    def continue_all(self) -> None:
+        for life in self.workers.values():
+            if life.stopped_until is not None:
+                life.process.send_signal(signal.SIGCONT)
+
+    def is_stuck(self) -> bool:
+        return any(finding.startswith("stuck") for finding in findings_in(self.ground.base))
+
     def drain(self) -> None:
         living = [*self.workers.values(), *self.strangers.values()]
         for burner in self.burners:
             burner.kill()
-        for life in living:
-            if life.stopped_until is not None:
-                life.process.send_signal(signal.SIGCONT)
         for life in living:
             if life.process.stdin is not None:
                 with contextlib.suppress(OSError):
@@ -345,8 +353,7 @@ class _Torture:
                     life.process.stdin.flush()
         began = time.monotonic()
         while waiting := [life for life in living if life.process.poll() is None]:
-            is_over = time.monotonic() - began > self.options.drain_s
-            if is_over or any(finding.startswith("stuck") for finding in findings_in(self.ground.base)):
+            if time.monotonic() - began > self.options.drain_s or self.is_stuck():
                 self.dump(waiting)
                 return
             time.sleep(_TICK_S)
