@@ -1,4 +1,4 @@
-"""Who overtook whom, as far as a lock trace tells it.
+"""Who overtook whom, and how long a lock that was waited for stood free, as far as a lock trace tells it.
 
 A wait is recorded a moment before its attempt queues, so the order of two waits that follow each other closely says
 nothing; only those count that lie clearly apart. What ended without a hold was not overtaken.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import median
 
 __all__ = ["Order", "count_order"]
 
@@ -25,6 +26,13 @@ class Order:
     overtaken_here: int = 0
     contended_elsewhere: int = 0
     overtaken_elsewhere: int = 0
+    hand_offs_ns: list[int] = field(default_factory=list)
+    """From a release to the grant of somebody of another process who was waiting by then."""
+
+    @property
+    def hand_off_ms(self) -> float:
+        """The median."""
+        return median(self.hand_offs_ns) / 1e6 if self.hand_offs_ns else 0.0
 
 
 def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
@@ -41,13 +49,19 @@ def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
     granted = {fields["tok"] for fields in events if fields["ev"] == "acquire"}
     order = Order()
     waiting: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    freed: dict[str, tuple[int, int]] = {}
     for fields in events:
         queue, tok = waiting[fields["path"]], fields["tok"]
         if fields["ev"] == "wait" and tok in granted:
             queue[tok] = (fields["ns"], fields["pid"])
         elif fields["ev"] == "acquire" and tok in queue:
             since, pid = queue.pop(tok)
+            released, by = freed.pop(fields["path"], (0, pid))
+            if by != pid and since < released:
+                order.hand_offs_ns.append(fields["ns"] - released)
             _count_grant(order, since, pid, list(queue.values()))
+        elif fields["ev"] == "release":
+            freed[fields["path"]] = (fields["ns"], fields["pid"])
         elif fields["ev"] in _ENDINGS:
             queue.pop(tok, None)
     return order

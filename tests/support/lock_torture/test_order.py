@@ -46,3 +46,14 @@ def test_what_tells_nothing_does_not_count(lines: list[Line]) -> None:
 def test_other_packs_are_left_out() -> None:
     lines: list[Line] = [("wait", "a", 7, 0), ("wait", "b", 7, 100), ("acquire", "b", 7, 200), ("acquire", "a", 7, 300)]
     assert count(*lines, path="/q") == Order()
+
+
+def test_a_hand_off_is_from_a_release_to_the_grant_of_one_that_waited_elsewhere() -> None:
+    first: list[Line] = [("wait", "a", 7, 0), ("acquire", "a", 7, 1)]
+    assert count(
+        *first, ("wait", "b", 8, 5), ("release", "a", 7, 10), ("acquire", "b", 8, 13)
+    ).hand_off_ms == pytest.approx(3)
+    came_later = count(*first, ("release", "a", 7, 10), ("wait", "b", 8, 12), ("acquire", "b", 8, 13))
+    of_the_same = count(*first, ("wait", "b", 7, 5), ("release", "a", 7, 10), ("acquire", "b", 7, 13))
+    assert came_later.hand_offs_ns == of_the_same.hand_offs_ns == []
+    assert came_later.hand_off_ms == 0
