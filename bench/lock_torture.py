@@ -76,13 +76,8 @@ def _show(outcome: Outcome, seed: str) -> None:
             f" p99 {tier.wait_p99_ms:8.2f} ms, hold p50 {tier.hold_p50_ms:6.2f} ms, max {tier.hold_max_ms:8.2f} ms"
         )
     served = ", ".join(f"{holds} by worker {slot}" for slot, holds in sorted(outcome.served.items()))
-    order = outcome.order
     print(f"  served: {served}")
-    print(
-        f"  order on packs that nothing happens to: {order.overtaken_here} of {order.contended_here} contended grants"
-        f" overtook a waiter of the same process, {order.overtaken_elsewhere} of {order.contended_elsewhere} one of"
-        " another process"
-    )
+    print(f"  packs that nothing happens to: {outcome.order.describe()}")
 
 
 if __name__ == "__main__":

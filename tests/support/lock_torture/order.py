@@ -34,6 +34,14 @@ class Order:
         """The median."""
         return median(self.hand_offs_ns) / 1e6 if self.hand_offs_ns else 0.0
 
+    def describe(self) -> str:
+        """One line."""
+        return (
+            f"{self.overtaken_here} of {self.contended_here} contended grants overtook a waiter of the same process,"
+            f" {self.overtaken_elsewhere} of {self.contended_elsewhere} one of another;"
+            f" hand-off between processes p50 {self.hand_off_ms:.1f} ms ({len(self.hand_offs_ns)} of them)"
+        )
+
 
 def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
     """Count over the pack locks of these paths."""

@@ -52,6 +52,8 @@ _KILL_PARENT_S = 1.0
 # What was recorded as a wait may have been kept from queueing for a while by the scheduler: so a few are none.
 _FEW_OVERTAKEN = 4
 _SHARE_OVERTAKEN = 0.02
+_MANY_HAND_OFFS = 10
+_SLOW_HAND_OFF_MS = 400.0  # a wake-up that came only by the safety poll takes up to 2000
 _BURN = "import os\np = os.getppid()\nwhile os.getppid() == p:\n    sum(range(100_000))\n"
 
 
@@ -408,7 +410,13 @@ class _Torture:
         order = count_order(self.trace_lines(), {str(place.root) for place in self.ground.packs("steady")})
         self.outcome.order = order
         if order.overtaken_here > max(_FEW_OVERTAKEN, _SHARE_OVERTAKEN * order.contended_here):
-            self.outcome.findings.append(f"order: waiters of one process overtake each other: {order}")
+            self.outcome.findings.append(f"order: waiters of one process overtake each other: {order.describe()}")
+        if _serves_processes_in_order() and order.overtaken_elsewhere > max(
+            _FEW_OVERTAKEN, _SHARE_OVERTAKEN * order.contended_elsewhere
+        ):
+            self.outcome.findings.append(f"order: waiters of other processes are overtaken: {order.describe()}")
+        if len(order.hand_offs_ns) > _MANY_HAND_OFFS and order.hand_off_ms > _SLOW_HAND_OFF_MS:
+            self.outcome.findings.append(f"slow: waiters sleep while the lock is free: {order.describe()}")
         self.outcome.findings += [f"trace: line {one.line}: {one.code} {one.text}" for one in verdict.findings]
         self.outcome.tiers = verdict.statistics
         slots = {life.pid: life.number for life in self.all if life.trace is not None}
@@ -458,6 +466,11 @@ def _parent_of(pid: int) -> int | None:
 
 def _tail(log: Path) -> str:
     return log.read_text("utf-8", "replace")[-1500:]
+
+
+def _serves_processes_in_order() -> bool:
+    """Whether this engine has a line over all processes."""
+    return find_spec("grex.locks.line") is not None
 
 
 def sweep_of_this_engine() -> Sweep:
