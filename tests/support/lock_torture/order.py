@@ -16,11 +16,16 @@ __all__ = ["Order", "count_order"]
 
 _CLEARLY_NS = 20_000_000
 _ENDINGS = {"cancel", "timeout", "fail"}
+_Queue = dict[str, tuple[int, int]]  # token -> since when, and the pid
 
 
 @dataclass
 class Order:
-    """Grants while somebody else waited, and those that overtook a waiter: of the same process, and of another one."""
+    """Grants while somebody else waited, and waiters that were overtaken: by the same process, and by another one.
+
+    One that was overtaken many times counts once: a process that is suspended before its attempt queues may lose many
+    turns at once.
+    """
 
     contended_here: int = 0
     overtaken_here: int = 0
@@ -37,8 +42,8 @@ class Order:
     def describe(self) -> str:
         """One line."""
         return (
-            f"{self.overtaken_here} of {self.contended_here} contended grants overtook a waiter of the same process,"
-            f" {self.overtaken_elsewhere} of {self.contended_elsewhere} one of another;"
+            f"{self.contended_here} grants while others of the same process waited overtook {self.overtaken_here},"
+            f" {self.contended_elsewhere} while others of other processes did overtook {self.overtaken_elsewhere};"
             f" hand-off between processes p50 {self.hand_off_ms:.1f} ms ({len(self.hand_offs_ns)} of them)"
         )
 
@@ -56,7 +61,8 @@ def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
     events.sort(key=lambda fields: fields["ns"])
     granted = {fields["tok"] for fields in events if fields["ev"] == "acquire"}
     order = Order()
-    waiting: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    waiting: dict[str, _Queue] = defaultdict(dict)
+    overtaken: set[tuple[str, bool]] = set()
     freed: dict[str, tuple[int, int]] = {}
     for fields in events:
         queue, tok = waiting[fields["path"]], fields["tok"]
@@ -67,18 +73,17 @@ def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
             released, by = freed.pop(fields["path"], (0, pid))
             if by != pid and since < released:
                 order.hand_offs_ns.append(fields["ns"] - released)
-            _count_grant(order, since, pid, list(queue.values()))
+            _count_grant(order, overtaken, since, pid, queue)
         elif fields["ev"] == "release":
             freed[fields["path"]] = (fields["ns"], fields["pid"])
         elif fields["ev"] in _ENDINGS:
             queue.pop(tok, None)
+    order.overtaken_here = sum(here for _, here in overtaken)
+    order.overtaken_elsewhere = len(overtaken) - order.overtaken_here
     return order
 
 
-def _count_grant(order: Order, since: int, pid: int, others: list[tuple[int, int]]) -> None:
-    here = [ns for ns, other in others if other == pid]
-    elsewhere = [ns for ns, other in others if other != pid]
-    order.contended_here += bool(here)
-    order.overtaken_here += any(ns + _CLEARLY_NS < since for ns in here)
-    order.contended_elsewhere += bool(elsewhere)
-    order.overtaken_elsewhere += any(ns + _CLEARLY_NS < since for ns in elsewhere)
+def _count_grant(order: Order, overtaken: set[tuple[str, bool]], since: int, pid: int, queue: _Queue) -> None:
+    order.contended_here += any(other == pid for _, other in queue.values())
+    order.contended_elsewhere += any(other != pid for _, other in queue.values())
+    overtaken |= {(tok, other == pid) for tok, (ns, other) in queue.items() if ns + _CLEARLY_NS < since}

@@ -43,6 +43,14 @@ def test_what_tells_nothing_does_not_count(lines: list[Line]) -> None:
     assert count(*lines).overtaken_here == 0
 
 
+def test_who_was_overtaken_twice_counts_once() -> None:
+    found = count(
+        *[("wait", "a", 7, 0), ("wait", "b", 8, 100), ("wait", "c", 8, 150)],
+        *[("acquire", "b", 8, 200), ("acquire", "c", 8, 250), ("acquire", "a", 7, 300)],
+    )
+    assert (found.contended_elsewhere, found.overtaken_elsewhere) == (2, 1)
+
+
 def test_other_packs_are_left_out() -> None:
     lines: list[Line] = [("wait", "a", 7, 0), ("wait", "b", 7, 100), ("acquire", "b", 7, 200), ("acquire", "a", 7, 300)]
     assert count(*lines, path="/q") == Order()
