@@ -1,7 +1,8 @@
 """Who overtook whom, and how long a lock that was waited for stood free, as far as a lock trace tells it.
 
 A wait is recorded a moment before its attempt queues, so the order of two waits that follow each other closely says
-nothing; only those count that lie clearly apart. What ended without a hold was not overtaken.
+nothing; only those count that lie clearly apart. What ended without a hold was not overtaken. Who was suspended while
+it waited may have been: before it queued, or because a line does not wait for one that does not run.
 """
 
 from __future__ import annotations
@@ -48,8 +49,16 @@ class Order:
         )
 
 
-def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
-    """Count over the pack locks of these paths."""
+def count_order(
+    lines: Iterable[bytes], paths: Collection[str], suspended: Collection[tuple[int, int, int]] = ()
+) -> Order:
+    """Count over the pack locks of these paths.
+
+    Args:
+        lines: The lines of a lock trace.
+        paths: The packs.
+        suspended: Pid, beginning and end (`CLOCK_MONOTONIC` in nanoseconds) of each time when a process did not run.
+    """
     events = []
     for line in lines:
         try:
@@ -59,15 +68,17 @@ def count_order(lines: Iterable[bytes], paths: Collection[str]) -> Order:
         if fields.get("tier") == 2 and fields.get("path") in paths:
             events.append(fields)
     events.sort(key=lambda fields: fields["ns"])
-    granted = {fields["tok"] for fields in events if fields["ev"] == "acquire"}
+    grants = {fields["tok"]: fields["ns"] for fields in events if fields["ev"] == "acquire"}
     order = Order()
     waiting: dict[str, _Queue] = defaultdict(dict)
     overtaken: set[tuple[str, bool]] = set()
     freed: dict[str, tuple[int, int]] = {}
     for fields in events:
         queue, tok = waiting[fields["path"]], fields["tok"]
-        if fields["ev"] == "wait" and tok in granted:
-            queue[tok] = (fields["ns"], fields["pid"])
+        if fields["ev"] == "wait" and tok in grants:
+            since, pid = fields["ns"], fields["pid"]
+            if not any(pid == who and since < end and begin < grants[tok] for who, begin, end in suspended):
+                queue[tok] = (since, pid)
         elif fields["ev"] == "acquire" and tok in queue:
             since, pid = queue.pop(tok)
             released, by = freed.pop(fields["path"], (0, pid))

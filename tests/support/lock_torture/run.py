@@ -114,6 +114,7 @@ class _Life:
     number: int
     trace: Path | None
     log: Path
+    stopped_at: int = 0
     stopped_until: float | None = None
 
     @property
@@ -133,6 +134,7 @@ class _Torture:
         self.lives = itertools.count()
         self.all: list[_Life] = []
         self.kills: list[tuple[int, int]] = []
+        self.suspensions: list[tuple[int, int, int]] = []
         self.swept = itertools.count()
         self.kill_parent_until: float | None = None
         self.environ = {
@@ -256,8 +258,7 @@ class _Torture:
             if life.process.poll() is not None:
                 self.find(f"error: pid {life.pid} ended by itself with {life.process.returncode}: {_tail(life.log)}")
             elif life.stopped_until is not None and life.stopped_until < now:
-                life.stopped_until = None
-                life.process.send_signal(signal.SIGCONT)
+                self.let_go_on(life)
 
     def kill_one(self) -> None:
         if self.strangers and self.rng.random() < 0.15:
@@ -296,8 +297,14 @@ class _Torture:
         life = self.rng.choice(list(self.workers.values()))
         if life.stopped_until is None and life.process.poll() is None:
             self.outcome.counts["suspensions"] += 1
+            life.stopped_at = time.monotonic_ns()
             life.stopped_until = time.monotonic() + self.rng.choice((0.05, 0.3, 1.2))
             life.process.send_signal(signal.SIGSTOP)
+
+    def let_go_on(self, life: _Life) -> None:
+        life.stopped_until = None
+        life.process.send_signal(signal.SIGCONT)
+        self.suspensions.append((life.pid, life.stopped_at, time.monotonic_ns()))
 
     def sweep_one(self) -> None:
         """Attack a lock file: any that has a kept link or a guard, and the others while nobody holds them."""
@@ -339,7 +346,7 @@ class _Torture:
     def continue_all(self) -> None:
         for life in self.workers.values():
             if life.stopped_until is not None:
-                life.process.send_signal(signal.SIGCONT)
+                self.let_go_on(life)
 
     def is_stuck(self) -> bool:
         return any(finding.startswith("stuck") for finding in findings_in(self.ground.base))
@@ -407,7 +414,8 @@ class _Torture:
 
     def judge_traces(self) -> None:
         verdict = check_lines(self.trace_lines(), killed=self.kills)
-        order = count_order(self.trace_lines(), {str(place.root) for place in self.ground.packs("steady")})
+        undisturbed = {str(place.root) for place in self.ground.packs("steady")}
+        order = count_order(self.trace_lines(), undisturbed, self.suspensions)
         self.outcome.order = order
         if order.overtaken_here > max(_FEW_OVERTAKEN, _SHARE_OVERTAKEN * order.contended_here):
             self.outcome.findings.append(f"order: waiters of one process overtake each other: {order.describe()}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 import pytest
 
@@ -11,12 +12,12 @@ from tests.support.lock_torture.order import Order, count_order
 Line = tuple[str, str, int, int]  # event, token, pid, milliseconds
 
 
-def count(*lines: Line, path: str = "/p") -> Order:
+def count(*lines: Line, path: str = "/p", suspended: Collection[tuple[int, int, int]] = ()) -> Order:
     rendered = [
         json.dumps({"ev": event, "tok": tok, "pid": pid, "ns": ms * 1_000_000, "tier": 2, "path": path}).encode()
         for event, tok, pid, ms in lines
     ]
-    return count_order([*rendered, b"torn"], {"/p"})
+    return count_order([*rendered, b"torn"], {"/p"}, suspended)
 
 
 def test_who_came_clearly_later_and_was_first_has_overtaken() -> None:
@@ -49,6 +50,13 @@ def test_who_was_overtaken_twice_counts_once() -> None:
         *[("acquire", "b", 8, 200), ("acquire", "c", 8, 250), ("acquire", "a", 7, 300)],
     )
     assert (found.contended_elsewhere, found.overtaken_elsewhere) == (2, 1)
+
+
+@pytest.mark.parametrize(("pid", "begin", "end", "overtaken"), [(7, 5, 50, 0), (7, 400, 500, 1), (8, 5, 50, 1)])
+def test_who_was_suspended_while_it_waited_was_not_overtaken(pid: int, begin: int, end: int, overtaken: int) -> None:
+    lines: list[Line] = [("wait", "a", 7, 0), ("wait", "b", 8, 100), ("acquire", "b", 8, 200), ("acquire", "a", 7, 300)]
+    suspended = [(pid, begin * 1_000_000, end * 1_000_000)]
+    assert count(*lines, suspended=suspended).overtaken_elsewhere == overtaken
 
 
 def test_other_packs_are_left_out() -> None:
