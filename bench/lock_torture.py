@@ -77,7 +77,7 @@ def _show(outcome: Outcome, seed: str) -> None:
         )
     served = ", ".join(f"{holds} by worker {slot}" for slot, holds in sorted(outcome.served.items()))
     print(f"  served: {served}")
-    print(f"  packs that nothing happens to: {outcome.order.describe()}")
+    print(f"  order: {outcome.order.describe()}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from statistics import median
 __all__ = ["Order", "count_order"]
 
 _CLEARLY_NS = 20_000_000
+_SLOW_NS = 700_000_000
 _ENDINGS = {"cancel", "timeout", "fail"}
 _Queue = dict[str, tuple[int, int]]  # token -> since when, and the pid
 
@@ -40,12 +41,18 @@ class Order:
         """The median."""
         return median(self.hand_offs_ns) / 1e6 if self.hand_offs_ns else 0.0
 
+    @property
+    def slow_hand_offs(self) -> int:
+        """How many took so long that it must have been the safety poll that woke the waiter."""
+        return sum(ns > _SLOW_NS for ns in self.hand_offs_ns)
+
     def describe(self) -> str:
         """One line."""
         return (
             f"{self.contended_here} grants while others of the same process waited overtook {self.overtaken_here},"
             f" {self.contended_elsewhere} while others of other processes did overtook {self.overtaken_elsewhere};"
-            f" hand-off between processes p50 {self.hand_off_ms:.1f} ms ({len(self.hand_offs_ns)} of them)"
+            f" hand-off between processes p50 {self.hand_off_ms:.1f} ms,"
+            f" {self.slow_hand_offs} of {len(self.hand_offs_ns)} by the safety poll"
         )
 
 

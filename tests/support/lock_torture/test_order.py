@@ -73,3 +73,9 @@ def test_a_hand_off_is_from_a_release_to_the_grant_of_one_that_waited_elsewhere(
     of_the_same = count(*first, ("wait", "b", 7, 5), ("release", "a", 7, 10), ("acquire", "b", 7, 13))
     assert came_later.hand_offs_ns == of_the_same.hand_offs_ns == []
     assert came_later.hand_off_ms == 0
+
+
+def test_a_hand_off_that_took_nearly_as_long_as_the_safety_poll_is_slow() -> None:
+    waits: list[Line] = [("wait", "a", 7, 0), ("acquire", "a", 7, 1), ("wait", "b", 8, 5), ("release", "a", 7, 10)]
+    assert count(*waits, ("acquire", "b", 8, 700)).slow_hand_offs == 0
+    assert count(*waits, ("acquire", "b", 8, 720)).slow_hand_offs == 1
