@@ -70,7 +70,7 @@ class TaskActors:
             async with hold:
                 with self._scene.witness.inside(step.place.number, mode_of(step), f"{name} on {step.place.name}"):
                     self._scene.counts["holds"] += 1
-                    await self._tricks.probe(name, step)
+                    await self._tricks.probe(name, step, hold)
                     with anyio.CancelScope(shield=True):
                         lingering = await self._tricks.play(step, hold)
                     await self._climb(name, plan, at + 1)
