@@ -45,7 +45,7 @@ class Tricks:
                     self._scene.find(f"order: {name} was told that {step.place.name}, which it holds, is busy: {error}")
             except TierOrderError as error:
                 # Once the file was swept away its name leads to another inode, and only the tier is still the same.
-                if not step.place.kept.exists() and not _is_swept(step.place, hold):
+                if not _is_swept(step.place, hold):
                     self._scene.find(f"order: {name} was not told that it holds {step.place.name}: {error}")
             else:
                 wrong.release()
@@ -171,11 +171,13 @@ def say_released(child: subprocess.Popen[bytes] | None) -> None:
 
 
 def _is_swept(place: Place, hold: Any) -> bool:
+    """Whether the lock's name leads to another inode than the one that is held; a kept link always leads to that."""
+    file = place.kept if place.kind == "pack" and place.kept.exists() else place.file
     try:
-        found = place.file.stat()
+        found = file.stat()
     except FileNotFoundError:
         return True
-    return (found.st_dev, found.st_ino) != hold._grant.opened.key
+    return bool((found.st_dev, found.st_ino) != hold._grant.opened.key)
 
 
 def _flocks_of(key: tuple[int, int]) -> bool:
