@@ -89,7 +89,7 @@ class Options:
     stop_every_s: float = 1.0
     sweep_every_s: float = 0.1
     sweep: Sweep = "kept"
-    drain_s: float = 40.0
+    drain_s: float = 20.0
     stuck_s: float = 25.0
 
 
