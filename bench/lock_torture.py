@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from grex.locks import Tier
-from tests.support.lock_torture.run import Options, Outcome, sweep_of_this_engine, torture
+from tests.support.lock_torture.outcome import Outcome
+from tests.support.lock_torture.run import Options, torture
 
 _HAPPENINGS = (
     "kills",
@@ -42,10 +43,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4, help="how many processes take locks")
     parser.add_argument(
         "--sweep",
-        choices=("kept", "guarded", "any"),
-        default=sweep_of_this_engine(),
-        help="which lock files are attacked while they are held: those of packs with a git directory, those that the"
-        " engine guards as well, or any, which it does not survive (default: %(default)s)",
+        choices=("guarded", "any"),
+        default="guarded",
+        help="which lock files are attacked while they are held: those that are protected, or any, which it does not"
+        " survive (default: %(default)s)",
     )
     arguments = parser.parse_args()
     seed = arguments.seed or f"{time.time_ns():x}"

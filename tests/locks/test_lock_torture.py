@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lock_torture.run import Options, sweep_of_this_engine, torture
+from tests.support.lock_torture.run import Options, torture
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ from tests.support.lock_torture.run import Options, sweep_of_this_engine, tortur
 def test_nobody_overlaps_is_stuck_or_leaves_anything_whatever_happens(tmp_path: Path) -> None:
     outcome = torture(
         tmp_path / "ground",
-        Options(seed="short", seconds=6, workers=2, burners=0, drain_s=60, sweep=sweep_of_this_engine()),
+        Options(seed="short", seconds=6, workers=2, burners=0, drain_s=60),
     )
     assert outcome.findings == []
     # It was a torture: locks were taken and waits ended early, on both loops and in threads, amid kills and sweeps.

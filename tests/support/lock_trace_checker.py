@@ -5,9 +5,10 @@ R1 release without acquire; R2 not innermost first; R3 held at orderly exit; R4 
 lock / by another task; C1/C2 acquire after the end of an attempt / end after its acquire; P1 too many permits;
 D1 lock-order cycle; W1 an attempt that neither acquired nor ended before an orderly exit; F1 bad line.
 
-A process that was killed leaves holds without a release. Nothing in the trace says when they ended, only that they had
-not before its last line; so such a hold lasts until there, or until the kill if whoever killed it says when that was.
-A pid that begins to count anew is another process.
+A process that was killed leaves holds without a release. Nothing says when they ended, only that they had not before
+its last line; so such a hold lasts until there. (To know when it was killed does not help: a thread may have released
+since, and its line waited in memory for another thread that was writing.) A pid that begins to count anew is another
+process.
 """
 
 from __future__ import annotations
@@ -87,14 +88,9 @@ def check_file(path: Path) -> Verdict:
     return check_lines(path.read_bytes().splitlines(keepends=True))
 
 
-def check_lines(lines: Iterable[bytes], *, killed: Iterable[tuple[int, int]] = ()) -> Verdict:
-    """Judge the lines of a trace, each with its end of line.
-
-    Args:
-        lines: All lines; those of one process in the order in which it wrote them.
-        killed: Pid and `CLOCK_MONOTONIC` in nanoseconds of every kill: a moment at which the process still lived.
-    """
-    return _Checker(killed).run(lines)
+def check_lines(lines: Iterable[bytes]) -> Verdict:
+    """Judge the lines of a trace, each with its end of line; those of one process in the order in which it wrote them."""
+    return _Checker().run(lines)
 
 
 def _is_int(value: object) -> bool:
@@ -137,11 +133,9 @@ def _mode_problem(fields: dict[str, Any]) -> str | dict[str, Any]:
 
 
 class _Checker:
-    def __init__(self, killed: Iterable[tuple[int, int]]) -> None:
+    def __init__(self) -> None:
         self.verdict = Verdict()
-        self.killed = sorted(killed, key=lambda kill: kill[1])
         self.events: list[_Event] = []
-        self.first_ns: dict[tuple[int, int], int] = {}
         self.last_ns: dict[tuple[int, int], int] = {}
         self.waits: dict[tuple[tuple[int, int], str], _Event] = {}
         self.open_waits: dict[tuple[tuple[int, int], str], _Event] = {}
@@ -159,7 +153,6 @@ class _Checker:
 
     def run(self, lines: Iterable[bytes]) -> Verdict:
         self.read(lines)
-        self.extend_lives()
         # At one instant releases come first: an interval ends before its release is recorded.
         self.events.sort(key=lambda event: (event.ns, event.ev == "acquire", event.process, event.seq))
         for event in self.events:
@@ -192,17 +185,8 @@ class _Checker:
                 life += 1
             lives[fields["pid"]] = (life, fields["seq"])
             process = (fields["pid"], life)
-            self.first_ns.setdefault(process, fields["ns"])
             self.last_ns[process] = max(fields["ns"], self.last_ns.get(process, 0))
             self.events.append(_Event(number, process, fields))
-
-    def extend_lives(self) -> None:
-        """A process that was killed lived at least until then, silent or not."""
-        for pid, ns in self.killed:
-            lives = [process for process in self.last_ns if process[0] == pid and self.first_ns[process] <= ns]
-            if lives:
-                life = max(lives, key=lambda process: process[1])
-                self.last_ns[life] = max(ns, self.last_ns[life])
 
     def wait(self, event: _Event) -> None:
         if event.attempt in self.waits:

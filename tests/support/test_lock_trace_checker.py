@@ -110,23 +110,9 @@ def test_a_process_that_was_killed_held_until_its_last_line_only() -> None:
     assert Trace().hold("1").hold("2", pid=8).say("release", "2", pid=8).codes() == []
 
 
-def test_a_process_whose_kill_is_known_held_until_then() -> None:
-    trace = Trace().hold("1").hold("2", pid=8).say("release", "2", pid=8)
-    assert check_lines(trace.lines, killed=[(7, 25)]).codes == []
-    assert check_lines(trace.lines, killed=[(7, 31)]).codes == ["M1"]
-    assert check_lines(trace.lines, killed=[(9, 31)]).codes == []
-
-
-def test_a_kill_ends_the_life_that_it_met_and_no_later_one() -> None:
-    trace = Trace().hold("1").say("wait", "9", seq=1, pid=8).hold("2", seq=1).say("release", "2")
-    assert check_lines(trace.lines, killed=[(7, 15)]).codes == []
-    # The second life of the pid began at 30 and was killed at 100: that says nothing about the first one.
-    assert check_lines(trace.lines, killed=[(7, 15), (7, 100)]).codes == []
-
-
-def test_an_attempt_that_its_kill_ended_is_not_one_that_was_left_open() -> None:
+def test_a_wait_that_a_kill_ended_is_not_one_that_was_left_open() -> None:
     trace = Trace().say("wait").say("wait", "2", pid=8).say("cancel", "2", pid=8).say("exit", pid=8)
-    assert check_lines(trace.lines, killed=[(7, 50)]).codes == []
+    assert trace.codes() == []
 
 
 def test_holds_are_counted_by_process() -> None:

@@ -5,7 +5,7 @@ from the seed is what everybody does next; in which order they come to do it is 
 relies on another:
 
 - the *witness* (`witness`): who is inside of a lock is alone there, by a kernel primitive of another kind;
-- the *trace* of all workers, through `lock_trace_checker`, with the times of the kills;
+- the *trace* of all workers, through `lock_trace_checker`, and for the order in which waiters were served;
 - the *drain*: after the disturbances every actor takes every lock once more, and everybody ends within a bound;
 - the *inventory* of each worker before and after, and of `/proc/locks` when all have ended.
 """
@@ -13,7 +13,6 @@ relies on another:
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -22,39 +21,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from grex.locks import PackLock
-from tests.support.lock_torture.ground import Ground, Place, findings_in, report_finding
-from tests.support.lock_torture.order import Order, count_order
+from tests.support.lock_torture.ground import Ground, findings_in, report_finding
+from tests.support.lock_torture.outcome import Outcome, judge_trace
+from tests.support.lock_torture.sweeper import Sweep, Sweeper
 from tests.support.lock_torture.witness import Witness
 from tests.support.lock_torture.worker import Settings
-from tests.support.lock_trace_checker import TierStatistics, check_lines
 
-__all__ = ["Options", "Outcome", "Sweep", "sweep_of_this_engine", "torture"]
-
-Sweep = Literal["kept", "guarded", "any"]
-"""Which lock files are attacked while they are held.
-
-`kept`: those of packs with a git directory. `guarded`: all but those of manifests, whose readers have no guard, and of
-checkouts where children are started, who do not inherit it. `any`: those as well, to see how it fails.
-"""
+__all__ = ["Options", "torture"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 _TICK_S = 0.02
-_POLITE_S = 0.05
 _KILL_PARENT_S = 1.0
-# What was recorded as a wait may have been kept from queueing for a while by the scheduler: so a few are none.
-_FEW_OVERTAKEN = 4
-_SHARE_OVERTAKEN = 0.02
-# A process may lose the processor for long; without wake-ups it is one hand-off in eight.
-_FEW_SLOW = 4
-_SHARE_SLOW = 0.07
 _BURN = "import os\np = os.getppid()\nwhile os.getppid() == p:\n    sum(range(100_000))\n"
 
 
@@ -88,23 +70,9 @@ class Options:
     kill_every_s: float = 1.0
     stop_every_s: float = 1.0
     sweep_every_s: float = 0.1
-    sweep: Sweep = "kept"
+    sweep: Sweep = "guarded"
     drain_s: float = 20.0
     stuck_s: float = 25.0
-
-
-@dataclass
-class Outcome:
-    """What a run came to."""
-
-    findings: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    tiers: dict[int, TierStatistics] = field(default_factory=dict)
-    served: dict[int, int] = field(default_factory=dict)
-    """Holds by the number of the worker, over all its lives."""
-    order: Order = field(default_factory=Order)
-    seconds: float = 0.0
-    found_after_s: float | None = None
 
 
 @dataclass
@@ -134,13 +102,13 @@ class _Torture:
         self.burners: list[subprocess.Popen[bytes]] = []
         self.lives = itertools.count()
         self.all: list[_Life] = []
-        self.kills: list[tuple[int, int]] = []
+        self.killed: set[int] = set()
         self.suspensions: list[tuple[int, int, int]] = []
-        self.swept = itertools.count()
         self.kill_parent_until: float | None = None
         self.environ = {
             name: value for name, value in os.environ.items() if not name.startswith(("GREX_", "GIT_", "COV_"))
         } | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(base)}
+        self.sweeper = Sweeper(self.ground, self.rng, options.sweep, self.environ)
 
     # Beginning and end.
 
@@ -222,7 +190,7 @@ class _Torture:
         self.strangers[slot] = self.start("stranger", [str(self.ground.base), seed], slot, traced=False)
 
     def kill(self, life: _Life) -> None:
-        self.kills.append((life.pid, time.monotonic_ns()))  # it held what it held at least until now
+        self.killed.add(life.pid)
         life.process.kill()
         life.process.wait()
         if life.process.stdin is not None:
@@ -302,45 +270,14 @@ class _Torture:
             life.stopped_until = time.monotonic() + self.rng.choice((0.05, 0.3, 1.2))
             life.process.send_signal(signal.SIGSTOP)
 
+    def sweep_one(self) -> None:
+        if manner := self.sweeper.sweep_one():
+            self.outcome.counts[manner] += 1
+
     def let_go_on(self, life: _Life) -> None:
         life.stopped_until = None
         life.process.send_signal(signal.SIGCONT)
         self.suspensions.append((life.pid, life.stopped_at, time.monotonic_ns()))
-
-    def sweep_one(self) -> None:
-        """Attack a lock file: any that has a kept link or a guard, and the others while nobody holds them."""
-        spared = {place.file for place in self.ground.packs("steady")}
-        place = self.rng.choice([place for place in self.ground.places if place.file not in spared])
-        manner = self.rng.choice(("delete", "rename", "replace", "git clean"))
-        if manner == "git clean":
-            place = self.rng.choice(self.ground.packs("kept"))
-        is_safe = place in self.ground.packs("kept") or (self._is_guarded(place) and self.rng.random() < 0.7)
-        with (
-            contextlib.suppress(FileNotFoundError),
-            contextlib.nullcontext(True) if is_safe else _politely(place.file) as may,
-        ):
-            if may:
-                self.outcome.counts[manner] += 1
-                self.sweep(place, manner)
-
-    def _is_guarded(self, place: Place) -> bool:
-        if self.options.sweep == "guarded":
-            return place.kind != "manifest" and (place.kind != "backend" or not place.has_children)
-        return self.options.sweep == "any"
-
-    def sweep(self, place: Place, manner: str) -> None:
-        away = self.ground.attic / str(next(self.swept))
-        if manner == "delete":
-            place.file.unlink()
-        elif manner == "rename":
-            place.file.rename(away)
-        elif manner == "replace":
-            away.touch()
-            away.rename(place.file)
-        else:  # it says something about every file that vanishes under it
-            subprocess.run(
-                ["git", "-C", str(place.root), "clean", "-fdxq"], check=False, env=self.environ, capture_output=True
-            )
 
     # After the disturbances.
 
@@ -403,66 +340,35 @@ class _Torture:
                 with contextlib.suppress(OSError):
                     inodes[str(path.stat().st_ino)] = place.name
         pids = {str(life.pid) for life in self.all}
+        device = self.witness.device()
         found = []
         for line in Path("/proc/locks").read_text("ascii").splitlines():
             fields = [part for part in line.split() if part != "->"]
-            inode = fields[5].rpartition(":")[2]
-            if fields[4] in pids or (inode in inodes and fields[4] == "-1"):
+            on, _, inode = fields[5].rpartition(":")
+            if on == device and (fields[4] in pids or inode in inodes):
                 found.append(f"{line} ({inodes.get(inode, 'a file that was swept away')})")
         return found
 
     # The traces.
 
     def judge_traces(self) -> None:
-        verdict = check_lines(self.trace_lines(), killed=self.kills)
-        whole_lives = {str(place.root) for place in self.ground.packs("kept", "steady")}
-        order = count_order(self.trace_lines(), whole_lives, self.suspensions)
-        self.outcome.order = order
-        if order.overtaken_here > max(_FEW_OVERTAKEN, _SHARE_OVERTAKEN * order.contended_here):
-            self.outcome.findings.append(f"order: waiters of one process overtake each other: {order.describe()}")
-        if _serves_processes_in_order() and order.overtaken_elsewhere > max(
-            _FEW_OVERTAKEN, _SHARE_OVERTAKEN * order.contended_elsewhere
-        ):
-            self.outcome.findings.append(f"order: waiters of other processes are overtaken: {order.describe()}")
-        if order.slow_hand_offs > max(_FEW_SLOW, _SHARE_SLOW * len(order.hand_offs_ns)):
-            self.outcome.findings.append(f"slow: waiters sleep while the lock is free: {order.describe()}")
-        self.outcome.findings += [f"trace: line {one.line}: {one.code} {one.text}" for one in verdict.findings]
-        self.outcome.tiers = verdict.statistics
+        outcome = self.outcome
+        judge_trace(outcome, list(self.trace_lines()), self.ground, self.suspensions)
         slots = {life.pid: life.number for life in self.all if life.trace is not None}
-        for pid, holds in verdict.served.items():
-            if pid in slots:
-                self.outcome.served[slots[pid]] = self.outcome.served.get(slots[pid], 0) + holds
+        for pid, holds in outcome.served_by_pid.items():
+            outcome.served[slots[pid]] = outcome.served.get(slots[pid], 0) + holds
         for report in self.ground.reports.glob("*.json"):
-            self.outcome.counts.update(json.loads(report.read_text()))
+            outcome.counts.update(json.loads(report.read_text()))
 
     def trace_lines(self) -> Iterator[bytes]:
         """All lines, without the last one of a process that was killed while it wrote it."""
-        killed = {pid for pid, _ in self.kills}
         for life in self.all:
             if life.trace is None or not life.trace.exists():
                 continue
             with life.trace.open("rb") as lines:
                 for line in lines:
-                    if line.endswith(b"\n") or life.pid not in killed:
+                    if line.endswith(b"\n") or life.pid not in self.killed:
                         yield line
-
-
-@contextlib.contextmanager
-def _politely(file: Path) -> Generator[bool]:
-    """Hold a lock file oneself while it is swept away, so that nobody loses it but those who wait; whether one does."""
-    with file.open("rb+") as opened:
-        until = time.monotonic() + _POLITE_S
-        while True:
-            try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    yield False
-                    return
-                time.sleep(0.001)
-            else:
-                yield file.samefile(f"/proc/self/fd/{opened.fileno()}")
-                return
 
 
 def _parent_of(pid: int) -> int | None:
@@ -475,16 +381,6 @@ def _parent_of(pid: int) -> int | None:
 
 def _tail(log: Path) -> str:
     return log.read_text("utf-8", "replace")[-1500:]
-
-
-def _serves_processes_in_order() -> bool:
-    """Whether this engine has a line over all processes."""
-    return find_spec("grex.locks.line") is not None
-
-
-def sweep_of_this_engine() -> Sweep:
-    """Which lock files this engine protects."""
-    return "guarded" if find_spec("grex.locks.guard") is not None else "kept"
 
 
 def torture(base: Path, options: Options) -> Outcome:

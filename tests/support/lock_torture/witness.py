@@ -29,6 +29,7 @@ from typing import Literal
 __all__ = ["OverlapError", "Witness"]
 
 _BYTES_PER_LOCK = 2
+_PROBE_BYTE = 1 << 32
 # struct flock of 64-bit Linux: type, whence, start, len, pid, padding.
 _FLOCK = struct.Struct("hhqqi4x")
 
@@ -99,6 +100,20 @@ class Witness:
     def child_at_work(self, number: int) -> int | None:
         """A program that works under this lock at this moment, if one does."""
         return self._holder(number * _BYTES_PER_LOCK + 1, fcntl.F_WRLCK)
+
+    def device(self) -> str:
+        """The file's device as `/proc/locks` writes it, which may be another than `stat` says."""
+        fcntl.lockf(self._fd, fcntl.LOCK_SH, 1, _PROBE_BYTE)
+        try:
+            mine = (str(os.getpid()), str(os.fstat(self._fd).st_ino))
+            for line in Path("/proc/locks").read_text("ascii").splitlines():
+                fields = line.split()
+                device, _, inode = fields[5].rpartition(":")
+                if (fields[4], inode) == mine:
+                    return device
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _PROBE_BYTE)
+        raise AssertionError("the kernel does not list a lock that is held")
 
     @contextlib.contextmanager
     def working_for(self, number: int, parent: int) -> Generator[None]:
