@@ -13,7 +13,7 @@ from tests.support.lock_trace_checker import TierStatistics, check_lines
 __all__ = ["Outcome", "judge_trace"]
 
 # What was recorded as a wait may have been kept from queueing for a while by the scheduler: so a few are none.
-_FEW_OVERTAKEN = 4
+_FEW_OVERTAKEN = 8
 _SHARE_OVERTAKEN = 0.02
 # A process may lose the processor for long; without wake-ups it is one hand-off in eight.
 _FEW_SLOW = 4
