@@ -89,7 +89,7 @@ def check_file(path: Path) -> Verdict:
 
 
 def check_lines(lines: Iterable[bytes]) -> Verdict:
-    """Judge the lines of a trace, each with its end of line; those of one process as it wrote them, one after another."""
+    """Judge the lines of a trace, each with its end of line; those of one process in the order in which it wrote."""
     return _Checker().run(lines)
 
 

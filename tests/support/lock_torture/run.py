@@ -37,6 +37,7 @@ __all__ = ["Options", "torture"]
 _ROOT = Path(__file__).resolve().parents[3]
 _TICK_S = 0.02
 _KILL_PARENT_S = 1.0
+_ANSWER_S = 0.5  # for answers that are for people
 _BURN = "import os\np = os.getppid()\nwhile os.getppid() == p:\n    sum(range(100_000))\n"
 
 
@@ -294,10 +295,7 @@ class _Torture:
         for burner in self.burners:
             burner.kill()
         for life in living:
-            if life.process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    life.process.stdin.write(b"d")
-                    life.process.stdin.flush()
+            self.tell(life, b"d")
         began = time.monotonic()
         while waiting := [life for life in living if life.process.poll() is None]:
             if time.monotonic() - began > self.options.drain_s or self.is_stuck():
@@ -311,17 +309,22 @@ class _Torture:
         self.check_locks_left()
 
     def dump(self, waiting: list[_Life]) -> None:
-        """Say who waits for what, and what the kernel knows."""
+        """Say who waits for what, and what the kernel knows; the log of each worker has the stacks of its threads."""
         for life in waiting:
-            if life.trace is not None and life.process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    life.process.stdin.write(b"?")
-                    life.process.stdin.flush()
-                    life.process.send_signal(signal.SIGUSR1)
-        time.sleep(1)  # for the answers, which are for people
+            self.tell(life, b"?")
+        time.sleep(_ANSWER_S)
         for life in waiting:
             self.find(f"stuck: pid {life.pid} (worker {life.number}) has not ended; see {life.log}: {_tail(life.log)}")
+            if life.trace is not None:
+                life.process.send_signal(signal.SIGUSR1)
         self.find("locks: " + "; ".join(self.locks_of_the_run()))
+        time.sleep(_ANSWER_S)
+
+    def tell(self, life: _Life, command: bytes) -> None:
+        if life.process.stdin is not None:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                life.process.stdin.write(command)
+                life.process.stdin.flush()
 
     def check_locks_left(self) -> None:
         """Once all have ended, the kernel knows of no lock on any of the files; children get a moment to end."""
