@@ -15,9 +15,9 @@ __all__ = ["Outcome", "judge_trace"]
 # What was recorded as a wait may have been kept from queueing for a while by the scheduler: so a few are none.
 _FEW_OVERTAKEN = 8
 _SHARE_OVERTAKEN = 0.02
-# A process may lose the processor for long; without wake-ups it is one hand-off in eight.
-_FEW_SLOW = 4
-_SHARE_SLOW = 0.07
+# A process may lose the processor for long; without wake-ups it is one hand-off in ten or twenty.
+_FEW_SLOW = 3
+_SHARE_SLOW = 0.03
 
 
 @dataclass
