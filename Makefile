@@ -42,8 +42,9 @@ layers: $(READY) ## Check who imports whom.
 
 check: format lint types layers test test-slow ## Everything that CI checks.
 
-torture: $(READY) ## Kill, cancel and overlap syncs for a while, and judge the traces.
+torture: $(READY) ## Kill syncs at random moments, and torture the locks for a while; judge what is left.
 	$(BIN)/python -m bench.torture
+	$(BIN)/python -m bench.lock_torture
 
 bench: $(READY) ## Measure ratios against peers and floors in one interleaved run.
 	$(BIN)/python -m bench
