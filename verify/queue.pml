@@ -185,12 +185,10 @@ inline hang_up(me) {
 inline leave_line(me) {
     d_step {
         DROP(lined, me);
-#ifndef MUTATE_DROP_WITHOUT_WAKE
         if
         :: (lined & MEMBERS(HOME(me))) == 0 -> DROP(listening, HOME(me)); end_connections(HOME(me))
         :: else
         fi
-#endif
     }
 }
 
@@ -333,6 +331,9 @@ head:
         atomic {
             hang_up(me);
             if
+#ifdef MUTATE_TICKETS_ALONE
+            :: grant(me); goto won
+#endif
             :: FREE_FOR(me) -> grant(me); goto won
             :: else -> if :: HAS(watching, me) -> goto doze :: else fi
             fi
