@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -119,7 +120,7 @@ def _missing() -> str | None:
         return None
     packages = " ".join(_NEEDS[program] for program in missing)
     return (
-        f"The models are checked with spin and a C compiler; {' and '.join(missing)} was not found. "
+        f"The models are checked with spin and a C compiler; not found: {', '.join(missing)}. "
         f"On Debian and Ubuntu: sudo apt-get install {packages}"
     )
 
@@ -157,9 +158,10 @@ def main() -> int:
             print(f"kept: {base}")
         else:
             shutil.rmtree(base)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
-        f"{len(checks)} configurations, {len(mutations)} mutations, {failures} failures, "
-        f"{time.monotonic() - started:.0f} s"
+        f"{len(checks)} configurations, {len(mutations)} mutations, {failures} failures; "
+        f"{time.monotonic() - started:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of processor time"
     )
     return 1 if failures else 0
 

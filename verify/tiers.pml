@@ -217,16 +217,7 @@ work:
 #endif
         atomic { tier = 0; goto release };
 
-undo:   /* What was being taken when it was cancelled, then all that is held. */
-        if
-        :: owner[lock] == me + 1 ->
-#ifdef MUTATE_CANCEL_KEEPS_LOCK
-            skip
-#else
-            unlock(me, lock)
-#endif
-        :: else
-        fi;
+undo:   /* Cancelled: the place in the queue or the mutex of what was being taken, then all that is held. */
         atomic {
 #ifdef MUTATE_CANCEL_KEEPS_GRANT
             if
