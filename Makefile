@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Two workers unless told otherwise: the suite is written for two cores.
 TEST_JOBS ?= 2
 
-.PHONY: help demo test check format lint types layers test-slow torture bench peers clean
+.PHONY: help demo test check format lint types layers test-slow mutants torture bench peers clean
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -41,6 +41,9 @@ layers: $(READY) ## Check who imports whom.
 	$(BIN)/lint-imports
 
 check: format lint types layers test test-slow ## Everything that CI checks.
+
+mutants: $(READY) ## Make every mistake of a list in a copy of the code, and see that its test fails there.
+	$(BIN)/python -m tests.mutants
 
 torture: $(READY) ## Kill, cancel and overlap syncs for a while, and judge the traces.
 	$(BIN)/python -m bench.torture
