@@ -109,7 +109,9 @@ def hold_for_others(lock: PackLock) -> PackHold:
     return hold
 
 
-async def test_against_a_holder_in_another_thread(tmp_path: Path, release_elsewhere: Callable[[PackHold], None]) -> None:
+async def test_against_a_holder_in_another_thread(
+    tmp_path: Path, release_elsewhere: Callable[[PackHold], None]
+) -> None:
     lock = PackLock.open(tmp_path / "pack")
     moment = Moment()
     for _ in range(TRIES):

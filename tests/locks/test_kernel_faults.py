@@ -51,7 +51,9 @@ LOCKS: dict[Kind, tuple[str, Callable[[Path], Acquire]]] = {
 def _place(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return " < ".join(f"{place.name}:{place.lineno}" for place in reversed(traceback.extract_tb(error.__traceback__)[-4:]))
+    return " < ".join(
+        f"{place.name}:{place.lineno}" for place in reversed(traceback.extract_tb(error.__traceback__)[-4:])
+    )
 
 
 class Scene:

@@ -365,23 +365,6 @@ def test_a_release_frees_the_lock_although_another_process_has_the_descriptor(tm
 
 
 @pytest.mark.invariant("L4")
-def test_a_release_touches_the_file_after_the_unlock_for_those_who_watch_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hold = PackLock.open(tmp_path / "pack").try_acquire()
-    file = tmp_path / "pack" / PACK_LOCK_FILE_NAME
-    unlock = EXCLUSIVE.unlock
-
-    def unlock_and_age(fd: int) -> None:
-        unlock(fd)
-        os.utime(fd, (1, 1))
-
-    monkeypatch.setattr(EXCLUSIVE, "unlock", unlock_and_age)
-    hold.release()
-    assert file.stat().st_mtime > 1
-
-
-@pytest.mark.invariant("L4")
 def test_a_release_gives_everything_up_even_if_the_kernel_refuses_to_unlock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

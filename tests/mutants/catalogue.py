@@ -97,6 +97,135 @@ MUTATIONS: tuple[Mutation, ...] = (
             ),
         ),
     ),
+    Mutation(
+        "waiter-of-a-closed-loop-keeps-its-turn",
+        "L7",
+        f"{_LOCKS}/test_many_loops.py::test_a_waiter_in_the_queue_whose_loop_was_closed_is_passed_over",
+        (
+            Edit(
+                "grex/locks/path_mutex.py",
+                "                # Its event loop is closed: nobody will ever come for this grant, so it goes to the next in line.\n"
+                "                self._leaving.append(ticket)\n",
+                "                pass\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "release-waits-for-the-registry",
+        "L4",
+        f"{_LOCKS}/test_interrupted.py::test_a_release_on_top_of_any_line_of_another_acquire_serves_who_waits",
+        (Edit("grex/locks/path_mutex.py", "self._lock.acquire(blocking=False):\n", "self._lock.acquire():\n"),),
+    ),
+    # The line.
+    Mutation(
+        "newcomer-ignores-the-line",
+        "L5",
+        f"{_LOCKS}/test_line.py::test_a_newcomer_does_not_take_a_free_lock_that_somebody_queues_for",
+        (
+            Edit(
+                "grex/locks/protocol.py",
+                "        if answer is None:\n            self.strikes = 0\n",
+                "        if answer is None or not self.is_queued:\n            self.strikes = 0\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "cancel-forgets-the-ticket",
+        "L2",
+        f"{_LOCKS}/test_cancelled_waits.py::test_a_thousand_waiters_cost_no_more_of_the_kernels_than_one",
+        (
+            Edit(
+                "grex/locks/path_mutex.py",
+                "        mutex.queue.pop(ticket, None)\n        mutex.drop_number(ticket)\n",
+                "        if mutex.queue.pop(ticket, ticket) is not None:\n            mutex.drop_number(ticket)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "line-is-never-closed",
+        "L2",
+        f"{_LOCKS}/test_cancelled_waits.py::test_a_thousand_waiters_cost_no_more_of_the_kernels_than_one",
+        (
+            Edit(
+                "grex/locks/path_mutex.py",
+                "        if self.line is not None and not self.numbers:\n",
+                "        if self.line is not None and self.numbers < 0:\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "ticket-kept-after-the-grant",
+        "L2",
+        f"{_LOCKS}/test_line.py::test_who_has_waited_and_got_the_lock_is_in_the_line_no_more",
+        (
+            Edit(
+                "grex/locks/protocol.py",
+                "            self.ask = Ask.RETIRE if self.is_queued else Ask.DONE\n",
+                "            self.ask = Ask.DONE\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "ticket-dropped-without-waking-the-next",
+        "L5",
+        f"{_LOCKS}/test_line.py::test_the_one_before_us_wakes_us_when_it_leaves_though_others_of_its_process_stay",
+        (
+            Edit(
+                "grex/locks/line.py",
+                "            self._set(fcntl.F_UNLCK, number)\n        self._hang_up()\n",
+                "            self._set(fcntl.F_UNLCK, number)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "no-second-look-after-the-connection",
+        "L5",
+        f"{_LOCKS}/test_line.py::test_one_that_leaves_just_before_we_connect_to_its_process_is_not_waited_for",
+        (
+            Edit(
+                "grex/locks/protocol.py",
+                "            self.ask = Ask.TRY if self.target == THE_FILE else Ask.LOOK\n",
+                "            self.ask = Ask.TRY if self.target == THE_FILE else Ask.SLEEP\n",
+            ),
+        ),
+    ),
+    # The watch of the lock file.
+    Mutation(
+        "watch-added-after-the-last-try",
+        "L7",
+        f"{_LOCKS}/test_line.py::test_a_lock_that_comes_free_just_before_we_watch_its_file_is_not_waited_for",
+        (
+            Edit(
+                "grex/locks/protocol.py",
+                "            self.ask = Ask.TRY if self.target == THE_FILE else Ask.LOOK\n",
+                "            self.ask = Ask.SLEEP if self.target == THE_FILE else Ask.LOOK\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "watch-survives-the-wait",
+        "L2",
+        f"{_LOCKS}/test_cancelled_waits.py::test_cancelled_waits_leave_nothing_and_never_hold",
+        (
+            Edit(
+                "grex/locks/inotify.py",
+                "                _remove_watch(self._fd, watch.number)\n",
+                "                pass\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "reading-of-events-not-handed-over",
+        "L7",
+        f"{_LOCKS}/test_shared_inotify.py::test_when_the_reader_gives_up_another_reads",
+        (
+            Edit(
+                "grex/locks/inotify.py",
+                "            self._reader = None\n            for others in",
+                "            for others in",
+            ),
+        ),
+    ),
     # Kernel lock and inode.
     Mutation(
         "no-inode-check",
@@ -131,16 +260,25 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "touch-before-unlock",
         "L4",
-        f"{_LOCKS}/test_pack_lock.py::test_a_release_touches_the_file_after_the_unlock_for_those_who_watch_it",
+        f"{_LOCKS}/test_line.py::test_a_release_touches_the_file_after_the_unlock_if_somebody_queues",
         (
             Edit(
                 "grex/locks/hold.py",
-                "        kernel.unlock(opened.fd)\n"
-                "    with contextlib.suppress(OSError):\n"
-                "        os.utime(opened.fd)  # the event for those who watch the file\n",
-                "        os.utime(opened.fd)\n"
-                "    with contextlib.suppress(OSError):\n"
                 "        kernel.unlock(opened.fd)\n",
+                "        os.utime(opened.fd)\n        kernel.unlock(opened.fd)\n",
+            ),
+            Edit("grex/locks/hold.py", "            os.utime(opened.fd)  # the event", "            pass  # the event"),
+        ),
+    ),
+    Mutation(
+        "no-guard",
+        "L1",
+        f"{_LOCKS}/test_line.py::test_a_lock_file_that_was_deleted_while_it_is_held_lets_nobody_in",
+        (
+            Edit(
+                "grex/locks/guard.py",
+                "    if address is None:\n        return True\n    try:\n",
+                "    if address is None or opened is not None:\n        return True\n    try:\n",
             ),
         ),
     ),

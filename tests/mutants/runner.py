@@ -68,7 +68,7 @@ def copy_tree(source: Path, target: Path) -> None:
 def run_tests(tree: Path, tests: Iterable[str], *, hang_s: float = HANG_S, deadline_s: float | None = None) -> Run:
     """Run tests of a tree, in that tree and with nothing of another one; `hang_s` is for each test."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    command += ["-o", f"timeout={hang_s}", *tests]
+    command += ["-m", "not slow", "-o", f"timeout={hang_s}", *tests]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     began = time.monotonic()
     with subprocess.Popen(

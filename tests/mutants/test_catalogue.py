@@ -15,19 +15,28 @@ from tests.mutants.mutation import Mutation
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@functools.cache
-def marks_of_tests(file: str) -> dict[str, set[str]]:
-    """The tests of a file, each with the promises that it says it defends."""
-    tree = ast.parse((ROOT / file).read_text("utf-8"))
+def promises_of(marks: list[ast.expr]) -> set[str]:
+    """The ids in `pytest.mark.invariant(id)`, among other marks."""
     return {
-        node.name: {
-            mark.args[0].value
-            for mark in node.decorator_list
-            if isinstance(mark, ast.Call)
-            and ast.unparse(mark.func) == "pytest.mark.invariant"
-            and isinstance(mark.args[0], ast.Constant)
-            and isinstance(mark.args[0].value, str)
-        }
+        mark.args[0].value
+        for mark in marks
+        if isinstance(mark, ast.Call)
+        and ast.unparse(mark.func) == "pytest.mark.invariant"
+        and isinstance(mark.args[0], ast.Constant)
+        and isinstance(mark.args[0].value, str)
+    }
+
+
+@functools.cache
+def promises_of_tests(file: str) -> dict[str, set[str]]:
+    """The tests of a file, each with the promises that it, or the file, says it defends."""
+    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    of_all: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            of_all = promises_of(node.value.elts if isinstance(node.value, ast.List) else [node.value])
+    return {
+        node.name: of_all | promises_of(node.decorator_list)
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
@@ -39,7 +48,7 @@ def test_a_mutation_fits_the_code_and_its_test_defends_the_promise_that_it_break
     assert set(changed) == {edit.file for edit in mutation.edits}
     assert mutation.promise in PROMISES
     file, _, name = mutation.test.partition("::")
-    assert mutation.promise in marks_of_tests(file)[name.partition("[")[0]]
+    assert mutation.promise in promises_of_tests(file)[name.partition("[")[0]]
 
 
 def test_names_are_unique() -> None:
