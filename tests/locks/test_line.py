@@ -17,7 +17,7 @@ import pytest
 
 from grex.errors import LockBusyError
 from grex.locks import PACK_LOCK_FILE_NAME, PackLock, WorkspaceLock, file_lock
-from grex.locks.kernel import EXCLUSIVE, open_lock_file
+from grex.locks.kernel import open_lock_file
 from grex.locks.line import KernelLine
 from tests.support.lock_census import tickets_in_line
 from tests.support.lock_holder import LockHolder
@@ -172,23 +172,3 @@ def test_a_lock_file_that_was_deleted_while_it_is_held_lets_nobody_in(workspace:
             lock.try_acquire()
         assert holder.ask("release") == "ok"
         lock.try_acquire().release()
-
-
-@pytest.mark.invariant("L4")
-@pytest.mark.parametrize("somebody_queues", [True, False])
-def test_a_release_touches_the_file_after_the_unlock_if_somebody_queues(
-    lock: PackLock, other: KernelLine, monkeypatch: pytest.MonkeyPatch, somebody_queues: bool
-) -> None:
-    """The head of the line watches the file: a touch before the unlock would wake it too early."""
-    hold = lock.try_acquire()
-    if somebody_queues:
-        take(other)
-    unlock = EXCLUSIVE.unlock
-
-    def unlock_and_age(fd: int) -> None:
-        unlock(fd)
-        os.utime(fd, (1, 1))
-
-    monkeypatch.setattr(EXCLUSIVE, "unlock", unlock_and_age)
-    hold.release()
-    assert ((lock.path / PACK_LOCK_FILE_NAME).stat().st_mtime > 1) is somebody_queues

@@ -260,7 +260,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "touch-before-unlock",
         "L4",
-        f"{_LOCKS}/test_line.py::test_a_release_touches_the_file_after_the_unlock_if_somebody_queues",
+        f"{_LOCKS}/test_pack_lock.py::test_a_release_touches_the_file_after_the_unlock_if_somebody_queues",
         (
             Edit(
                 "grex/locks/hold.py",
