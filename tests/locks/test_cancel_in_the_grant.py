@@ -26,7 +26,7 @@ from tests.support.lock_holder import LockHolder
 pytestmark = [pytest.mark.anyio, pytest.mark.invariant("L7")]
 
 TRIES = 1_000
-AT_LEAST_EITHER_WAY = 100
+LEAST_OF_EITHER = 10  # of a hundred tries
 PATIENCE_S = 20.0
 
 
@@ -118,7 +118,7 @@ async def test_against_a_holder_in_another_thread(
         hold = hold_for_others(lock)
         moment.note(await Pair(lock).run(lambda hold=hold: release_elsewhere(hold), moment))  # type: ignore[misc]  # mypy cannot type a default in a lambda
     lock.try_acquire().release()
-    assert min(moment.outcomes["held"], moment.outcomes["cancelled"]) >= AT_LEAST_EITHER_WAY
+    assert min(moment.outcomes["held"], moment.outcomes["cancelled"]) >= TRIES * LEAST_OF_EITHER // 100
 
 
 async def test_against_a_holder_in_the_same_loop(tmp_path: Path) -> None:
@@ -136,16 +136,17 @@ async def test_against_a_holder_in_the_same_loop(tmp_path: Path) -> None:
         hold = hold_for_others(lock)
         outcomes[await Pair(lock).run(hold.release, InSteps())] += 1
     lock.try_acquire().release()
-    assert min(outcomes["held"], outcomes["cancelled"]) >= AT_LEAST_EITHER_WAY
+    assert min(outcomes["held"], outcomes["cancelled"]) >= TRIES * LEAST_OF_EITHER // 100
 
 
-async def test_against_a_holder_in_another_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tries", [200, pytest.param(TRIES, marks=pytest.mark.slow)])
+async def test_against_a_holder_in_another_process(tmp_path: Path, tries: int) -> None:
     lock = PackLock.open(tmp_path / "pack")
     moment = Moment()
     with LockHolder("pack", tmp_path / "pack") as holder:
-        for _ in range(TRIES):
+        for _ in range(tries):
             assert holder.ask("try") == "held"
             moment.note(await Pair(lock).run(lambda: holder.send("release"), moment))
             assert holder.answer() == "ok"
     lock.try_acquire().release()
-    assert min(moment.outcomes["held"], moment.outcomes["cancelled"]) >= AT_LEAST_EITHER_WAY
+    assert min(moment.outcomes["held"], moment.outcomes["cancelled"]) >= tries * LEAST_OF_EITHER // 100

@@ -1,8 +1,8 @@
 """Releases that come on top of something else in the same thread: a finaliser, a signal handler.
 
 The garbage collector and signals can strike between any two lines of an acquire or a release, also while this very
-thread has the registry's small lock. So the strike is tried at each line in turn: a trace function counts the lines that
-are executed in `grex/locks`, and at the k-th one it strikes.
+thread has the registry's small lock. So the strike is tried at each line in turn: a trace function counts the lines
+that are executed in `grex/locks`, and at the k-th one it strikes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -52,7 +52,7 @@ class Strike:
         return self._trace
 
     @contextlib.contextmanager
-    def armed(self) -> Any:
+    def armed(self) -> Generator[None]:
         """Count the lines of the block."""
         previous = sys.gettrace()
         sys.settrace(self._trace)
@@ -77,6 +77,53 @@ def hold_for_others(lock: PackLock) -> PackHold:
     return hold
 
 
+class Victim:
+    """A hold on a pack that a thread waits for, and the way in which it is going to end."""
+
+    def __init__(self, lock: PackLock, by: str) -> None:
+        self._lock = lock
+        self._by = by
+        self._holds: list[PackHold | Ring] = []
+        self._waiter = threading.Thread()
+
+    def take(self) -> None:
+        """Hold the pack, and let a thread wait for it."""
+        hold = hold_for_others(self._lock)
+        self._holds.append(hold if self._by == "signal" else Ring(hold))
+        self._waiter = threading.Thread(target=lambda: self._lock.acquire(PATIENCE_S).release(), daemon=True)
+        self._waiter.start()
+
+    def release(self) -> None:
+        """What the signal handler does."""
+        if isinstance(one := self._holds.pop(), PackHold):
+            one.release()
+
+    def strike(self) -> None:
+        """End the hold, here and now."""
+        if self._by == "signal":
+            signal.raise_signal(signal.SIGUSR1)
+        else:
+            self._holds.clear()
+            gc.collect()
+
+    def is_served(self) -> bool:
+        """Whether the thread got the pack."""
+        self._waiter.join(PATIENCE_S)
+        return not self._waiter.is_alive()
+
+
+@pytest.fixture
+def quick_collections() -> Generator[None]:
+    """Let the garbage collector look at what this test makes only, and say nothing about forgotten holds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+        gc.freeze()
+        yield
+        gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 9])
 @pytest.mark.parametrize("by", ["signal", "finaliser"])
 @pytest.mark.parametrize("where", ["free", "held elsewhere"])
@@ -89,59 +136,34 @@ def test_a_release_on_top_of_any_line_of_another_acquire_serves_who_waits(
     - We take pack A, which is free, or wait a moment for it in vain; at the k-th line of that B is released.
     - The thread gets B, and in the end nothing is left.
     """
-    a, b = PackLock.open(tmp_path / "a"), PackLock.open(tmp_path / "b")
-    holds: list[PackHold | Ring] = []
-
-    def release() -> None:
-        if isinstance(one := holds.pop(), PackHold):
-            one.release()
-
-    def strike() -> None:
-        if by == "signal":
-            signal.raise_signal(signal.SIGUSR1)
-        else:
-            holds.clear()
-            gc.collect()
+    a, victim = PackLock.open(tmp_path / "a"), Victim(PackLock.open(tmp_path / "b"), by)
 
     def take_a() -> None:
-        if where == "free":
-            with a.try_acquire():
-                pass
-        else:
-            with contextlib.suppress(LockTimeoutError), a.acquire(timeout_s=0.0):
-                pass
+        with contextlib.suppress(LockTimeoutError), a.acquire(timeout_s=PATIENCE_S if where == "free" else 0.0):
+            pass
 
-    with LockHolder("pack", tmp_path / "a") as holder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
+    with LockHolder("pack", tmp_path / "a") as holder:
         if where == "held elsewhere":
             assert holder.ask("take") == "held"
-        previous = signal.signal(signal.SIGUSR1, lambda *_: release())
+        previous = signal.signal(signal.SIGUSR1, lambda *_: victim.release())
         try:
             take_a()
             count = Counter()
             before = count()
-            lines = 1 - stride
-            struck = True
-            gc.freeze()  # the collections below have to look at little
+            line, struck = 1, True
             while struck:
-                lines += stride
-                hold = hold_for_others(b)
-                holds.append(hold if by == "signal" else Ring(hold))
-                del hold
-                waiter = threading.Thread(target=lambda: b.acquire(PATIENCE_S).release(), daemon=True)
-                waiter.start()
-                one = Strike(lines, strike)
+                victim.take()
+                one = Strike(line, victim.strike)
                 with one.armed():
                     take_a()
                 struck = one.struck
                 if not struck:
-                    strike()
-                waiter.join(PATIENCE_S)
-                assert not waiter.is_alive(), f"nobody woke the waiter after a release at line {lines}"
+                    victim.strike()
+                assert victim.is_served(), f"nobody woke the waiter after a release at line {line}"
+                line += stride
             assert count() == before
-            assert lines > 100
+            assert line > 100
         finally:
-            gc.unfreeze()
             signal.signal(signal.SIGUSR1, previous)
     with LockHolder("pack", tmp_path / "b") as other:
         assert other.ask("try") == "held"
@@ -152,7 +174,7 @@ def test_a_hold_that_the_garbage_collector_finds_serves_a_waiter_of_another_proc
     ring = [Ring(lock.try_acquire())]
     with LockHolder("pack", tmp_path / "pack") as other:
         other.send("take")
+        ring.clear()
         with pytest.warns(ResourceWarning, match=r"test_interrupted\.py:\d+ was never released"):
-            ring.clear()
             gc.collect()
         assert other.answer() == "held"

@@ -18,9 +18,8 @@ import pytest
 from grex.errors import LockTimeoutError
 from grex.locks import PACK_LOCK_FILE_NAME, PackHold, PackLock
 from grex.locks.path_mutex import PATH_MUTEXES, PathMutexes
-from tests.support.lock_census import Census
+from tests.support.lock_census import Census, tickets_in_line, wait_until
 from tests.support.lock_census import Counter as Resources
-from tests.support.lock_census import tickets_in_line, wait_until
 from tests.support.lock_holder import LockHolder
 
 pytestmark = pytest.mark.invariant("L8")

@@ -1,7 +1,7 @@
 """Several waits of one event loop share one inotify instance, which one of them reads for all: no event gets lost.
 
-Here nothing but an event wakes a waiter: the retries after an event, the safety interval and the reports of a long wait,
-which would hide a lost one, are made longer than any test.
+Here nothing but an event wakes a waiter: the retries after an event, the safety interval and the reports of a long
+wait, which would hide a lost one, are made longer than any test.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ class Waiter:
 
     async def run(self) -> None:
         """Wait, and say that it was not in vain."""
-        with self.scope:
-            with await self._lock.acquire_async(UNREPORTED):
-                self.got.set()
+        with self.scope, await self._lock.acquire_async(UNREPORTED):
+            self.got.set()
 
 
 @pytest.mark.invariant("L2")

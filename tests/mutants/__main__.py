@@ -37,34 +37,34 @@ def main() -> int:
         for mutation in chosen:
             print(mutation.name)
         return 0
-    if not _tests_pass(chosen, options.hang):
-        return 1
-    return _run_all(chosen, options.jobs, options.hang)
-
-
-def _tests_pass(chosen: list[Mutation], hang_s: float) -> bool:
-    tests = sorted({mutation.test for mutation in chosen})
     with tempfile.TemporaryDirectory(prefix="grex-mutant-") as directory:
-        copy_tree(_SOURCE, Path(directory))
-        run = run_tests(Path(directory), tests, hang_s=hang_s, deadline_s=hang_s * len(tests))
-    # "Survived" is what a run without a mistake has to do.
+        tree = Path(directory)
+        copy_tree(_SOURCE, tree)  # once, so that all of them are made in the same code while somebody edits it
+        if not _tests_pass(chosen, tree, options.hang):
+            return 1
+        return _run_all(chosen, tree, options.jobs, options.hang)
+
+
+def _tests_pass(chosen: list[Mutation], tree: Path, hang_s: float) -> bool:
+    tests = sorted({mutation.test for mutation in chosen})
+    run = run_tests(tree, tests, hang_s=hang_s, deadline_s=hang_s * len(tests))
+    passed = run.judgement is Judgement.SURVIVED  # what a run without a mistake has to do
     print(
-        f"{len(tests)} tests in the code as it is: {'pass' if run.judgement is Judgement.SURVIVED else 'DO NOT PASS'},"
+        f"{len(tests)} tests in the code as it is {'pass' if passed else 'DO NOT PASS'}; {run.seconds:.0f} s.",
+        flush=True,
     )
-    print(f"{run.seconds:.0f} s.", flush=True)
-    if run.judgement is not Judgement.SURVIVED:
+    if not passed:
         print(run.tail(), file=sys.stderr)
-        return False
-    return True
+    return passed
 
 
-def _run_all(chosen: list[Mutation], jobs: int, hang_s: float) -> int:
+def _run_all(chosen: list[Mutation], tree: Path, jobs: int, hang_s: float) -> int:
     name_width = max(len(mutation.name) for mutation in chosen)
     test_width = max(len(_short(mutation)) for mutation in chosen)
     print(f"{'mutation':{name_width}}  promise  {'test':{test_width}}  {'judgement':13}  seconds")
     bad: list[tuple[Mutation, Run]] = []
     with ThreadPoolExecutor(jobs) as pool:
-        runs = pool.map(lambda mutation: run_mutation(mutation, _SOURCE, hang_s=hang_s), chosen)
+        runs = pool.map(lambda mutation: run_mutation(mutation, tree, hang_s=hang_s), chosen)
         for mutation, run in zip(chosen, runs, strict=True):
             print(
                 f"{mutation.name:{name_width}}  {mutation.promise:7}  {_short(mutation):{test_width}}"

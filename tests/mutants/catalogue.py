@@ -104,16 +104,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             Edit(
                 "grex/locks/path_mutex.py",
-                "                # Its event loop is closed: nobody will ever come for this grant, so it goes to the next in line.\n"
-                "                self._leaving.append(ticket)\n",
-                "                pass\n",
+                "so it goes to the next in line.\n                self._leaving.append(ticket)\n",
+                "so it goes nowhere.\n                pass\n",
             ),
         ),
     ),
     Mutation(
         "release-waits-for-the-registry",
-        "L4",
-        f"{_LOCKS}/test_interrupted.py::test_a_release_on_top_of_any_line_of_another_acquire_serves_who_waits",
+        "L2",
+        f"{_LOCKS}/test_path_mutex.py::test_a_release_on_top_of_another_step_is_done_by_whoever_is_in_the_way",
         (Edit("grex/locks/path_mutex.py", "self._lock.acquire(blocking=False):\n", "self._lock.acquire():\n"),),
     ),
     # The line.
@@ -205,7 +204,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "watch-survives-the-wait",
         "L2",
-        f"{_LOCKS}/test_cancelled_waits.py::test_cancelled_waits_leave_nothing_and_never_hold",
+        f"{_LOCKS}/test_cancelled_waits.py::test_cancelled_waits_leave_nothing_and_never_hold[asyncio-head-scope-1000]",
         (
             Edit(
                 "grex/locks/inotify.py",

@@ -52,8 +52,10 @@ class Run:
     output: str
 
     def tail(self) -> str:
-        """The end of what was printed, for a reader who must find out why."""
-        return "\n".join(self.output.splitlines()[-_TAIL_LINES:])
+        """What failed and the end of what was printed, for a reader who must find out why."""
+        lines = self.output.splitlines()
+        failed = [line for line in lines[:-_TAIL_LINES] if line.startswith(("FAILED", "ERROR", "E  "))]
+        return "\n".join([*failed, *lines[-_TAIL_LINES:]])
 
 
 def copy_tree(source: Path, target: Path) -> None:

@@ -75,7 +75,7 @@ def _all_tickets() -> list[tuple[int, int, int]]:
     """Inode, number and pid of each ticket on the machine, in the order of their lines."""
     found = []
     for line in Path("/proc/locks").read_text("ascii").splitlines():
-        # "2: OFDLCK ADVISORY  WRITE -1 fe:00:2221090 4611686018439988743 4611686018439988743"
+        # As in "2: OFDLCK ADVISORY  WRITE -1 fe:00:2221090 4611686018439988743 4611686018439988743".
         fields = line.split()
         if len(fields) != _LOCK_FIELDS or fields[1] != "OFDLCK" or int(fields[6]) < _TICKET_BASE:
             continue
