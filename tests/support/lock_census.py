@@ -6,6 +6,7 @@ processes of different versions, and a test that asked the code for it could not
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -50,48 +51,50 @@ class Counter:
     def __call__(self) -> Census:
         """Count now."""
         gc.collect()  # what earlier tests left in cycles must not go between two counts
+        lines = _own_fdinfo()
         return Census(
             descriptors=sum(1 for _ in Path("/proc/self/fd").iterdir()),
             threads=len(set(threading.enumerate()) - self._earlier),
-            watches=_watches(),
-            tickets=sum(1 for _, _, pid in _all_tickets() if pid == os.getpid()),
+            watches=sum(line.startswith("inotify wd:") for line in lines),
+            tickets=len({ticket for line in lines if line.startswith("lock:") for ticket in _parse(line)}),
             mutexes=len(PATH_MUTEXES),
             frames=len(active_frames()),
         )
 
 
-def _watches() -> int:
-    """Inotify watches of this process, over all of its instances."""
-    found = 0
+def _own_fdinfo() -> list[str]:
+    """What the kernel says about each descriptor of this process, line by line."""
+    lines: list[str] = []
     for info in Path("/proc/self/fdinfo").iterdir():
-        try:
-            found += info.read_text("ascii").count("inotify wd:")
-        except FileNotFoundError:  # the descriptor by which the directory itself is read
-            continue
-    return found
+        with contextlib.suppress(FileNotFoundError):  # the descriptor by which the directory itself is read
+            lines += info.read_text("ascii").splitlines()
+    return lines
 
 
-def _all_tickets() -> list[tuple[int, int, int]]:
-    """Inode, number and pid of each ticket on the machine, in the order of their lines."""
-    found = []
-    for line in Path("/proc/locks").read_text("ascii").splitlines():
-        # As in "2: OFDLCK ADVISORY  WRITE -1 fe:00:2221090 4611686018439988743 4611686018439988743".
-        fields = line.split()
-        if len(fields) != _LOCK_FIELDS or fields[1] != "OFDLCK" or int(fields[6]) < _TICKET_BASE:
-            continue
-        first, last = int(fields[6]), _TICKET_BASE if fields[7] == "EOF" else int(fields[7])
-        inode = int(fields[5].rsplit(":", 1)[1])
-        # Neighbouring bytes that one process locked are listed as one range.
-        for offset in range(first, last + 1):
-            place = offset - _TICKET_BASE
-            found.append((inode, place >> _PID_BITS, place & ((1 << _PID_BITS) - 1)))
-    return sorted(found)
+def _parse(line: str) -> set[tuple[int, int, int]]:
+    """Inode, number and pid of the tickets in a line of `/proc/locks`, or in one of `fdinfo` about a lock.
+
+    As in "2: OFDLCK ADVISORY  WRITE -1 fe:00:2221090 4611686018439988743 4611686018439988743".
+    """
+    fields = line.removeprefix("lock:").split()
+    if len(fields) != _LOCK_FIELDS or fields[1] != "OFDLCK" or int(fields[6]) < _TICKET_BASE:
+        return set()
+    first, last = int(fields[6]), _TICKET_BASE if fields[7] == "EOF" else int(fields[7])
+    inode = int(fields[5].rsplit(":", 1)[1])
+    # Neighbouring bytes that one process locked are listed as one range.
+    places = (offset - _TICKET_BASE for offset in range(first, last + 1))
+    return {(inode, place >> _PID_BITS, place & ((1 << _PID_BITS) - 1)) for place in places}
 
 
 def tickets_in_line(lock_file: Path) -> list[tuple[int, int]]:
-    """Number and pid of each ticket on a lock file, first in line first."""
+    """Number and pid of each ticket on a lock file, first in line first.
+
+    The kernel gives its list in pieces. While locks come and go elsewhere one can be missing, or be there twice; so
+    this is for a condition that is waited for, or for few locks.
+    """
     inode = lock_file.stat().st_ino
-    return [(number, pid) for found, number, pid in _all_tickets() if found == inode]
+    tickets = {ticket for line in Path("/proc/locks").read_text("ascii").splitlines() for ticket in _parse(line)}
+    return [(number, pid) for found, number, pid in sorted(tickets) if found == inode]
 
 
 def resident_bytes() -> int:
