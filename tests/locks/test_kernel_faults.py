@@ -180,5 +180,6 @@ def test_an_error_in_any_call_is_survived_or_told_and_leaves_nothing(
                     before = after
     if problems:
         pytest.fail("\n".join(problems))
-    assert {"open", "fstat", "flock"} <= set(failed)
+    assert {"open", "fstat", "fcntl"} <= set(failed)
+    assert "flock" in failed or situation == "cancelled"  # behind somebody else it is not tried
     assert outcomes["told"] > 0

@@ -133,13 +133,16 @@ async def test_one_that_leaves_just_before_we_connect_to_its_process_is_not_wait
 @pytest.mark.invariant("L7")
 @pytest.mark.usefixtures("only_events")
 async def test_a_lock_that_comes_free_just_before_we_watch_its_file_is_not_waited_for(
-    lock: PackLock, monkeypatch: pytest.MonkeyPatch
+    lock: PackLock, other: KernelLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """We sleep behind somebody first: at its first sleep a wait reads the holder's record, and is woken by its close."""
     with LockHolder("pack", lock.path) as holder:
         assert holder.ask("take") == "held"
+        number = take(other)
         monkeypatch.setattr(file_lock, "watch_file", first(lambda: holder.ask("release"), waiter.watch_file))
-        async with somebody_waiting(lock):
-            pass
+        async with somebody_waiting(lock) as got:
+            assert not got.is_set()
+            other.drop(number)
 
 
 @pytest.mark.anyio
