@@ -135,7 +135,7 @@ async def test_one_that_leaves_just_before_we_connect_to_its_process_is_not_wait
 async def test_a_lock_that_comes_free_just_before_we_watch_its_file_is_not_waited_for(
     lock: PackLock, other: KernelLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """We sleep behind somebody first: at its first sleep a wait reads the holder's record, and is woken by its close."""
+    """We sleep behind somebody first: at its first sleep a wait reads the holder's record, and that wakes it."""
     with LockHolder("pack", lock.path) as holder:
         assert holder.ask("take") == "held"
         number = take(other)
