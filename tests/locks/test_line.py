@@ -7,7 +7,9 @@ a step of it can be put between any two steps of ours.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,24 @@ async def test_the_one_before_us_wakes_us_when_it_leaves_though_others_of_its_pr
         await anyio.wait_all_tasks_blocked()
         assert not got.is_set()
         other.drop(number)
+    other.drop(behind)
+
+
+@pytest.mark.anyio
+@pytest.mark.invariant("L5")
+@pytest.mark.usefixtures("only_events")
+async def test_the_one_before_us_wakes_us_also_if_it_can_open_nothing_more(
+    lock: PackLock, other: KernelLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accept(_: socket.socket) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    number = take(other)
+    async with somebody_waiting(lock):
+        behind = take(other)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "accept", accept)
+            other.drop(number)
     other.drop(behind)
 
 
