@@ -54,7 +54,7 @@ def tree(tmp_path: Path) -> Path:
     ids=["killed", "survived", "hung", "no test", "no such text"],
 )
 def test_what_became_of_a_mutation_is_told(tree: Path, test: str, edit: Edit, judgement: Judgement) -> None:
-    run = run_mutation(Mutation("three", "L1", f"tests/test_code.py::{test}", (edit,)), tree, hang_s=1.0)
+    run = run_mutation(Mutation("three", "L1", f"tests/test_code.py::{test}", (edit,)), tree, hang_s=3.0)
     assert run.judgement is judgement, run.output
     assert (tree / "grex" / "code.py").read_text() == CODE
 
