@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from grex.errors import GrexError
+from grex.errors import GrexError, LockFallbackWarning
 from grex.locks import (
     MANIFEST_LOCK_FILE_NAME,
     PACK_LOCK_FILE_NAME,
@@ -24,7 +24,6 @@ from grex.locks import (
     PackLock,
     WorkspaceLock,
 )
-from grex.locks.file_system import LockFallbackWarning
 from grex.locks.hold import Hold
 from tests.support.kernel_faults import KernelFaults
 from tests.support.lock_census import Counter as Resources
