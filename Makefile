@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Two workers unless told otherwise: the suite is written for two cores.
 TEST_JOBS ?= 2
 
-.PHONY: help demo test check format lint types layers test-slow verify torture bench peers clean
+.PHONY: help demo test check format lint types layers test-slow verify mutants torture bench peers clean
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -44,6 +44,9 @@ check: format lint types layers test test-slow ## Everything that CI checks.
 
 verify: $(READY) ## Check the models of the lock protocol with spin, and that each mistake in them is found.
 	$(BIN)/python -m verify
+
+mutants: $(READY) ## Make every mistake of a list in a copy of the code, and see that its test fails there.
+	$(BIN)/python -m tests.mutants
 
 torture: $(READY) ## Kill syncs at random moments, and torture the locks for a while; judge what is left.
 	$(BIN)/python -m bench.torture
