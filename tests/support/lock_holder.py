@@ -4,14 +4,16 @@ Run as a module it reads one command a line. NAME tells several attempts of one 
 its own; it may be left out, and an answer ends with the name that its command had.
 
     take [NAME]     wait for the lock and hold it: `held`, `cancelled`, or an error's code, errno and path
-    queue [NAME]    the same, and `waits` before that, as soon as it has to wait
     pass [NAME]     take it and release it at once: `passed`
+    take-aloud, pass-aloud [NAME]  the same, and `waits` before that, as soon as it has to wait
     try [NAME]      take it if it is free: `held` or `busy`
     release [NAME]  `ok`
     cancel [NAME]   end a wait; the answer is that of the wait
+    why [NAME]      the message of the error that it ended with
     when [NAME]     the time of its grant by CLOCK_MONOTONIC, in ns
     churn [NAME]    pass again and again, until it is cancelled
     child [ARG...]  start a process that inherits the backend descriptor and never ends by itself: its pid
+    hook            start a process that is given no descriptor: its pid
     fork [NAME]     fork a child that tries to use the hold and lives until the test is over: its pid and `refused`
     quit
 
@@ -42,6 +44,7 @@ __all__ = ["Kind", "LockHolder", "lock_file"]
 
 Kind = Literal["flock", "pack", "workspace", "backend", "reader", "writer", "command"]
 _ANSWER_S = 60.0
+_ATTEMPTS = {"take", "pass", "take-aloud", "pass-aloud", "try", "churn"}
 
 
 def lock_file(kind: Kind, path: Path) -> Path:
@@ -223,6 +226,7 @@ class _Attempt:
         self.hold: Any = None
         self.inside: _Inside | None = None
         self.granted_ns = 0
+        self.error = ""
 
 
 class _Grex:
@@ -243,7 +247,7 @@ class _Grex:
         async with anyio.create_task_group() as group:
             async for line in _commands():
                 command, _, name = line.partition(" ")
-                if command in {"take", "queue", "pass", "try", "churn"}:
+                if command in _ATTEMPTS:
                     self._attempts[name] = _Attempt()
                     group.start_soon(self._attempt, command, name)
                 elif command == "release":
@@ -252,6 +256,10 @@ class _Grex:
                     self._attempts[name].scope.cancel()
                 elif command == "when":
                     _say(str(self._attempts[name].granted_ns))
+                elif command == "why":
+                    _say(self._attempts[name].error)
+                elif command == "hook":
+                    _say(str(_hook()))
                 elif command == "child":
                     _say(str(self._child(name.split() or ["sleep", "60"])))
                 elif command == "fork":
@@ -266,17 +274,20 @@ class _Grex:
 
         attempt = self._attempts[name]
         policy = WaitPolicy(no_wait=command == "try")
-        if command == "queue":
+        if command.endswith("-aloud"):
             policy = WaitPolicy(on_wait=lambda _: _say("waits", name), first_report_s=0, report_every_s=1e6)
+        command = command.removesuffix("-aloud")
         with attempt.scope:
             try:
                 while True:
                     await self._hold(attempt, command, name, policy)
                     if command != "churn":
                         break
-            except LockBusyError:
+            except LockBusyError as error:
+                attempt.error = error.message
                 _say("busy", name)
             except GrexError as error:
+                attempt.error = error.message
                 number = error.details.get("errno")
                 _say(f"{error.code} {errno.errorcode[number] if number else '-'} {error.details.get('path')}", name)
         if attempt.scope.cancelled_caught and not attempt.granted_ns:
@@ -340,6 +351,10 @@ class _Grex:
         test_is_over.register(0, 0)  # nothing but the hangup: the commands are for the parent
         test_is_over.poll()
         os._exit(0)
+
+
+def _hook() -> int:
+    return subprocess.Popen(["sleep", "60"], close_fds=False).pid
 
 
 async def _commands() -> AsyncIterator[str]:

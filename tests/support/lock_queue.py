@@ -16,7 +16,7 @@ from typing import Any, Self
 from tests.support.killing import eventually
 from tests.support.lock_holder import Kind, LockHolder, lock_file
 
-__all__ = ["SeenTicket", "WaiterFleet", "flock_waiters", "seen_tickets"]
+__all__ = ["SeenTicket", "WaiterFleet", "flock_waiters", "seen_tickets", "wait_for_ticket"]
 
 _TICKET_BASE = 1 << 62
 _PID_BITS = 22
@@ -53,6 +53,11 @@ def flock_waiters(inode: int) -> list[int]:
     """The processes that are blocked in a flock on this inode."""
     # "1: -> FLOCK ADVISORY  WRITE 5716 fe:00:2147045 0 EOF" is the line of one that waits
     return [int(fields[5]) for fields in _lines() if fields[1] == "->" and fields[6].endswith(f":{inode}")]
+
+
+def wait_for_ticket(waiter: LockHolder) -> None:
+    """Wait until a process that does not queue yet does."""
+    eventually(lambda: seen_tickets(waiter.pid), f"a ticket of pid {waiter.pid}")
 
 
 class WaiterFleet:
