@@ -1,18 +1,20 @@
-"""The composition behind every lock that has a file: checks, tier frame, path mutex, kernel lock, record.
+"""The composition behind every lock that has a file: checks, tier frame, the protocol, record.
 
-An `Attempt` is the state machine of one acquire, without any waiting in it:
+An `Attempt` is one acquire. Whose turn it is, what to try and what to watch is decided by `protocol.Protocol`, which
+does no I/O; the attempt does what it asks for:
 
-    start ── open the file, check the order, enter the tier, queue for the path mutex
-    step ─── token fired? turn come? kernel lock free? still the right file?  -> a `Grant`, or None, or an error
-    pause_s ─ how long to sleep before the next step if nothing wakes us
+    start ── check the order, open the file, enter the tier
+    step ─── run the protocol until it holds the lock (a `Grant`), sleeps (None), or has to end (an error)
+    pause ── what to sleep on, and for how long
+    wake ─── what was heard, for the next step
     abandon ─ give back whatever there is, in reverse
 
 Three thin drivers run it: a task (`acquire_in_task`), a thread (`acquire_in_thread`), and one that does not wait
 (`try_acquire`). The only places where a task can be cancelled are before `start` and inside of the sleep; the way from
 the kernel's grant to the `Grant` has no await, so a cancelled waiter never holds the lock.
 
-While it queues for its turn an attempt has no descriptor open: a thousand waiters cost a thousand small objects. The
-one whose turn it is keeps its descriptor until the end.
+While it queues behind another of its process an attempt has no descriptor open: a thousand waiters cost a thousand
+small objects. The one at the front has its own, on which it tries, until the end.
 """
 
 from __future__ import annotations
@@ -28,24 +30,36 @@ import anyio.lowlevel
 from grex.errors import GrexError, LockBusyError, LockCancelledError, LockTimeoutError
 from grex.locks import held
 from grex.locks.cancel import CancelToken
+from grex.locks.file_system import abilities, warn_of_polling
+from grex.locks.guard import take_guard
 from grex.locks.hold import Grant, give_up, unlock
 from grex.locks.holder import HolderRecord, read_record, write_record
+from grex.locks.inotify import SAFETY_S
 from grex.locks.inspection import find_holder
 from grex.locks.kernel import OpenedFile, lock_failure
+from grex.locks.line import KernelLine, Line, first_in_line
 from grex.locks.path_mutex import PATH_MUTEXES, Ticket, TicketState
 from grex.locks.policy import WaitPolicy, WaitReport
-from grex.locks.target import Target, Verdict, refuse_foreign_content
+from grex.locks.protocol import GUARD, THE_FILE, Ask, Protocol, Standing, Verdict
+from grex.locks.target import Target, refuse_foreign_content
 from grex.locks.tiers import Frame, enter_tier
 from grex.locks.trace import Ending, trace_attempt
-from grex.locks.waiter import PollingWaiter, TaskWakeup, ThreadWakeup, Waiter, Watch
+from grex.locks.waiter import (
+    LAST_POLL_S,
+    PollingWatch,
+    TaskWakeup,
+    ThreadWakeup,
+    Watch,
+    watch_file,
+    watch_predecessor,
+)
 
 __all__ = ["Attempt", "acquire_in_task", "acquire_in_thread", "try_acquire"]
 
-_MAX_REPLACEMENTS = 8  # in one step; a file that is replaced more often than that is looked at again after a pause
 _LONGEST_SLEEP_S = 3600.0
+_KICK_S = 1.0  # what a head of the line that was woken has to take the lock before it counts as suspended
 
 DEFAULT_POLICY = WaitPolicy()
-WAITER: Waiter = PollingWaiter()
 
 
 def _seconds(duration_s: float) -> str:
@@ -58,11 +72,12 @@ class Attempt:
     __slots__ = (
         "_deadline",
         "_frame",
-        "_is_locked",
+        "_next_probe",
         "_next_report",
         "_opened",
         "_pid",
         "_policy",
+        "_protocol",
         "_started",
         "_target",
         "_ticket",
@@ -72,6 +87,7 @@ class Attempt:
         "_waits",
         "_wake",
         "_watch",
+        "_why_polled",
     )
 
     def __init__(self, target: Target, policy: WaitPolicy, token: CancelToken | None, wake: Callable[[], None]) -> None:
@@ -86,81 +102,46 @@ class Attempt:
             timeout_s = held.NESTED_TIMEOUT_S if held.is_nested() else math.inf
         self._deadline = self._started + timeout_s
         self._next_report = self._started + policy.first_report_s
+        self._next_probe = math.inf
         self._waits = False
         self._trace = trace_attempt(target.tier, target.kernel.mode, target.subject)
+        self._protocol = Protocol(may_wait=not policy.no_wait)
         self._opened: OpenedFile | None = None
         self._watch: Watch | None = None
+        self._why_polled = ""
         self._ticket: Ticket | None = None
         self._frame: Frame | None = None
-        self._is_locked = False
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
-        """Check what can be checked and join the queue."""
+        """Check what can be checked, open the file and enter the tier."""
         target = self._target
         self._trace.wait()
         self._check_token()
         if self._token is not None:
             self._unsubscribe = self._token.subscribe(self._wake)
         held.check_tier(target.tier, target.subject, target.workspace)
-        opened = self._opened = target.file.open()
-        held.check_key(target.tier, target.subject, opened.key)
+        opened = self._open()
         self._frame = enter_tier(target.tier, target.subject, opened.key, workspace=target.workspace)
-        self._queue(opened)
-
-    def _queue(self, opened: OpenedFile) -> None:
-        self._ticket = Ticket(opened.key, self._wake, shared=self._target.kernel.mode == "s")
-        PATH_MUTEXES.enter(self._ticket, may_wait=not self._policy.no_wait)
-        if self._ticket.granted:
-            self._watch = WAITER.watch(opened, self._wake)
-        else:
-            opened.close()
-            self._opened = None
-
-    def _close(self) -> None:
-        watch, self._watch = self._watch, None
-        opened, self._opened = self._opened, None
-        try:
-            if watch is not None:
-                watch.close()
-        finally:
-            if opened is not None:
-                opened.close()
-
-    def _queue_anew(self) -> None:
-        """The file was replaced: queue for the one that stands there now."""
-        self._close()
-        if self._ticket is not None:
-            PATH_MUTEXES.leave(self._ticket)
-        opened = self._opened = self._target.file.open()
-        held.check_key(self._target.tier, self._target.subject, opened.key)
-        if self._frame is not None:
-            self._frame.key = opened.key
-        self._queue(opened)
-
-    def _check_token(self) -> None:
-        if self._token is not None and self._token.fired:
-            raise LockCancelledError(
-                f"Waiting for the {self._target.name()} was cancelled.",
-                details={"path": self._target.subject, "tier": self._target.tier.name},
-            )
 
     def step(self) -> Grant | None:
-        """Try once; None means sleep and step again.
+        """Run the protocol as far as it goes without a sleep; None means sleep, `wake` and step again.
 
         Raises:
             GrexError: the attempt has to end.
         """
         self._check_token()
-        for _ in range(_MAX_REPLACEMENTS):
-            verdict = self._try()
-            if verdict is Verdict.HELD:
+        protocol = self._protocol
+        while True:
+            ask = protocol.ask
+            if ask is Ask.DONE:
                 return self._grant()
-            if verdict is Verdict.BUSY:
-                break
-            self._queue_anew()
-        self._end_or_report()
-        return None
+            if ask is Ask.SLEEP:
+                self._end_or_report()
+                return None
+            if ask is Ask.BUSY:
+                raise self._busy(find_holder(self._target.file.path))
+            protocol.advance(_ANSWERS[ask](self))
 
     def step_once(self) -> Grant:
         """Try once for good; what is not free at once is busy."""
@@ -169,36 +150,149 @@ class Attempt:
             raise RuntimeError("an attempt that must not wait was told to")
         return grant
 
-    def _try(self) -> Verdict:
-        ticket = self._ticket
-        if ticket is None or not ticket.granted:
-            return Verdict.BUSY
-        if self._opened is None:
-            self._opened = self._target.file.open()
-            if self._opened.key != ticket.key:
-                return Verdict.REPLACED  # while we queued
-            self._watch = WAITER.watch(self._opened, self._wake)
+    def _check_token(self) -> None:
+        if self._token is not None and self._token.fired:
+            raise LockCancelledError(
+                f"Waiting for the {self._target.name()} was cancelled.",
+                details={"path": self._target.subject, "tier": self._target.tier.name},
+            )
+
+    # The answers to what the protocol asks.
+
+    def _open(self) -> OpenedFile:
         opened = self._opened
+        if opened is None:
+            target = self._target
+            opened = self._opened = target.file.open()
+            opened.has_line = abilities(opened).tickets
+            held.check_key(target.tier, target.subject, opened.key)
+        return opened
+
+    def _enter(self) -> Standing:
+        opened = self._open()
+        if self._frame is not None:
+            self._frame.key = opened.key
+        ticket = Ticket(opened.key, self._wake, shared=self._target.kernel.mode == "s", open_line=self._open_line)
+        self._ticket = ticket
+        standing = PATH_MUTEXES.enter(ticket, may_wait=not self._policy.no_wait)
+        self._warn()
+        if standing is not Standing.FRONT:
+            self._opened = None
+            opened.close()
+        return standing
+
+    def _open_line(self) -> Line | None:
+        opened = self._opened
+        if opened is None:
+            return None
+        if not opened.has_line:
+            self._why_polled = abilities(opened).why_not
+            return None
         try:
-            if not self._target.kernel.try_lock(opened.fd):
-                return Verdict.BUSY
+            return KernelLine(opened)
+        except OSError as error:
+            self._why_polled = f"no line of waiters can be opened ({error.strerror})"
+            return None
+
+    def _warn(self) -> None:
+        """Say what `_open_line` found out, which is called where nobody may be called."""
+        why, self._why_polled = self._why_polled, ""
+        if why:
+            warn_of_polling(self._target.file.path, why)
+
+    def _place(self) -> Ticket:
+        if self._ticket is None:
+            raise RuntimeError("an attempt that was never started was asked for its place")
+        return self._ticket
+
+    def _turn(self) -> bool:
+        return self._place().granted
+
+    def _look(self) -> int | None:
+        return PATH_MUTEXES.look(self._place(), self._anybody)
+
+    def _anybody(self) -> int | None:
+        opened = self._opened
+        if opened is None or not opened.has_line:
+            return None
+        try:
+            return first_in_line(opened.fd, shared=self._target.kernel.mode == "s")
+        except OSError:
+            opened.has_line = False
+            return None
+
+    def _try(self) -> Verdict:
+        opened = self._open()
+        if opened.key != self._place().key:
+            return Verdict.REPLACED  # while we queued
+        try:
+            if self._target.kernel.try_lock(opened.fd):
+                return Verdict.HELD
         except OSError as error:
             raise lock_failure(opened.path, error) from error
-        self._is_locked = True
-        verdict = self._target.file.confirm(opened)
-        if verdict is Verdict.HELD and self._target.kernel.mode == "x":
+        return Verdict.BUSY if self._target.file.is_current(opened) else Verdict.REPLACED
+
+    def _judge(self) -> Verdict:
+        opened, target = self._open(), self._target
+        shared = target.kernel.mode == "s"
+        verdict = target.file.confirm(opened)
+        if verdict is Verdict.HELD and not opened.is_kept and not take_guard(opened, target.file.path, shared=shared):
+            verdict = Verdict.BUSY
+        if verdict is Verdict.HELD and not shared:
             refuse_foreign_content(opened)
-        if verdict is not Verdict.HELD:
-            unlock(self._target.kernel, opened)
-            self._is_locked = False
         return verdict
+
+    def _queue(self) -> bool:
+        is_front = PATH_MUTEXES.queue(self._place())
+        self._warn()
+        if not is_front:
+            self._close_file()
+        return is_front
+
+    def _watch_target(self) -> None:
+        self._end_watch()
+        target = self._protocol.target
+        self._next_probe = math.inf
+        if target == THE_FILE:
+            self._watch = watch_file(self._open(), self._wake)
+        elif target == GUARD:
+            self._watch = PollingWatch()
+        else:
+            self._watch = watch_predecessor(self._place().key, target)
+            self._next_probe = time.monotonic() + SAFETY_S
+
+    def _unlock(self) -> None:
+        unlock(self._target.kernel, self._open())
+        self._next_probe = time.monotonic() + _KICK_S
+
+    def _move(self) -> None:
+        self._end_watch()
+        self._close_file()
+        PATH_MUTEXES.leave(self._place())
+        self._open()
+
+    def _retire(self) -> None:
+        self._end_watch()
+        PATH_MUTEXES.retire(self._place())
+
+    def _count(self) -> int:
+        return PATH_MUTEXES.count_before(self._place())
+
+    def _end_watch(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+
+    def _close_file(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     def _grant(self) -> Grant:
         opened, ticket, frame = self._opened, self._ticket, self._frame
         if opened is None or ticket is None or frame is None:
             raise RuntimeError("a lock was granted to an attempt that was never started")
-        if self._watch is not None:
-            self._watch.close()
+        self._end_watch()
         if self._unsubscribe is not None:
             self._unsubscribe()
         if self._target.kernel.mode == "x":  # readers are many, and a record is one
@@ -208,14 +302,14 @@ class Attempt:
         return grant
 
     def _end_or_report(self) -> None:
-        now = time.monotonic()
-        if self._policy.no_wait or (self._ticket is not None and self._ticket.state is TicketState.GONE):
+        if self._ticket is not None and self._ticket.state is TicketState.GONE:
             raise self._busy(find_holder(self._target.file.path))
         if not self._waits and self._ticket is not None and self._ticket.granted:
             self._waits = True  # it is the kernel that says no; who queues behind a task of ours finds that out later
             record = read_record(self._target.file.path)
             if record is not None:
                 held.check_ancestor(self._target.tier, self._target.subject, record)
+        now = time.monotonic()
         if now >= self._deadline:
             raise self._timed_out(find_holder(self._target.file.path), now - self._started)
         if now >= self._next_report:
@@ -255,12 +349,24 @@ class Attempt:
             details={**self._details(holder), "waited_s": round(waited_s, 3)},
         )
 
-    def pause_s(self) -> float:
-        """How long to sleep before the next step."""
-        until = min(self._deadline, self._next_report) - time.monotonic()
-        if self._watch is not None:
-            until = min(until, self._watch.delay_s())
-        return min(max(until, 0.0), _LONGEST_SLEEP_S)
+    def pause(self) -> tuple[float, int | None]:
+        """How long to sleep before the next step if nothing happens, and on what descriptor, if on one."""
+        now = time.monotonic()
+        until = min(self._deadline, self._next_report, self._next_probe) - now
+        watch = self._watch
+        if watch is not None:
+            until = min(until, watch.delay_s())
+        elif self._ticket is not None and self._ticket.granted:
+            until = min(until, LAST_POLL_S)  # the file was replaced again and again
+        return min(max(until, 0.0), _LONGEST_SLEEP_S), None if watch is None else watch.fd
+
+    def wake(self) -> None:
+        """End a sleep: take what was heard."""
+        spent = self._watch is not None and self._watch.collect()
+        overdue = not spent and time.monotonic() >= self._next_probe
+        if overdue:
+            self._next_probe = time.monotonic() + SAFETY_S
+        self._protocol.wake(spent=spent, overdue=overdue)
 
     def abandon(self, error: BaseException) -> None:
         """Give everything back, in reverse, and say in the trace how it ended."""
@@ -275,10 +381,27 @@ class Attempt:
             ending = "cancel"
         opened, self._opened = self._opened, None
         try:
-            self._close()
+            self._end_watch()
         finally:
-            give_up(self._target.kernel, opened, self._ticket, self._frame, is_locked=self._is_locked)
+            give_up(self._target.kernel, opened, self._ticket, self._frame, is_locked=self._protocol.locked)
         self._trace.end(ending)
+
+
+# In the order of `Ask`.
+_ANSWERS: tuple[Callable[[Attempt], object], ...] = (
+    Attempt._enter,  # noqa: SLF001 - the table of the class above
+    Attempt._turn,  # noqa: SLF001 - as above
+    Attempt._look,  # noqa: SLF001 - as above
+    Attempt._try,  # noqa: SLF001 - as above
+    Attempt._judge,  # noqa: SLF001 - as above
+    Attempt._queue,  # noqa: SLF001 - as above
+    Attempt._watch_target,  # noqa: SLF001 - as above
+    Attempt._unlock,  # noqa: SLF001 - as above
+    Attempt._move,  # noqa: SLF001 - as above
+    Attempt._retire,  # noqa: SLF001 - as above
+    Attempt._try,  # noqa: SLF001 - as above: a probe is a try
+    Attempt._count,  # noqa: SLF001 - as above
+)
 
 
 async def acquire_in_task(target: Target, policy: WaitPolicy | None = None, token: CancelToken | None = None) -> Grant:
@@ -289,7 +412,8 @@ async def acquire_in_task(target: Target, policy: WaitPolicy | None = None, toke
     try:
         attempt.start()
         while (grant := attempt.step()) is None:
-            await wakeup.wait(attempt.pause_s())
+            await wakeup.wait(*attempt.pause())
+            attempt.wake()
     except BaseException as error:
         attempt.abandon(error)
         raise
@@ -309,7 +433,8 @@ def acquire_in_thread(target: Target, policy: WaitPolicy | None = None) -> Grant
     try:
         attempt.start()
         while (grant := attempt.step()) is None:
-            wakeup.wait(attempt.pause_s())
+            wakeup.wait(*attempt.pause())
+            attempt.wake()
     except BaseException as error:
         attempt.abandon(error)
         raise

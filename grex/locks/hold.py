@@ -22,6 +22,7 @@ from grex.errors import LockInheritedError, TierOrderError
 from grex.locks.holder import empty_record
 from grex.locks.inheritance import on_fork
 from grex.locks.kernel import KernelLock, OpenedFile
+from grex.locks.line import first_in_line
 from grex.locks.path_mutex import PATH_MUTEXES, Ticket
 from grex.locks.target import Target
 from grex.locks.tiers import Frame, Tier, leave_tier, start_generation
@@ -96,11 +97,13 @@ on_fork(_start_child)
 
 
 def unlock(kernel: KernelLock, opened: OpenedFile) -> None:
-    """Free the kernel's lock and touch the file; its descriptor stays open."""
+    """Free the guard and the kernel's lock, and touch the file if anybody queues; its descriptor stays open."""
+    opened.drop_guard()  # first: who finds the lock free must not find the guard taken
     with contextlib.suppress(OSError):  # closing follows, and frees the lock as well
         kernel.unlock(opened.fd)
     with contextlib.suppress(OSError):
-        os.utime(opened.fd)  # the event for those who watch the file
+        if opened.has_line and first_in_line(opened.fd) is not None:
+            os.utime(opened.fd)  # the event for the head of the line, which has taken its ticket before it tried
 
 
 def give_up(

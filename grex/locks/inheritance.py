@@ -2,7 +2,7 @@
 
 An flock belongs to the open file description, which a fork shares. If the child released it, the parent would lose a
 lock that it counts on; if the child kept the descriptor open, the lock would outlive the parent. So the child closes
-every descriptor of a lock file *without* unlocking it, starts with an empty registry and an empty tier stack, and a
+every descriptor of a lock file, of a wait for one and of its guard *without* unlocking it, starts with an empty registry and an empty tier stack, and a
 hold that it inherited as an object raises `LockInheritedError`.
 
 Processes started by `subprocess` or `anyio` are not concerned: descriptors are close-on-exec, and no fork hook runs
@@ -18,7 +18,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-__all__ = ["forget_descriptor", "on_fork", "remember_descriptor"]
+__all__ = ["close_descriptor", "forget_descriptor", "on_fork", "remember_descriptor"]
 
 # Keys only; a dict because adding and removing one key are single steps that no fork can cut in half.
 _descriptors: dict[int, None] = {}
@@ -33,6 +33,13 @@ def remember_descriptor(fd: int) -> None:
 def forget_descriptor(fd: int) -> None:
     """Stop having `fd` closed in forked children; call it before closing, for the number may be reused at once."""
     _descriptors.pop(fd, None)
+
+
+def close_descriptor(fd: int) -> None:
+    """Close a remembered descriptor; an error changes nothing, for it is gone then as well."""
+    forget_descriptor(fd)
+    with contextlib.suppress(OSError):
+        os.close(fd)
 
 
 def on_fork(hook: Callable[[], None]) -> None:

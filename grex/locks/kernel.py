@@ -11,29 +11,23 @@ that was renamed or replaced while we waited would otherwise let two holders in,
 
 **Release** is unlock, touch, close. The unlock is explicit because a close alone frees nothing while a forked child
 still has the description; the touch is for waiters that watch the file, who see no close event in that case either.
+It is left out where nobody queues.
 
 One library per path: `filelock` for the exclusive locks, `portalocker` for the one that has readers. Both are flock
 on Linux. They cost 20 to 40 ms to import and are therefore imported when the first lock is tried.
-
-The manifest lock has a turnstile besides: flock alone lets a stream of readers starve a writer. A writer keeps an open
-file description lock on one byte far beyond the end of the file while it tries; a reader must pass that byte before
-it tries, and does not keep it. The kernel frees it with the descriptor, so a crash leaves nothing. Where the system
-has no such locks the turnstile is always open, which costs fairness and never exclusion.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
-import struct
 from collections.abc import Callable
 from typing import Literal, Protocol
 
 from grex.errors import LockError, LockUnavailableError, LockUnsupportedError
-from grex.locks.inheritance import forget_descriptor, remember_descriptor
+from grex.locks.inheritance import close_descriptor, remember_descriptor
 from grex.locks.tiers import LockKey
 
 __all__ = [
@@ -82,27 +76,45 @@ def lock_failure(path: str, error: OSError) -> LockError:
 
 
 class OpenedFile:
-    """An open lock file; its descriptor is ours until `close`."""
+    """An open lock file; its descriptor is ours until `close`, and so is that of its guard, if it has one.
 
-    __slots__ = ("fd", "key", "path", "size")
+    Attributes:
+        path: Where it was found.
+        fd: The descriptor.
+        key: Device and inode.
+        size: In bytes, when it was opened or last looked at.
+        guard: The descriptor of the guard; -1 without one.
+        is_kept: Whether the inode is kept by a second link, so that it needs no guard.
+        has_line: Whether those who wait for it have tickets.
+    """
+
+    __slots__ = ("fd", "guard", "has_line", "is_kept", "key", "path", "size")
 
     def __init__(self, path: str, fd: int, key: LockKey, size: int) -> None:
         self.path = path
         self.fd = fd
         self.key = key
         self.size = size
+        self.guard = -1
+        self.is_kept = False
+        self.has_line = False
 
     def is_still_at(self, path: str) -> bool:
         """Whether the path leads to this very file."""
         return file_key(path) == self.key
 
+    def drop_guard(self) -> None:
+        """Give the guard up; may be called again."""
+        guard, self.guard = self.guard, -1
+        if guard >= 0:
+            close_descriptor(guard)
+
     def close(self) -> None:
-        """Close the descriptor; may be called again."""
+        """Close the descriptors; may be called again."""
+        self.drop_guard()
         fd, self.fd = self.fd, -1
         if fd >= 0:
-            forget_descriptor(fd)
-            with contextlib.suppress(OSError):
-                os.close(fd)
+            close_descriptor(fd)
 
 
 def file_key(path: str) -> LockKey | None:
@@ -188,38 +200,13 @@ class _Exclusive:
         (self._unlock or self._load()[1])(fd)
 
 
-# struct flock of 64-bit Linux: type, whence, start, len, pid (which must be 0 for this kind of lock), padding.
-_FLOCK = struct.Struct("hhqqi4x")
-_TURNSTILE_BYTE = 1 << 62
-
-
-def _turnstile(fd: int, kind: int) -> bool:
-    command = getattr(fcntl, "F_OFD_SETLK", None)
-    if command is None:
-        return True
-    try:
-        fcntl.fcntl(fd, command, _FLOCK.pack(kind, os.SEEK_SET, _TURNSTILE_BYTE, 1, 0))
-    except OSError as error:
-        return error.errno not in {errno.EAGAIN, errno.EACCES}
-    return True
-
-
 class _Manifest:
-    """The lock that readers share; see the module's text for the turnstile."""
+    """The lock that readers share; the line before it keeps a stream of readers from starving a writer."""
 
     def __init__(self, mode: Mode) -> None:
         self.mode = mode
 
     def try_lock(self, fd: int) -> bool:
-        if not _turnstile(fd, fcntl.F_RDLCK if self.mode == "s" else fcntl.F_WRLCK):
-            return False
-        granted = self._try_flock(fd)
-        if granted or self.mode == "s":
-            # A reader only passes. A writer that has to wait keeps the turnstile, so that no new reader gets in.
-            _turnstile(fd, fcntl.F_UNLCK)
-        return granted
-
-    def _try_flock(self, fd: int) -> bool:
         import portalocker  # noqa: PLC0415 - 50 ms and more, only where the manifest is locked
 
         kind = portalocker.LockFlags.SHARED if self.mode == "s" else portalocker.LockFlags.EXCLUSIVE

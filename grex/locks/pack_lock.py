@@ -15,7 +15,9 @@ nothing about, and a symlink may be shared by two packs.
 
 A waiter whose pack was moved away in the meantime finds no directory, raises `PackGoneError` and creates nothing.
 
-Not protected: a pack without a git directory whose lock file is deleted by a stranger while it is held.
+A pack without a git directory has the guard of all other lock files instead (`guard`).
+
+Not protected: a pack whose git directory is removed together with its lock file while it is held.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from grex.locks.file_lock import acquire_in_task, acquire_in_thread, try_acquire
 from grex.locks.hold import Hold
 from grex.locks.kernel import EXCLUSIVE, OpenedFile, file_key, lock_failure, open_lock_file
 from grex.locks.policy import WaitPolicy
-from grex.locks.target import Target, Verdict, refuse_foreign_content
+from grex.locks.protocol import Verdict
+from grex.locks.target import Target, refuse_foreign_content
 from grex.locks.tiers import Tier
 
 __all__ = ["KEPT_LINK_NAME", "PACK_LOCK_FILE_NAME", "PackHold", "PackLock"]
@@ -88,6 +91,11 @@ class _PackLockFile:
             raise RuntimeError("a file was neither opened nor created, and no error was raised")
         return opened
 
+    def is_current(self, opened: OpenedFile) -> bool:
+        """Whether the kept link, or the name where there is none, leads to the file."""
+        kept = file_key(self._kept) if self._has_git_dir() else None
+        return (kept or file_key(self.path)) == opened.key
+
     def confirm(self, opened: OpenedFile) -> Verdict:
         """Compare name, kept link and descriptor, and heal what can be healed under the lock."""
         named = file_key(self.path)
@@ -99,9 +107,12 @@ class _PackLockFile:
                 return Verdict.REPLACED
             with contextlib.suppress(OSError):  # a file system without hard links has only the name
                 os.link(self.path, self._kept, follow_symlinks=False)
-            return Verdict.HELD if file_key(self._kept) in {None, opened.key} else Verdict.REPLACED
+            kept = file_key(self._kept)
+            opened.is_kept = kept is not None
+            return Verdict.HELD if kept in {None, opened.key} else Verdict.REPLACED
         if kept != opened.key:
             return Verdict.REPLACED
+        opened.is_kept = True
         if named == kept:
             return Verdict.HELD
         if named is None:

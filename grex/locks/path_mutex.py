@@ -10,10 +10,15 @@ cancelled in the tick of its grant cannot lose the grant: it leaves like any oth
 Shared tickets (readers of the manifest) are granted together while no exclusive one stands before them; an exclusive
 one in the queue holds back the readers behind it, so it is not starved.
 
-Everything is linearised by one small `threading.Lock` under which nothing waits and nothing is called. `leave` never
-blocks on it: it runs in finalisers, which the garbage collector may start on top of `enter` in the same thread, and in
-signal handlers. It puts the ticket into a queue, and whoever can have the lock drains it: the caller, or the thread
-that holds the lock right now, which looks again after it let go. No order of these steps leaves a ticket behind.
+A ticket that has to wait gets its number in the line of all processes at once, also while it is not at the front of its
+own: first come, first served holds over the machine and not only over processes. So the order of the queue is the order
+of its numbers. The mutex takes and returns numbers in the same steps in which it moves its tickets, through `Line`.
+
+Everything is linearised by one small `threading.Lock`, under which nothing waits; of the outside only the line is called,
+whose calls return at once. `leave` never blocks on it: it runs in finalisers, which the garbage collector may start on
+top of `enter` in the same thread, and in signal handlers. It puts the ticket into a queue, and whoever can have the
+lock drains it: the caller, or the thread that holds the lock right now, which looks again after it let go. No order of
+these steps leaves a ticket behind.
 
 An entry exists only while a ticket has it, so ten thousand packs leave the registry empty.
 """
@@ -23,8 +28,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import Enum
+from typing import Protocol
 
+from grex.locks.line import Line
+from grex.locks.protocol import Standing
 from grex.locks.tiers import LockKey
 
 __all__ = ["PATH_MUTEXES", "PathMutexes", "Ticket", "TicketState"]
@@ -39,15 +48,35 @@ class TicketState(Enum):
 
 
 class Ticket:
-    """One attempt on one mutex; `wake` is called, from any thread, when it was granted after a wait."""
+    """One attempt's place in the line.
 
-    __slots__ = ("key", "shared", "state", "wake")
+    Attributes:
+        key: The lock file.
+        wake: Called, from any thread, when the ticket was granted after a wait.
+        open_line: Opens this process's line before the file, for its first waiter; None where there is no such thing.
+        shared: Whether it is a reader's.
+        state: Where it stands in this process.
+        number: Its number in the line of all processes; None if it did not have to wait, or there is no line.
+        was_queued: Whether it asked for a number.
+    """
 
-    def __init__(self, key: LockKey, wake: Callable[[], None], *, shared: bool = False) -> None:
+    __slots__ = ("key", "number", "open_line", "shared", "state", "wake", "was_queued")
+
+    def __init__(
+        self,
+        key: LockKey,
+        wake: Callable[[], None],
+        *,
+        shared: bool = False,
+        open_line: Callable[[], Line | None] = lambda: None,
+    ) -> None:
         self.key = key
         self.wake = wake
+        self.open_line = open_line
         self.shared = shared
         self.state = TicketState.WAITING
+        self.number: int | None = None
+        self.was_queued = False
 
     @property
     def granted(self) -> bool:
@@ -56,13 +85,15 @@ class Ticket:
 
 
 class _Mutex:
-    """The holders and the queue of one key; used under the registry's lock only."""
+    """The holders, the queue and the line of one key; used under the registry's lock only."""
 
-    __slots__ = ("holders", "queue")
+    __slots__ = ("holders", "line", "numbers", "queue")
 
     def __init__(self) -> None:
         self.holders: set[Ticket] = set()
         self.queue: OrderedDict[Ticket, None] = OrderedDict()  # O(1) to leave from the middle
+        self.line: Line | None = None
+        self.numbers = 0  # how many the line has given out
 
     def admits(self, ticket: Ticket) -> bool:
         return not self.holders or (ticket.shared and all(holder.shared for holder in self.holders))
@@ -70,6 +101,32 @@ class _Mutex:
     def grant(self, ticket: Ticket) -> None:
         ticket.state = TicketState.GRANTED
         self.holders.add(ticket)
+
+    def queue_up(self, ticket: Ticket) -> None:
+        ticket.state = TicketState.WAITING
+        self.queue[ticket] = None
+        self.take_number(ticket)
+
+    def take_number(self, ticket: Ticket) -> None:
+        ticket.was_queued = True
+        if self.line is None:
+            self.line = ticket.open_line()
+        if self.line is not None and ticket.number is None:
+            ticket.number = self.line.take(shared=ticket.shared)
+            self.numbers += ticket.number is not None
+        self.close_idle_line()
+
+    def drop_number(self, ticket: Ticket) -> None:
+        number, ticket.number = ticket.number, None
+        if number is not None and self.line is not None:
+            self.numbers -= 1
+            self.line.drop(number)
+            self.close_idle_line()
+
+    def close_idle_line(self) -> None:
+        if self.line is not None and not self.numbers:
+            line, self.line = self.line, None
+            line.close()
 
     def grant_next(self) -> list[Ticket]:
         granted: list[Ticket] = []
@@ -83,11 +140,21 @@ class _Mutex:
         return granted
 
 
+class _Latch(AbstractContextManager[bool], Protocol):
+    """What is needed of a `threading.Lock`; the tests have one that can be copied."""
+
+    def acquire(self, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002 - as in the standard library
+        """Take it."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
 class PathMutexes:
     """The registry of all path mutexes of a process."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, guard: _Latch | None = None) -> None:
+        self._lock: _Latch = guard or threading.Lock()
         self._mutexes: dict[LockKey, _Mutex] = {}
         self._leaving: deque[Ticket] = deque()
 
@@ -95,7 +162,7 @@ class PathMutexes:
         """How many mutexes are held or waited for."""
         return len(self._mutexes)
 
-    def enter(self, ticket: Ticket, *, may_wait: bool = True) -> None:
+    def enter(self, ticket: Ticket, *, may_wait: bool = True) -> Standing:
         """Grant the ticket if nobody is in its way, else queue it, or with `may_wait=False` end it."""
         with self._lock:
             mutex = self._mutexes.get(ticket.key)
@@ -103,11 +170,82 @@ class PathMutexes:
                 mutex = self._mutexes[ticket.key] = _Mutex()
             if not mutex.queue and mutex.admits(ticket):
                 mutex.grant(ticket)
+                standing = Standing.FRONT
             elif may_wait:
-                mutex.queue[ticket] = None
+                mutex.queue_up(ticket)
+                standing = Standing.QUEUED
             else:
                 ticket.state = TicketState.GONE
+                standing = Standing.REFUSED
+        if self._leaving:
+            self._drain()
+        return standing
+
+    def queue(self, ticket: Ticket) -> bool:
+        """Give a granted ticket a number at the end of the line; whether it still is at the front of this process.
+
+        It is not if others queued while it tried: their numbers are lower by then, so it goes behind them. They arrived
+        while it did, so either order is that of their arrival.
+        """
+        granted: list[Ticket] = []
+        with self._lock:
+            mutex = self._mutexes.get(ticket.key)
+            if mutex is None or not ticket.granted:
+                return False
+            if mutex.queue:
+                mutex.holders.discard(ticket)
+                mutex.queue_up(ticket)
+                granted = mutex.grant_next()
+            else:
+                mutex.take_number(ticket)
+        self._wake(granted)
         self._drain()
+        return ticket.granted
+
+    def retire(self, ticket: Ticket) -> None:
+        """Give the number of a ticket back whose lock was granted by the kernel; the mutex stays held."""
+        with self._lock:
+            mutex = self._mutexes.get(ticket.key)
+            if mutex is not None:
+                mutex.drop_number(ticket)
+        self._drain()
+
+    def look(self, ticket: Ticket, anybody: Callable[[], int | None]) -> int | None:
+        """The nearest number of another process that is in the way of a ticket; None if there is none.
+
+        Args:
+            ticket: A granted one.
+            anybody: Asked for a newcomer in a process that has no line: some ticket in its way.
+        """
+        with self._lock:
+            mutex = self._mutexes.get(ticket.key)
+            line = None if mutex is None else mutex.line
+            if ticket.number is not None:
+                before = None if line is None else line.before(ticket.number, shared=ticket.shared)
+            elif ticket.was_queued:
+                before = None  # there is no line that it could be in, so nobody is before it
+            else:
+                before = anybody() if line is None else line.anybody(shared=ticket.shared)
+        if self._leaving:
+            self._drain()
+        return before
+
+    def count_before(self, ticket: Ticket) -> int:
+        """How many tickets of other processes are before this one."""
+        with self._lock:
+            mutex = self._mutexes.get(ticket.key)
+            line = None if mutex is None else mutex.line
+            count = 0 if line is None or ticket.number is None else line.count_before(ticket.number)
+        self._drain()
+        return count
+
+    def counts(self, key: LockKey) -> tuple[int, int]:
+        """How many tickets of this process hold the mutex of a key (or are the one that tries), and how many wait."""
+        with self._lock:
+            mutex = self._mutexes.get(key)
+            counts = (0, 0) if mutex is None else (len(mutex.holders), len(mutex.queue))
+        self._drain()
+        return counts
 
     def leave(self, ticket: Ticket) -> None:
         """End a ticket, granted or waiting, and pass a grant on; never blocks, may be called again."""
@@ -122,12 +260,15 @@ class PathMutexes:
                     granted += self._end(self._leaving.popleft())
             finally:
                 self._lock.release()
-            for ticket in granted:
-                try:
-                    ticket.wake()
-                except RuntimeError:
-                    # Its event loop is closed: nobody will ever come for this grant, so it goes to the next in line.
-                    self._leaving.append(ticket)
+            self._wake(granted)
+
+    def _wake(self, granted: list[Ticket]) -> None:
+        for ticket in granted:
+            try:
+                ticket.wake()
+            except RuntimeError:
+                # Its event loop is closed: nobody will ever come for this grant, so it goes to the next in line.
+                self._leaving.append(ticket)
 
     def _end(self, ticket: Ticket) -> list[Ticket]:
         mutex = self._mutexes.get(ticket.key)
@@ -136,6 +277,7 @@ class PathMutexes:
         ticket.state = TicketState.GONE
         mutex.holders.discard(ticket)
         mutex.queue.pop(ticket, None)
+        mutex.drop_number(ticket)
         # Also when a waiter left: an exclusive one may have held back the readers behind it.
         granted = mutex.grant_next()
         if not mutex.holders and not mutex.queue:
@@ -145,6 +287,9 @@ class PathMutexes:
     def start_over(self) -> None:
         """Forget everybody: what a forked child does, in which the other threads do not exist."""
         self._lock = threading.Lock()  # the old one may have been held by a thread that is not here
+        for mutex in self._mutexes.values():
+            if mutex.line is not None:
+                mutex.line.forget()  # its descriptors were closed with those of all lock files
         self._mutexes = {}
         self._leaving = deque()
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from grex.errors import LockUnavailableError
 from grex.locks.holder import MAX_RECORD_BYTES, is_foreign
 from grex.locks.kernel import KernelLock, OpenedFile, lock_failure, open_lock_file
+from grex.locks.protocol import Verdict
 from grex.locks.tiers import Tier
 
-__all__ = ["LockFile", "PlainLockFile", "Target", "Verdict", "refuse_foreign_content"]
+__all__ = ["LockFile", "PlainLockFile", "Target", "refuse_foreign_content"]
 
 _NOUNS = {Tier.WORKSPACE: "workspace", Tier.PACK: "pack", Tier.BACKEND: "checkout", Tier.MANIFEST: "manifest"}
-
-
-class Verdict(Enum):
-    """What a kernel lock that was just granted is worth."""
-
-    HELD = "held"
-    REPLACED = "replaced"  # the path leads to another file by now
-    BUSY = "busy"  # somebody is known to hold the lock by another file
 
 
 class LockFile(Protocol):
@@ -35,8 +27,11 @@ class LockFile(Protocol):
     def open(self) -> OpenedFile:
         """Open the file, creating it if it may be created."""
 
+    def is_current(self, opened: OpenedFile) -> bool:
+        """Whether an opened file, whose lock somebody else has, is what would be opened now."""
+
     def confirm(self, opened: OpenedFile) -> Verdict:
-        """Judge a file whose kernel lock was just granted."""
+        """Judge a file whose kernel lock was just granted; says in `is_kept` if a second link keeps the inode."""
 
 
 class PlainLockFile:
@@ -56,6 +51,10 @@ class PlainLockFile:
         if opened is None:
             raise RuntimeError("a file was neither opened nor created, and no error was raised")
         return opened
+
+    def is_current(self, opened: OpenedFile) -> bool:
+        """Whether the name still leads to the file."""
+        return opened.is_still_at(self.path)
 
     def confirm(self, opened: OpenedFile) -> Verdict:
         """Whether the name still leads to the file."""

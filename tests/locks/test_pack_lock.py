@@ -96,9 +96,10 @@ def test_two_event_loops_and_a_plain_thread_are_served_in_the_order_they_came(
     entered: queue.SimpleQueue[None] = queue.SimpleQueue()
     enter = PATH_MUTEXES.enter
 
-    def report(*arguments: object, **keywords: object) -> None:
-        enter(*arguments, **keywords)  # type: ignore[arg-type]  # passed on as they came
+    def report(*arguments: object, **keywords: object) -> object:
+        standing = enter(*arguments, **keywords)  # type: ignore[arg-type]  # passed on as they came
         entered.put(None)
+        return standing
 
     def in_loop(name: str, backend: str) -> None:
         async def main() -> None:

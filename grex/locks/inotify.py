@@ -1,0 +1,227 @@
+"""The kernel's inotify, as far as a wait for a lock needs it: is something happening to this inode?
+
+Python has no binding, so libc is called by `ctypes` (imported with the first wait). See inotify(7) for the constants and
+for `struct inotify_event`. One instance serves a whole event loop (`Inotify.here`) or thread, because a user has 128 of
+them by default, and it stays for the life of the loop, because closing one can take the kernel milliseconds.
+
+Who waits does so on one descriptor together, and a descriptor can be awaited by one task. So the first who waits reads
+for all (`FileWatch.fd` is the descriptor for it and None for the others), tells the others what is theirs, and when it
+ends wakes one of them, which is the reader from then on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio.lowlevel
+
+from grex.locks.inheritance import close_descriptor, remember_descriptor
+
+__all__ = ["SAFETY_S", "FileWatch", "Inotify", "is_there"]
+
+IN_ATTRIB = 0x4
+IN_CLOSE_WRITE = 0x8
+IN_CLOSE_NOWRITE = 0x10
+IN_DELETE_SELF = 0x400
+IN_MOVE_SELF = 0x800
+_MASK = IN_ATTRIB | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE | IN_DELETE_SELF | IN_MOVE_SELF
+_Q_OVERFLOW = -1
+_EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name that follows (none, for a watch on a file)
+_BUFFER = 16384
+
+SAFETY_S = 2.0
+"""After so long without an event it is tried all the same."""
+_FIRST_RETRY_S = 0.001
+
+
+@functools.cache
+def _libc() -> Any:
+    """The functions of libc; None where there are none."""
+    if sys.platform != "linux":
+        return None
+    import ctypes  # noqa: PLC0415 - 10 ms, only where somebody waits
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "inotify_init1"):
+        return None
+    libc.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
+    return libc
+
+
+def is_there() -> bool:
+    """Whether this system has inotify."""
+    return _libc() is not None
+
+
+def _checked(answer: int) -> int:
+    if answer < 0:
+        import ctypes  # noqa: PLC0415 - loaded already
+
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return answer
+
+
+def _open_instance() -> int:
+    libc = _libc()
+    if libc is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return _checked(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+
+
+def _add_watch(instance: int, fd: int) -> int:
+    # By the descriptor and not by name, so that it is this inode whatever the path leads to by now.
+    return _checked(_libc().inotify_add_watch(instance, f"/proc/self/fd/{fd}".encode(), _MASK))
+
+
+def _remove_watch(instance: int, number: int) -> None:
+    _libc().inotify_rm_watch(instance, number)  # EINVAL if the file is gone, and its watch with it
+
+
+class Inotify:
+    """One instance, and who watches by it; used by one event loop or one thread only."""
+
+    def __init__(self) -> None:
+        self._fd = _open_instance()
+        remember_descriptor(self._fd)
+        self._pid = os.getpid()
+        self._watches: dict[int, list[FileWatch]] = {}
+        self._reader: FileWatch | None = None
+
+    @staticmethod
+    def here() -> Inotify:
+        """The instance of this event loop, or of this thread if it runs none.
+
+        Raises:
+            OSError: there can be none (EMFILE, ENOSYS).
+        """
+        try:
+            found = _OF_LOOP.get(None)
+        except RuntimeError:  # no event loop
+            found = getattr(_of_thread, "instance", None)
+            if found is None or found.is_foreign:
+                found = _of_thread.instance = Inotify()
+            return found
+        if found is None or found.is_foreign:
+            found = Inotify()
+            _OF_LOOP.set(found)
+        return found
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is that of a parent process, whose descriptors this one does not have."""
+        return self._pid != os.getpid()
+
+    def watch(self, fd: int, wake: Callable[[], None]) -> FileWatch:
+        """Watch the inode of an open file.
+
+        Raises:
+            OSError: the user has no watches left (ENOSPC), or it is not possible here.
+        """
+        number = _add_watch(self._fd, fd)
+        watch = FileWatch(self, number, wake)
+        self._watches.setdefault(number, []).append(watch)
+        return watch
+
+    def fd_for(self, watch: FileWatch) -> int | None:
+        """The descriptor to wait on, for the one that reads for all."""
+        if self._reader is None:
+            self._reader = watch
+        return self._fd if self._reader is watch else None
+
+    def read(self) -> None:
+        """Tell all watches what there is to tell."""
+        while True:
+            try:
+                data = os.read(self._fd, _BUFFER)
+            except OSError:
+                return  # EAGAIN: that was all
+            for number in self._numbers(data):
+                for watch in self._watches.get(number, ()):
+                    watch.tell()
+
+    def _numbers(self, data: bytes) -> set[int]:
+        numbers: set[int] = set()
+        offset = 0
+        while offset + _EVENT.size <= len(data):
+            number, _, _, length = _EVENT.unpack_from(data, offset)
+            offset += _EVENT.size + length
+            numbers.add(number)
+        return set(self._watches) if _Q_OVERFLOW in numbers else numbers
+
+    def end(self, watch: FileWatch) -> None:
+        """End a watch; if it was the one that reads for all, wake another."""
+        watches = self._watches.get(watch.number)
+        if watches is not None and watch in watches:
+            watches.remove(watch)
+            if not watches:
+                del self._watches[watch.number]
+                _remove_watch(self._fd, watch.number)
+        self.read()  # the queue has a last event for the watch that ended, and must not grow by one for every wait
+        if self._reader is watch:
+            self._reader = None
+            for others in self._watches.values():
+                with contextlib.suppress(RuntimeError):  # its event loop is closed
+                    others[0].wake()
+                break
+
+    def __del__(self) -> None:
+        """Close the instance, with its event loop or thread."""
+        if hasattr(self, "_pid") and not self.is_foreign:
+            close_descriptor(self._fd)
+
+
+_OF_LOOP: anyio.lowlevel.RunVar[Inotify | None] = anyio.lowlevel.RunVar("grex_inotify")
+_of_thread = threading.local()
+
+
+class FileWatch:
+    """The watch of one waiter on the inode of its lock file.
+
+    The kernel reports a close just before it frees the locks of the file. So after an event, and at first, it is tried
+    again soon, and then less and less often.
+    """
+
+    __slots__ = ("_delay_s", "_instance", "number", "wake")
+
+    def __init__(self, instance: Inotify, number: int, wake: Callable[[], None]) -> None:
+        self._instance = instance
+        self.number = number
+        self.wake = wake
+        self._delay_s = _FIRST_RETRY_S
+
+    @property
+    def fd(self) -> int | None:
+        """What to wait on besides being woken; None if another watch reads for this one."""
+        return self._instance.fd_for(self)
+
+    def tell(self) -> None:
+        """Something happened to the file."""
+        self._delay_s = _FIRST_RETRY_S
+        if self._instance.fd_for(self) is None:
+            with contextlib.suppress(RuntimeError):  # its event loop is closed
+                self.wake()
+
+    def delay_s(self) -> float:
+        """How long to sleep if nothing happens."""
+        delay = self._delay_s
+        self._delay_s = min(SAFETY_S, delay * 2)
+        return delay
+
+    def collect(self) -> bool:
+        """Take what happened; never the end of the watch."""
+        if self.fd is not None:
+            self._instance.read()
+        return False
+
+    def close(self) -> None:
+        """End the watch; may be called again."""
+        self._instance.end(self)
