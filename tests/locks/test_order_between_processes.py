@@ -114,7 +114,7 @@ def test_a_suspended_waiter_lets_the_others_through_and_has_its_turn_when_it_goe
     suspended.wait_stopped()
     assert holder.ask("release") == "ok"
     fleet.all_pass(waiters)
-    assert fleet.served == list(waiters)
+    assert sorted(fleet.served) == sorted(waiters)  # who steps over it is the first whose patience ends
     assert [ticket.pid for ticket in seen_tickets(suspended.pid)] == [suspended.pid]
     suspended.signal(signal.SIGCONT)
     assert suspended.answer() == f"passed {name}"

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib
 import os
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.support.die_at import DeathTrap
@@ -23,17 +27,39 @@ def install(fault: str) -> None:
     """Break it."""
     name, *words = fault.split()
     if name == "enolck":
-        fcntl.flock = _refuse
+        fcntl.flock = _without_flock(fcntl.flock, Path(words[0]))
     elif name == "no-ofd":
         fcntl.fcntl = _without_ofd_locks(fcntl.fcntl)
+    elif name == "no-inotify":
+        inotify = importlib.import_module("grex.locks.inotify")
+        inotify._open_instance = _unknown_call
+    elif name == "nfs":
+        Path.read_bytes = _with_nfs_everywhere(Path.read_bytes)  # type: ignore[method-assign]  # for this process only
     elif name == "die":
         DeathTrap(words[0], words[1], int(words[2]) if words[2:] else 1).install()
     else:
         raise ValueError(f"there is no fault {fault!r}")
 
 
-def _refuse(*_: object) -> NoReturn:
-    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+def _without_flock(real: Any, sign: Path) -> Any:
+    def call(fd: int, operation: int) -> None:
+        if sign.exists() and operation != fcntl.LOCK_UN:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        real(fd, operation)
+
+    return call
+
+
+def _unknown_call() -> NoReturn:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def _with_nfs_everywhere(real: Callable[[Path], bytes]) -> Callable[[Path], bytes]:
+    def read_bytes(path: Path) -> bytes:
+        data = real(path)
+        return re.sub(rb" - \S+ ", b" - nfs4 ", data) if path.name == "mountinfo" else data
+
+    return read_bytes
 
 
 def _without_ofd_locks(real: Any) -> Any:
