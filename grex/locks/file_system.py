@@ -22,8 +22,34 @@ __all__ = ["Abilities", "LockFallbackWarning", "abilities", "forget_abilities", 
 
 # Types whose files may be changed by another machine, or that hide what is below them.
 _NETWORK_TYPES = frozenset(
-    "9p afs beegfs ceph cifs coda davfs drvfs fakeowner gfs2 glusterfs gpfs grpcfuse lustre ncpfs nfs nfs4 ocfs2"
-    " orangefs prl_fs pvfs2 smb3 smbfs vboxsf virtiofs vmhgfs".split()
+    {
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "coda",
+        "davfs",
+        "drvfs",
+        "fakeowner",
+        "gfs2",
+        "glusterfs",
+        "gpfs",
+        "grpcfuse",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "orangefs",
+        "prl_fs",
+        "pvfs2",
+        "smb3",
+        "smbfs",
+        "vboxsf",
+        "virtiofs",
+        "vmhgfs",
+    }
 )
 _FUSE = "fuse."  # of a program's own; "fuseblk" is a local disk
 

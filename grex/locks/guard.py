@@ -9,8 +9,8 @@ frees it with its process; and no command that cleans up a directory can remove 
 It is a second belt and never more: the first is the kernel's lock, without which nobody asks for the guard. A system
 without such sockets, or a container that shares the file and not the network namespace, has the first only.
 
-A reader of the manifest binds nothing, for readers are many; it looks whether a writer has the guard. So a writer is not
-kept out by readers that were in before the file was deleted.
+A reader of the manifest binds nothing, for readers are many; it looks whether a writer has the guard. So a writer is
+not kept out by readers that were in before the file was deleted.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 An flock belongs to the open file description, which a fork shares. If the child released it, the parent would lose a
 lock that it counts on; if the child kept the descriptor open, the lock would outlive the parent. So the child closes
-every descriptor of a lock file, of a wait for one and of its guard *without* unlocking it, starts with an empty registry and an empty tier stack, and a
-hold that it inherited as an object raises `LockInheritedError`.
+every descriptor of a lock file, of a place in its line and of its guard *without* unlocking anything, starts with an
+empty registry and an empty tier stack, and a hold that it inherited as an object raises `LockInheritedError`.
 
 Processes started by `subprocess` or `anyio` are not concerned: descriptors are close-on-exec, and no fork hook runs
 for them unless a `preexec_fn` is given, which grex never does.

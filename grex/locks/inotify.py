@@ -1,8 +1,9 @@
 """The kernel's inotify, as far as a wait for a lock needs it: is something happening to this inode?
 
-Python has no binding, so libc is called by `ctypes` (imported with the first wait). See inotify(7) for the constants and
-for `struct inotify_event`. One instance serves a whole event loop (`Inotify.here`) or thread, because a user has 128 of
-them by default, and it stays for the life of the loop, because closing one can take the kernel milliseconds.
+Python has no binding, so libc is called by `ctypes` (imported with the first wait). See inotify(7) for the constants
+and for `struct inotify_event`. One instance serves a whole event loop (`Inotify.here`) or thread, because a user has
+128 of them by default, and it stays for the life of the loop, because closing one right after its last watch takes the
+kernel 14 ms (it waits for the watch to be reaped; measured on Linux 6.18).
 
 Who waits does so on one descriptor together, and a descriptor can be awaited by one task. So the first who waits reads
 for all (`FileWatch.fd` is the descriptor for it and None for the others), tells the others what is theirs, and when it

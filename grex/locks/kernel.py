@@ -19,7 +19,6 @@ on Linux. They cost 20 to 40 ms to import and are therefore imported when the fi
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat

@@ -1,11 +1,11 @@
 """The line before a lock file, over all processes of this machine: tickets for the order, connections for the wake-up.
 
-**Tickets.** A process that has waiters on a lock file opens it once more and locks one byte for each of them, far beyond
-the file's end, where `ticket` says which. These are open file description locks: all of one process belong to one
-description, through which only those of others are seen; the kernel frees them with the process. Readers take theirs
-as read locks and everybody else as write locks, so to ask for what is in the way of a reader is to ask what a read
-lock would conflict with. The arrival is that of Lamport's bakery: take a number that is higher than all in sight. Two
-that arrive at once may take the same, and the pid decides; who finished arriving before another began is before it.
+**Tickets.** A process that has waiters on a lock file opens it once more and locks one byte for each of them, far
+beyond the file's end, where `ticket` says which. These are open file description locks: all of one process belong to
+one description, through which only those of others are seen; the kernel frees them with the process. Readers take
+theirs as read locks and everybody else as write locks, so to ask for what is in the way of a reader is to ask what a
+read lock would conflict with. The arrival is that of Lamport's bakery: take a number that is higher than all in sight.
+Two that arrive at once may take the same, and the pid decides; who finished arriving before another began is before it.
 
 **Connections.** Each of these processes listens on an abstract Unix socket whose name is made of the file and the pid.
 A waiter connects to the process of the ticket right before its own and waits for the end of that connection. Who drops
@@ -111,7 +111,7 @@ def _count(fd: int, start: int, end: int) -> int:
 
 
 def first_in_line(fd: int, *, shared: bool = False) -> int | None:
-    """Some ticket that a newcomer on this descriptor, which has none itself, has to go behind; None if there is none."""
+    """Some ticket that a newcomer, on a descriptor without tickets, has to go behind; None if there is none."""
     found = _conflict(fd, TICKET_BASE, None, shared=shared)
     return None if found is None else found[0]
 
@@ -121,7 +121,7 @@ def _address(key: LockKey, pid: int) -> str:
 
 
 def connect_to(key: LockKey, number: int) -> int | None:
-    """A descriptor that becomes readable when the process of this ticket drops one or dies; None if it cannot be had."""
+    """A descriptor that is readable when the process of this ticket drops one or dies; None if it cannot be had."""
     ticket = parse_ticket(number)
     if ticket is None:
         return None

@@ -14,11 +14,11 @@ A ticket that has to wait gets its number in the line of all processes at once, 
 own: first come, first served holds over the machine and not only over processes. So the order of the queue is the order
 of its numbers. The mutex takes and returns numbers in the same steps in which it moves its tickets, through `Line`.
 
-Everything is linearised by one small `threading.Lock`, under which nothing waits; of the outside only the line is called,
-whose calls return at once. `leave` never blocks on it: it runs in finalisers, which the garbage collector may start on
-top of `enter` in the same thread, and in signal handlers. It puts the ticket into a queue, and whoever can have the
-lock drains it: the caller, or the thread that holds the lock right now, which looks again after it let go. No order of
-these steps leaves a ticket behind.
+Everything is linearised by one small `threading.Lock`, under which nothing waits; of the outside only the line is
+called, whose calls return at once. `leave` never blocks on it: it runs in finalisers, which the garbage collector may
+start on top of `enter` in the same thread, and in signal handlers. It puts the ticket into a queue, and whoever can
+have the lock drains it: the caller, or the thread that holds the lock right now, which looks again after it let go. No
+order of these steps leaves a ticket behind.
 
 An entry exists only while a ticket has it, so ten thousand packs leave the registry empty.
 """
@@ -143,7 +143,7 @@ class _Mutex:
 class _Latch(AbstractContextManager[bool], Protocol):
     """What is needed of a `threading.Lock`; the tests have one that can be copied."""
 
-    def acquire(self, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002 - as in the standard library
+    def acquire(self, blocking: bool = True) -> bool:
         """Take it."""
 
     def release(self) -> None:

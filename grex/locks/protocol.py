@@ -1,4 +1,4 @@
-"""How one attempt gets a lock, as a state machine without any I/O: what to ask of the world next, and what to make of it.
+"""How one attempt gets a lock, as a state machine without any I/O: what to ask of the world, and what to make of it.
 
 `Protocol.ask` is the one thing that has to be done or found out now. Whoever runs the machine does it and hands the
 answer to `advance`. `grex.locks.file_lock.Attempt` runs it against the kernel; the tests run it against a model of the
@@ -14,12 +14,12 @@ kernel, in every order in which several attempts, cancellations and deaths of pr
 
 Three rules make it right, and every one of them is a mutation that the tests catch:
 
-- *Watch, then look again.* After it began to watch, an attempt looks at what it watches once more before it sleeps. What
-  happened before is seen by the look, what happens afterwards by the watch.
-- *Only the head of the line tries.* Who has somebody before it watches that one and nobody else; a newcomer who finds a
-  line joins it, though the lock may be free this very moment.
-- *A place is given up in one step.* Whoever leaves the line, by a grant, a cancellation or death, frees its ticket first
-  and ends the connections of those who watch it afterwards.
+- *Watch, then look again.* After it began to watch, an attempt looks at what it watches once more before it sleeps.
+  What happened before is seen by the look, what happens afterwards by the watch.
+- *Only the head of the line tries.* Who has somebody before it watches that one and nobody else; a newcomer who finds
+  a line joins it, though the lock may be free this very moment.
+- *The ticket first.* Whoever leaves the line, by a grant, a cancellation or death, frees its ticket first and ends the
+  connections of those who watch it afterwards.
 
 Order only: at no time does exclusion depend on a ticket. Who holds the lock is decided by the kernel's lock alone.
 

@@ -75,7 +75,7 @@ class TaskWakeup:
         with anyio.move_on_after(at_most_s) as scope:
             self._scope = scope
             try:
-                # The loop is known before the flag is looked at, and `set` does it the other way round: one sees the other.
+                # The loop is known before the flag is looked at, `set` does it the other way round: one sees the other.
                 if not self._is_set:
                     await (anyio.sleep_forever() if fd is None else anyio.wait_readable(fd))
             finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -33,18 +35,30 @@ def nothing_left(quiet_environment: Path) -> Generator[None]:
     assert tiers.active_frames() == ()
 
 
+def target_of(descriptor: str) -> str:
+    """What a descriptor leads to; empty if it is closed by now, as that of the listing itself is."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - it is a text and no path
+    return ""
+
+
 @pytest.fixture
-def resources() -> Callable[[], tuple[int, int, int]]:
-    """Count descriptors, new threads and path mutexes.
+def resources() -> Callable[[], tuple[int, ...]]:
+    """Count descriptors, inotify watches, new threads and path mutexes.
 
     Threads that are there when the test begins do not count: trio keeps idle workers of earlier tests for ten seconds.
+    Of descriptors the one inotify instance of an event loop does not count, which stays until the loop ends.
     """
     earlier = set(threading.enumerate())
 
-    def count() -> tuple[int, int, int]:
+    def count() -> tuple[int, ...]:
         gc.collect()  # what earlier tests left in cycles must not go between two counts
+        descriptors = [entry.name for entry in Path("/proc/self/fd").iterdir()]
+        instances = [name for name in descriptors if target_of(name) == "anon_inode:inotify"]
+        watches = sum(Path(f"/proc/self/fdinfo/{name}").read_text().count("inotify wd:") for name in instances)
         return (
-            sum(1 for _ in Path("/proc/self/fd").iterdir()),
+            len(descriptors) - len(instances),
+            watches,
             len(set(threading.enumerate()) - earlier),
             len(PATH_MUTEXES),
         )
