@@ -117,7 +117,7 @@ def test_a_grex_that_waits_for_flock_has_it_afterwards(pack: Path, ending: str) 
         assert is_in(other)
         for waiter in (grex, behind):
             waiter.send("take")
-            wait_for_ticket(waiter)
+            wait_for_ticket(waiter.pid)
         if ending == "ends":
             leave(other)
         else:
@@ -136,7 +136,7 @@ def test_flock_and_grex_that_wait_together_are_never_in_together(pack: Path) -> 
     with LockHolder("pack", pack) as holder, LockHolder("pack", pack) as grex:
         assert holder.ask("take") == "held"
         grex.send("pass")
-        wait_for_ticket(grex)
+        wait_for_ticket(grex.pid)
         with flock(file) as other:
             eventually(lambda: other.pid in flock_waiters(file.stat().st_ino), "flock(1) in its wait")
             assert holder.ask("release") == "ok"

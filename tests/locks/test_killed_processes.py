@@ -115,7 +115,7 @@ def test_a_git_that_outlives_its_grex_keeps_the_backend_and_nothing_else(tmp_pat
         git = int(holder.ask("child git hash-object --stdin-paths"))
         try:
             next_verb.send("take")
-            wait_for_ticket(next_verb)
+            wait_for_ticket(next_verb.pid)
             assert waiter.ask("take-aloud") == "waits"
             holder.kill()
             assert next_verb.answer() == "held"
@@ -137,7 +137,7 @@ def test_a_program_of_a_killed_grex_that_is_no_git_has_no_lock(tmp_path: Path) -
         hook = int(holder.ask("hook"))
         try:
             next_.send("take")
-            wait_for_ticket(next_)
+            wait_for_ticket(next_.pid)
             holder.kill()
             assert next_.answer() == "held"
             assert alive(hook)

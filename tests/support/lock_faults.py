@@ -31,10 +31,9 @@ def install(fault: str) -> None:
     elif name == "no-ofd":
         fcntl.fcntl = _without_ofd_locks(fcntl.fcntl)
     elif name == "no-inotify":
-        inotify = importlib.import_module("grex.locks.inotify")
-        inotify._open_instance = _unknown_call
+        vars(importlib.import_module("grex.locks.inotify"))["_open_instance"] = _unknown_call
     elif name == "nfs":
-        Path.read_bytes = _with_nfs_everywhere(Path.read_bytes)  # type: ignore[method-assign]  # for this process only
+        type.__setattr__(Path, "read_bytes", _with_nfs_everywhere(Path.read_bytes))
     elif name == "die":
         DeathTrap(words[0], words[1], int(words[2]) if words[2:] else 1).install()
     else:

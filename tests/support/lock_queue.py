@@ -54,9 +54,9 @@ def flock_waiters(inode: int) -> list[int]:
     return [int(fields[5]) for fields in _lines() if fields[1] == "->" and fields[6].endswith(f":{inode}")]
 
 
-def wait_for_ticket(waiter: LockHolder) -> None:
+def wait_for_ticket(pid: int) -> None:
     """Wait until a process that does not queue yet does."""
-    eventually(lambda: seen_tickets(waiter.pid), f"a ticket of pid {waiter.pid}")
+    eventually(lambda: seen_tickets(pid), f"a ticket of pid {pid}")
 
 
 class WaiterFleet:
