@@ -67,24 +67,6 @@ def test_an_inner_sync_is_refused_at_once_while_a_third_one_waits(server: GitSer
     assert f"pid {outer_pid}" in error["message"]
 
 
-@pytest.mark.parametrize("lost", LOST)
-def test_an_inner_sync_that_is_not_the_holders_child_but_its_grandchild_is_refused_too(
-    server: GitServer, tmp_path: Path, lost: str
-) -> None:
-    """A script of a script, each with a shell of its own, as build systems have them."""
-    gate = Gate(tmp_path / "gate")
-    inner = (
-        f"{LOST[lost]} sh -c '{AT_ONCE} \"$@\"; exit $?' sh $grex sync --json > $out/inner 2>&1; echo $? > $out/code"
-    )
-    workspace = with_hook(server, tmp_path, gate, inner, "exit 0")
-    with Running(workspace, "sync", "--json") as outer:
-        gate.wait_entered()
-        gate.open()
-        outer.finish()
-    assert (tmp_path / "code").read_text() == "5\n"
-    assert json.loads((tmp_path / "inner").read_text())["error"]["code"] == "lock.deadlock"
-
-
 def test_looking_and_another_workspace_work_in_a_hook_while_a_third_sync_waits(
     server: GitServer, tmp_path: Path
 ) -> None:
