@@ -37,11 +37,11 @@ def test_readers_who_came_before_a_writer_read_together_and_those_after_it_wait(
         fleet.queue(process, name, "take")
     assert first.ask("release first") == "ok first"
     assert [one.answer(), two.answer()] == ["held 1", "held 2"]
-    assert fleet.served == ["first", *sorted(fleet.served[1:])] == ["first", "1", "2"]
+    assert sorted(fleet.served[1:]) == ["1", "2"]
     still = [ticket.pid for ticket in seen_tickets(*(process.pid for process in in_line.values()))]
     assert still == [three.pid, four.pid, five.pid, six.pid]
     assert one.ask("release 1") == "ok 1"
-    assert len(fleet.served) == 3
+    assert len(fleet.served) == 3  # writer 3 is not in beside reader 2
     assert two.ask("release 2") == "ok 2"
     assert three.answer() == "held 3"
     assert three.ask("release 3") == "ok 3"
@@ -87,7 +87,7 @@ def test_readers_behind_a_writer_that_leaves_join_those_who_read(fleet: WaiterFl
     else:
         assert writer.ask("cancel writer") == "cancelled writer"
     assert [late.answer(), later.answer()] == ["held late", "held later"]
-    assert fleet.served == ["early", *fleet.served[1:]]
+    assert fleet.served[0] == "early"
     assert early.ask("release early") == "ok early"
 
 
