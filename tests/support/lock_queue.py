@@ -100,8 +100,11 @@ class WaiterFleet:
         eventually(lambda: len(seen_tickets(waiter.pid)) > before, f"the ticket of {name}")
 
     def line_up(self, count: int) -> dict[str, LockHolder]:
-        """Let so many processes queue one after the other; the keys are their names, and first come first."""
-        waiters = {f"waiter-{number}": waiter for number, waiter in enumerate(self.start(count), 1)}
+        """Let so many processes queue one after the other; the keys are their names, and first come first.
+
+        The one that was started last comes first, so that an order by pid would be the wrong one.
+        """
+        waiters = {f"waiter-{number}": waiter for number, waiter in enumerate(reversed(self.start(count)), 1)}
         for name, waiter in waiters.items():
             self.queue(waiter, name)
         return waiters
