@@ -94,7 +94,7 @@ def test_a_lost_lock_file_lets_nobody_in_beside_the_holder_and_everybody_after_i
     for name, process in late.items():
         assert process.ask(f"pass-aloud {name}") == f"waits {name}"
     assert asker.ask("try") == "busy"
-    assert fleet.served == ["holder"]
+    fleet.assert_nobody_else("holder", for_s=0.5)
     assert holder.ask("release holder") == "ok holder"
     fleet.all_pass(waiters)
     fleet.all_pass(late)

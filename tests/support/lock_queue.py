@@ -6,6 +6,7 @@ offset has its number in the queue and the pid (`grex.locks.line`). `/proc/locks
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,13 @@ class WaiterFleet:
         for name, waiter in waiters.items():
             self.queue(waiter, name)
         return waiters
+
+    def assert_nobody_else(self, *inside: str, for_s: float) -> None:
+        """Nobody is served besides these, for a stretch of time: what does not happen has no event to wait for."""
+        until = time.monotonic() + for_s
+        while time.monotonic() < until:
+            assert sorted(self.served) == sorted(inside)
+            time.sleep(0.02)
 
     def all_pass(self, waiters: dict[str, LockHolder]) -> None:
         """Wait until each of them was served, whatever the order."""
