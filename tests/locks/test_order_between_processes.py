@@ -104,6 +104,7 @@ def test_those_who_leave_in_the_moment_of_the_release_take_nothing_with_them(
     assert [name for name in fleet.served if name not in leaving] == list(waiters)
 
 
+@pytest.mark.slow  # each of the others waits for two seconds and more before it steps over it
 @pytest.mark.parametrize("place", [1, 2])
 def test_a_suspended_waiter_lets_the_others_through_and_has_its_turn_when_it_goes_on(
     fleet: WaiterFleet, holder: LockHolder, place: int
