@@ -79,11 +79,16 @@ class HolderRecord:
             text += "; this very process"
         return text
 
-    def _held_for(self) -> str:
+    @property
+    def held_for_s(self) -> int | None:
+        """For how long it has been held by the clock of this machine; None if the record does not say since when."""
         since = _parse_time(self.acquired_at)
-        if since is None:
+        return None if since is None else max(0, int(time.time() - since))
+
+    def _held_for(self) -> str:
+        seconds = self.held_for_s
+        if seconds is None:
             return "some time"
-        seconds = max(0, int(time.time() - since))
         minutes, rest = divmod(seconds, 60)
         return f"{seconds} s" if not minutes else f"{minutes} min {rest} s"
 
@@ -183,15 +188,26 @@ def empty_record(opened: OpenedFile) -> None:
         os.ftruncate(opened.fd, 0)
 
 
-def read_record(path: str) -> HolderRecord | None:
-    """The record in a lock file; None if it cannot be read. Opens for reading only, and follows no symlink."""
+def read_record(file: str | int) -> HolderRecord | None:
+    """The record in a lock file; None if it cannot be read.
+
+    A path is opened for reading only, and a symlink there is not followed. Its closing is an event for those who watch
+    the file; who has a descriptor gives that one and wakes nobody.
+    """
+    if isinstance(file, int):
+        return _record_of(file)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    try:
+        return _record_of(fd)
+    finally:
+        os.close(fd)
+
+
+def _record_of(fd: int) -> HolderRecord | None:
     try:
         return parse_record(os.pread(fd, MAX_RECORD_BYTES, 0))
     except OSError:
         return None
-    finally:
-        os.close(fd)
