@@ -53,6 +53,7 @@ from grex.locks.waiter import (
     TaskWakeup,
     ThreadWakeup,
     Watch,
+    prepare_to_watch,
     watch_file,
     watch_predecessor,
 )
@@ -140,6 +141,8 @@ class Attempt:
             if ask is Ask.DONE:
                 return self._grant()
             if ask is Ask.SLEEP:
+                if not self._waits:
+                    self._begin_to_wait()
                 self._end_or_report()
                 return None
             if ask is Ask.BUSY:
@@ -300,6 +303,7 @@ class Attempt:
             self._unsubscribe()
         if self._target.kernel.mode == "x":  # readers are many, and a record is one
             write_record(opened, self._target.tier)
+        ticket.wake = _nobody_sleeps
         grant = Grant(self._target, opened, ticket, frame, self._trace)
         self._trace.acquire(frame)
         return grant
@@ -308,17 +312,19 @@ class Attempt:
         """The lock file for those who only read: by its descriptor if there is one, which wakes nobody."""
         return self._target.file.path if self._opened is None else self._opened.fd
 
+    def _begin_to_wait(self) -> None:
+        self._target.kernel.prepare()
+        prepare_to_watch()
+        if self._place().granted:  # it is another process that is in the way; who is behind a task finds out later
+            self._waits = True
+            record = read_record(self._file())
+            if record is not None:
+                held.check_ancestor(self._target.tier, self._target.subject, record)
+
     def _end_or_report(self) -> None:
         ticket = self._place()
         if ticket.state is TicketState.GONE:
             raise self._busy()
-        if not self._waits and ticket.granted:
-            self._waits = (
-                True  # it is another process that is in the way; who queues behind a task finds that out later
-            )
-            record = read_record(self._file())
-            if record is not None:
-                held.check_ancestor(self._target.tier, self._target.subject, record)
         now = time.monotonic()
         if now >= self._deadline:
             raise self._timed_out(now - self._started)
@@ -328,8 +334,9 @@ class Attempt:
 
     def _report(self, waited_s: float) -> None:
         target, file, ticket = self._target, self._file(), self._place()
-        if ticket.granted:  # who is behind another of this process leaves it to that one
-            check_cycle(target.tier, target.subject, file)
+        if not ticket.granted:
+            PATH_MUTEXES.prod(ticket)
+        check_cycle(target.tier, target.subject, file)
         if self._policy.on_wait is None:
             return
         holder = find_holder(file)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grex.errors import LockFallbackWarning
-from grex.locks import inotify
 from grex.locks.kernel import OpenedFile
 from grex.locks.line import has_tickets
 
@@ -85,8 +84,6 @@ def _find_out(fd: int) -> Abilities:
         return Abilities(tickets=False, watch=False, why_not="the type of the file system cannot be told")
     if kind in _NETWORK_TYPES or kind.startswith(_FUSE):
         return Abilities(tickets=False, watch=False, why_not=f"the file system is of type {kind}")
-    if not inotify.is_there():
-        return Abilities(tickets=True, watch=False, why_not="this system has no inotify")
     return Abilities(tickets=True, watch=True)
 
 

@@ -79,9 +79,7 @@ class LockInfo:
     def _who(self) -> str:
         if self.holder is None or len(self.holders) > 1:
             return ", ".join(process.describe() for process in self.holders)
-        text = self.holder.describe()
-        unsaid = not self.holder.verb and self.holders and self.holders[0].command
-        return f"{text}, {self.holders[0].command}" if unsaid else text
+        return self.holder.describe()
 
     def describe_queue(self) -> list[str]:
         """Who waits, a line each, in the order in which they are served."""
@@ -124,7 +122,7 @@ def _survivors(place: LockPlace, key: LockKey) -> list[int]:
 
 
 def _unrecorded(pid: int) -> HolderRecord:
-    """What the kernel alone knows: the pid; the program's name stands in for the verb."""
+    """What the kernel alone knows: the pid; the program stands in for the verb."""
     return HolderRecord(
         pid=pid,
         boot_id=processes.boot_id(),
@@ -133,6 +131,7 @@ def _unrecorded(pid: int) -> HolderRecord:
         tier=None,
         verb="",
         acquired_at=None,
+        program=processes.command_summary(pid),
     )
 
 

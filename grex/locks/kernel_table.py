@@ -5,8 +5,11 @@
     2: OFDLCK ADVISORY  READ -1 fe:00:2147045 4611... 4611...   a ticket: its order and its pid are in the offset
 
 A lock is listed by device and inode. The device is that of the superblock, which on btrfs and overlayfs is not what
-`stat` says; the table of mounts has it. The kernel hands the list out a page at a time, so an entry can be missed or
-come twice while others come and go: what is read is a picture, never a decision.
+`stat` says; the table of mounts has it.
+
+The kernel hands a long list out a page at a time and finds its place again by counting, so while locks come and go on
+the machine an entry that stays can be missed or come twice. A list of more than one page is therefore read until it
+comes out the same twice, at most a few times, and all that was seen counts. It is a picture, never a decision.
 """
 
 from __future__ import annotations
@@ -38,6 +41,9 @@ _LINE = re.compile(
     r"\d+:\s+(?P<waits>->\s+)?(?P<kind>FLOCK|OFDLCK)\s+\S+\s+(?P<mode>READ|WRITE)\s+(?P<pid>-?\d+)"
     r"\s+(?P<device>[0-9a-f]+:[0-9a-f]+):(?P<inode>\d+)\s+(?P<start>\d+)\s+\S+\s*"
 )
+
+_READ_BYTES = 1 << 16
+_MAX_READINGS = 4
 
 
 class LockPlace(NamedTuple):
@@ -109,10 +115,26 @@ def parse_lock_table(text: str) -> LockTable:
     )
 
 
+def _read_pages() -> tuple[bytes, ...]:
+    """The list once, by the pages in which the kernel hands it out; each of them is true by itself."""
+    fd = os.open("/proc/locks", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return tuple(iter(lambda: os.read(fd, _READ_BYTES), b""))
+    finally:
+        os.close(fd)
+
+
 def read_lock_table() -> LockTable | None:
     """The list as it is now; None where the system has none."""
+    readings: list[tuple[bytes, ...]] = []
     try:
-        return parse_lock_table(Path("/proc/locks").read_text("ascii"))
+        while len(readings) < _MAX_READINGS:
+            pages = _read_pages()
+            is_settled = len(pages) <= 1 or pages in readings
+            readings.append(pages)
+            if is_settled:
+                break
+        return parse_lock_table(b"".join(page for pages in dict.fromkeys(readings) for page in pages).decode("ascii"))
     except (OSError, UnicodeDecodeError):
         return None
 

@@ -140,6 +140,8 @@ class _PackLockFile:
             temporary = f"{self._pack}/{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
             os.link(self._kept, temporary, follow_symlinks=False)
             os.rename(temporary, self.path)  # noqa: PTH104 - the same call as its neighbours
+        except FileNotFoundError:
+            return Verdict.REPLACED  # a `git clean` swept our link away before it had its name: judge again
         except OSError as error:
             raise lock_failure(self.path, error) from error
         finally:

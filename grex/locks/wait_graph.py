@@ -150,6 +150,9 @@ def search_cycle(
         The entry of `own` that closes the circle and the steps from `start` to it; None if there is no circle.
     """
     waits = _waits(view.table, pid)
+    wanted = {key[1] for entry in own if (key := entry.lock_key) is not None}
+    if not any(wait.place.inode in wanted for wait in waits):
+        return None  # nobody waits for what is ours: the common case, and no process was looked at
     seen = {start}
     trails: list[tuple[LockPlace, tuple[Link, ...]]] = [(start, ())]
     while trails and len(seen) < _MAX_LOCKS:
@@ -197,6 +200,10 @@ def find_cycle(
     if found is None:
         return None
     start, pid = found[0], os.getpid()
+    # A task that waits has the tier of what it waits for on its stack already.
+    own = tuple(entry for entry in own if entry.lock_key != found[1])
+    if not own:
+        return None
 
     def search() -> tuple[HeldEntry, tuple[Link, ...]] | None:
         table = look()

@@ -10,9 +10,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import anyio
 import pytest
 
-from grex.locks import PACK_LOCK_FILE_NAME, LockInfo, PackLock, Tier, inspect_locks, kernel_table, queue_view
+from grex.locks import (
+    PACK_LOCK_FILE_NAME,
+    LockInfo,
+    PackLock,
+    Tier,
+    WaitPolicy,
+    WaitReport,
+    inspect_locks,
+    kernel_table,
+    queue_view,
+)
 from grex.locks.inspection import find_holder
 from grex.locks.pack_lock import KEPT_LINK_NAME
 from grex.locks.queue_view import queue_ahead
@@ -272,3 +283,61 @@ def test_other_lines_of_the_list_are_left_out() -> None:
     assert table.blocked_on(place) == ((13, False),)
     assert table.queue_of(place) == (((7, 12), False, offset),)
     assert set(table.flocks) == {place}
+
+
+def page(*pids: int) -> bytes:
+    lines = (f"{pid}: FLOCK  ADVISORY  WRITE {pid} fe:00:{pid} 0 EOF\n" for pid in pids)
+    return "".join(lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("readings", "seen", "read"),
+    [
+        ([(page(1, 2),), ()], {1, 2}, 1),  # one page is true by itself
+        ([()], set(), 1),
+        ([(page(1), page(2)), (page(1), page(2))], {1, 2}, 2),
+        ([(page(1), page(3)), (page(1), page(2, 3)), (page(1), page(2, 3))], {1, 2, 3}, 3),  # 2 was missed at first
+        (
+            [(page(1, 2), page(3)), (page(2), page(3)), (page(2, 4), page(3)), (page(2), page(5)), ()],
+            {1, 2, 3, 4, 5},
+            4,
+        ),
+    ],
+)
+def test_what_one_reading_of_a_long_list_missed_another_one_has(
+    readings: list[tuple[bytes, ...]], seen: set[int], read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list(readings)
+    monkeypatch.setattr(kernel_table, "_read_pages", lambda: left.pop(0))
+    table = kernel_table.read_lock_table()
+    assert table is not None
+    assert {entry.pid for entries in table.flocks.values() for entry in entries} == seen
+    assert len(readings) - len(left) == read
+
+
+@pytest.mark.anyio
+@pytest.mark.invariant("L10")
+async def test_a_long_wait_says_how_many_are_before_it_and_stands_in_the_line(file: Path) -> None:
+    reports: list[WaitReport] = []
+    first = anyio.Event()
+
+    def note(report: WaitReport) -> None:
+        reports.append(report)
+        first.set()
+
+    async def wait() -> None:
+        async with await PackLock.open(file.parent).acquire_async(WaitPolicy(on_wait=note, first_report_s=0.02)):
+            pass
+
+    with LockHolder("pack", file.parent) as holder, TicketTaker(file) as other:
+        assert holder.ask("take") == "held"
+        other.ask("take 1")
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            with anyio.fail_after(30):
+                await first.wait()
+            queue = facts(look(file))
+            other.ask("drop 1")
+            holder.send("release")
+    assert reports[0].ahead == 1
+    assert queue == [(1, 1, other.pid, False, True), (2, 2, os.getpid(), False, True)]

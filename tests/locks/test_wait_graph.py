@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -214,6 +215,34 @@ def test_four_processes_in_two_workspaces_that_wait_for_each_other_are_told_the_
 
 
 @needs_tickets
+@pytest.mark.invariant("L10")
+def test_hooks_that_really_wait_for_each_other_do_not_wait_for_ever(workspaces: Workspaces) -> None:
+    """As above, with nothing taken by hand: one of them, or each, is refused, and the other one goes on."""
+    pack = str(workspaces.one / "a")
+    p1, p2 = workspaces.process(), workspaces.process()
+    p1.ask("hold", "PACK", pack)
+    p2.ask("hold", "WORKSPACE", str(workspaces.two))
+    c1, c2 = p1.spawn(), p2.spawn()
+    p1.send("hook", "wait", "WORKSPACE", str(workspaces.two))
+    p2.send("hook", "wait", "PACK", pack)
+    ready, _, _ = select.select([p1.stdout, p2.stdout], [], [], 30)
+    assert ready, "both wait"
+    sides = ((p1, c1, p2, c2), (p2, c2, p1, c1))
+    for mine, me, _, other in sides:
+        if mine.stdout in ready:
+            chain = mine.answer()
+            assert isinstance(chain, list)
+            assert chain[0].startswith(f"pid {mine.pid} (grex sync) holds ")
+            assert chain[1].startswith(f"pid {other} ")
+            assert chain[3].startswith(f"pid {me} wants ")
+    for mine, _, theirs, _ in sides:
+        if mine.stdout not in ready:
+            theirs.close()  # the refused hook and its holder end
+            said = mine.answer()
+            assert said == "held" or len(said) == 4  # it may have been refused at the same moment
+
+
+@needs_tickets
 def test_a_server_with_a_hold_in_one_task_and_a_child_that_waits_in_another_is_no_circle(
     workspaces: Workspaces,
 ) -> None:
@@ -297,6 +326,8 @@ def test_who_holds_nothing_looks_at_nothing(workspaces: Workspaces) -> None:
         pytest.fail("the list was read")
 
     assert find_cycle(Tier.PACK, "a", str(file), look=look) is None
+    with WorkspaceLock(workspaces.one).try_acquire():  # on the stack of this task, as is what it waits for
+        assert find_cycle(Tier.WORKSPACE, "a", workspaces.files[0], look=look) is None
 
 
 def test_a_search_that_fails_ends_no_wait(workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,8 +338,10 @@ def test_a_search_that_fails_ends_no_wait(workspaces: Workspaces, monkeypatch: p
         raise RuntimeError("a bug, or a system unlike any other")
 
     monkeypatch.setattr(wait_graph, "search_cycle", fail)
+    file = workspaces.two / "file"
+    file.touch()
     with WorkspaceLock(workspaces.one).try_acquire():
-        check_cycle(Tier.PACK, "a", workspaces.files[0])
+        check_cycle(Tier.PACK, "a", str(file))
     assert len(calls) == (1 if Path("/proc/locks").exists() else 0)
 
 

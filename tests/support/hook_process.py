@@ -7,6 +7,7 @@ Run as a module it reads one JSON list a line and answers one line:
 - `["leave"]` starts one that lives on below nobody, and answers its pid;
 - `["hook", ...]` hands the rest on to the hook, whose answer is the answer;
 - `["ticket", file, seq]` takes a ticket by hand and keeps it;
+- `["wait", tier, path]` waits for that lock as grex does, and answers "held", or the chain of the error;
 - `["cycle", tier, path, file]` answers the chain that a wait for that lock would close, as JSON.
 """
 
@@ -20,7 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 __all__ = ["HookProcess"]
 
@@ -46,13 +47,30 @@ class HookProcess:
             self._process.wait()
         self.pid: int = self.ask("pid")
 
-    def ask(self, *command: object) -> Any:
-        """Give a command and wait for the answer."""
-        if self._process.stdin is None or self._process.stdout is None:
+    def send(self, *command: object) -> None:
+        """Give a command without waiting for the answer."""
+        if self._process.stdin is None:
             raise RuntimeError("the process has no pipes")
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """Wait for an answer."""
+        if self._process.stdout is None:
+            raise RuntimeError("the process has no pipes")
         return json.loads(self._process.stdout.readline())
+
+    def ask(self, *command: object) -> Any:
+        """Give a command and wait for the answer."""
+        self.send(*command)
+        return self.answer()
+
+    @property
+    def stdout(self) -> IO[str]:
+        """Where its answers come."""
+        if self._process.stdout is None:
+            raise RuntimeError("the process has no pipes")
+        return self._process.stdout
 
     def spawn(self, how: str = "spawn") -> int:
         """Have it start a hook inside of its holds; the hook's pid."""
@@ -101,6 +119,8 @@ class _Obeying:
                 return self.hook.pid
             case "hook":
                 return None if self.hook is None else self.hook.ask(*arguments)
+            case "wait":
+                return self._wait(*arguments)
             case "ticket":
                 _take_ticket(*arguments)
             case "cycle":
@@ -112,6 +132,24 @@ class _Obeying:
             case _:
                 raise ValueError(name)
         return "ok"
+
+    def _wait(self, tier: str, path: str) -> object:
+        import anyio  # noqa: PLC0415 - as above
+
+        from grex.errors import LockDeadlockError  # noqa: PLC0415 - as above
+        from grex.locks import PackLock, WaitPolicy, WorkspaceLock  # noqa: PLC0415 - as above
+
+        async def wait() -> object:
+            policy = WaitPolicy(timeout_s=60, first_report_s=0.05, report_every_s=0.05)
+            if tier == "WORKSPACE":
+                return await WorkspaceLock(path).acquire_async(policy)
+            return await PackLock.open(path).acquire_async(policy)
+
+        try:
+            self.holds.append(anyio.run(wait))
+        except LockDeadlockError as error:
+            return error.chain
+        return "held"
 
 
 def _take(tier: str, path: str) -> object:
