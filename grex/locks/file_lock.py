@@ -277,15 +277,14 @@ class Attempt:
     def _watch_target(self) -> None:
         self._end_watch()
         target = self._protocol.target
-        next_probe, self._next_probe = self._next_probe, math.inf
+        self._next_probe = math.inf
         if target == THE_FILE:
             self._watch = watch_file(self._open(), self._wake)
         elif target == GUARD:
             self._watch = PollingWatch()
         else:
             self._watch = watch_predecessor(self._place().key, target)
-            patience_s = _KICK_S if self._protocol.strikes else SAFETY_S
-            self._next_probe = min(next_probe, time.monotonic() + patience_s)
+            self._next_probe = time.monotonic() + SAFETY_S
 
     def _unlock(self) -> None:
         unlock(self._target.kernel, self._open())

@@ -3,7 +3,7 @@
 A `Grant` is what is held; a `Hold` is the user's handle on it. They are two objects because the grant is referenced by
 the registry of live grants, and the handle must not be: its collection is how a forgotten release is noticed.
 
-Release is the reverse of acquire: the record is emptied, the kernel's lock freed, the path mutex passed on, the tier
+Release is the reverse of acquire: the record is blanked, the kernel's lock freed, the path mutex passed on, the tier
 frame ended. Each step is taken whatever happened to the one before it, none of them waits, and taking the grant out of
 the registry is a single step; so a release may be called twice, from another thread, by a finaliser or by a signal
 handler. A forked child starts with no grants at all.

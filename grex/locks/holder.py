@@ -1,6 +1,6 @@
 """Who holds a lock: the record that a holder writes into its lock file.
 
-The record is written under the lock in one write and emptied before the release, so a torn or an empty one only means
+The record is written under the lock in one write and blanked before the release, so a torn or a blank one only means
 "unknown". It is a hint and never decides anything but the refusal of a certain deadlock; the kernel's lock is the
 truth. A holder that was killed leaves its record behind, and the next one overwrites it.
 
@@ -29,6 +29,7 @@ __all__ = ["HolderRecord", "empty_record", "is_foreign", "parse_record", "read_r
 RECORD_VERSION = 1
 MAX_RECORD_BYTES = 1024
 _RECORD_START = b'{"v":'
+_BLANKS = b" \n\0"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,252}")
 _BOOT_ID = re.compile(r"[0-9a-f-]{0,36}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -200,21 +201,29 @@ def is_foreign(data: bytes) -> bool:
 
     A record that a crash cut short is a beginning of one; a power failure may leave zeros instead.
     """
-    return not data.startswith(_RECORD_START) and not _RECORD_START.startswith(data) and data.strip(b"\0") != b""
+    data = data.rstrip(_BLANKS)
+    return not data.startswith(_RECORD_START) and not _RECORD_START.startswith(data)
 
 
 def write_record(opened: OpenedFile, tier: Tier) -> None:
-    """Say in a lock file that was won who has it; a failure changes nothing, for the record is only a hint."""
+    """Say in a lock file that was won who has it; a failure changes nothing, for the record is only a hint.
+
+    It is written over what there is, and never made shorter: to cut a file and let it grow again costs ten times as
+    much as to write over it, at every acquire.
+    """
     with contextlib.suppress(OSError):
-        if opened.size:
+        if opened.size > MAX_RECORD_BYTES:
             os.ftruncate(opened.fd, 0)
-        os.pwrite(opened.fd, render_record(tier), 0)
+            opened.size = 0
+        record = render_record(tier).ljust(opened.size)
+        opened.size = os.pwrite(opened.fd, record, 0)
 
 
 def empty_record(opened: OpenedFile) -> None:
-    """Take the record back, still under the lock."""
-    with contextlib.suppress(OSError):
-        os.ftruncate(opened.fd, 0)
+    """Take the record back, still under the lock: what is left is blank."""
+    if opened.size:
+        with contextlib.suppress(OSError):
+            os.pwrite(opened.fd, b" " * (opened.size - 1) + b"\n", 0)
 
 
 def read_record(file: str | int) -> HolderRecord | None:

@@ -33,7 +33,9 @@ IN_CLOSE_WRITE = 0x8
 IN_CLOSE_NOWRITE = 0x10
 IN_DELETE_SELF = 0x400
 IN_MOVE_SELF = 0x800
-_MASK = IN_ATTRIB | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE | IN_DELETE_SELF | IN_MOVE_SELF
+IN_ONESHOT = 0x80000000
+# One event ends a watch: who has the lock then has nothing left to remove, and who has not watches anew.
+_MASK = IN_ATTRIB | IN_CLOSE_WRITE | IN_CLOSE_NOWRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONESHOT
 _Q_OVERFLOW = -1
 _EVENT = struct.Struct("iIII")  # wd, mask, cookie, length of the name that follows (none, for a watch on a file)
 _BUFFER = 16384
@@ -140,14 +142,13 @@ class Inotify:
 
     def read(self, by: FileWatch | None = None) -> None:
         """Tell all watches but `by` what there is to tell."""
-        while True:
-            try:
-                data = os.read(self._fd, _BUFFER)
-            except OSError:
-                return  # EAGAIN: that was all
-            for number in self._numbers(data):
-                for watch in self._watches.get(number, ()):
-                    watch.tell(awake=watch is by)
+        try:
+            data = os.read(self._fd, _BUFFER)
+        except OSError:
+            return  # EAGAIN: there is nothing
+        for number in self._numbers(data):
+            for watch in self._watches.pop(number, ()):
+                watch.tell(awake=watch is by)
 
     def _numbers(self, data: bytes) -> set[int]:
         numbers: set[int] = set()
@@ -166,7 +167,7 @@ class Inotify:
             if not watches:
                 del self._watches[watch.number]
                 _remove_watch(self._fd, watch.number)
-        self.read()  # the queue has a last event for the watch that ended, and must not grow by one for every wait
+                self.read()  # the queue has a last event for it, and must not grow by one for every wait
         if self._reader is watch:
             self._reader = None
             for others in self._watches.values():
@@ -191,13 +192,14 @@ class FileWatch:
     again soon, and then less and less often.
     """
 
-    __slots__ = ("_delay_s", "_instance", "number", "wake")
+    __slots__ = ("_delay_s", "_instance", "_is_spent", "number", "wake")
 
     def __init__(self, instance: Inotify, number: int, wake: Callable[[], None]) -> None:
         self._instance = instance
         self.number = number
         self.wake = wake
         self._delay_s = _FIRST_RETRY_S
+        self._is_spent = False
 
     @property
     def fd(self) -> int | None:
@@ -205,8 +207,8 @@ class FileWatch:
         return self._instance.fd_for(self)
 
     def tell(self, *, awake: bool) -> None:
-        """Something happened to the file."""
-        self._delay_s = _FIRST_RETRY_S
+        """Something happened to the file, and the watch is over."""
+        self._is_spent = True
         if not awake:
             with contextlib.suppress(RuntimeError):  # its event loop is closed
                 self.wake()
@@ -218,10 +220,10 @@ class FileWatch:
         return delay
 
     def collect(self) -> bool:
-        """Take what happened; never the end of the watch."""
-        if self.fd is not None:
+        """Take what happened; whether anything did, which was the end of the watch."""
+        if not self._is_spent and self.fd is not None:
             self._instance.read(by=self)
-        return False
+        return self._is_spent
 
     def close(self) -> None:
         """End the watch; may be called again."""

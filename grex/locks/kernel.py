@@ -85,10 +85,11 @@ class OpenedFile:
         size: In bytes, when it was opened or last looked at.
         guard: The descriptor of the guard; -1 without one.
         is_kept: Whether the inode is kept by a second link, so that it needs no guard.
+        was_kept: Whether it was opened by that link.
         has_line: Whether those who wait for it have tickets.
     """
 
-    __slots__ = ("fd", "guard", "has_line", "is_kept", "key", "path", "size")
+    __slots__ = ("fd", "guard", "has_line", "is_kept", "key", "path", "size", "was_kept")
 
     def __init__(self, path: str, fd: int, key: LockKey, size: int) -> None:
         self.path = path
@@ -97,6 +98,7 @@ class OpenedFile:
         self.size = size
         self.guard = -1
         self.is_kept = False
+        self.was_kept = False
         self.has_line = False
 
     def is_still_at(self, path: str) -> bool:

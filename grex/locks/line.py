@@ -37,6 +37,7 @@ __all__ = ["NEVER_THERE", "KernelLine", "Line", "connect_to", "first_in_line", "
 
 # struct flock of 64-bit Linux: type, whence, start, len, pid (which must be 0 for this kind of lock), padding.
 _FLOCK = struct.Struct("hhqqi4x")
+_NO_CONFLICT = struct.pack("h", fcntl.F_UNLCK)  # how the answer begins
 _SEQUENCE = 1 << PID_BITS  # from one sequence number to the next
 _BUSY = frozenset({errno.EAGAIN, errno.EACCES})
 NEVER_THERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -55,7 +56,7 @@ class Line(Protocol):
         """Take a ticket behind all that are there; None if it cannot be had."""
 
     def drop(self, number: int) -> None:
-        """Give a ticket back, and wake those who watch this process."""
+        """Give a ticket back, and wake those who watch this process; the last one closes the line."""
 
     def before(self, number: int, *, shared: bool) -> int | None:
         """The nearest ticket of another process before `number` that is in its way."""
@@ -112,10 +113,15 @@ def _count(fd: int, start: int, end: int) -> int:
     return total
 
 
+_ANYBODY = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, TICKET_BASE, 0, 0)
+_ANY_WRITER = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, TICKET_BASE, 0, 0)
+
+
 def first_in_line(fd: int, *, shared: bool = False) -> int | None:
     """Some ticket that a newcomer, on a descriptor without tickets, has to go behind; None if there is none."""
-    found = _conflict(fd, TICKET_BASE, None, shared=shared)
-    return None if found is None else found[0]
+    answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _ANY_WRITER if shared else _ANYBODY)
+    # Asked at every acquire and every release, so the answer is taken apart only if there is one.
+    return None if answer.startswith(_NO_CONFLICT) else _FLOCK.unpack(answer)[2]
 
 
 def _address(key: LockKey, pid: int) -> str:
@@ -154,7 +160,7 @@ class KernelLine:
         self._key = opened.key
         self._pid = os.getpid()
         self._numbers: set[int] = set()
-        self._listener = -1
+        self._listener = self._listen()  # before any ticket: who sees a ticket finds somebody who listens
 
     def _listen(self) -> int:
         try:
@@ -181,8 +187,6 @@ class KernelLine:
     def _take(self, *, shared: bool) -> int | None:
         last = max(_highest(self._fd, TICKET_BASE, None, shared=False) or 0, max(self._numbers, default=0))
         seq = (last - TICKET_BASE) // _SEQUENCE if last else 0
-        if self._listener < 0:  # before the ticket: who sees a ticket finds somebody who listens
-            self._listener = self._listen()
         for _ in range(_MAX_COLLISIONS):
             seq += 1
             number = render_ticket(seq, self._pid)
@@ -197,8 +201,11 @@ class KernelLine:
         return None
 
     def drop(self, number: int) -> None:
-        """Give a ticket back, and wake those who watch this process."""
+        """Give a ticket back, and wake those who watch this process; the last one closes the line."""
         self._numbers.discard(number)
+        if not self._numbers:
+            self.close()
+            return
         with contextlib.suppress(OSError):
             self._set(fcntl.F_UNLCK, number)
         self._hang_up()
@@ -207,18 +214,17 @@ class KernelLine:
         """End all connections; who still watches another ticket of this process connects anew."""
         if self._listener < 0:
             return
-        if self._numbers:
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
-            try:
-                while True:
-                    listener.accept()[0].close()
-            except OSError as error:
-                listener.detach()
-                if error.errno == errno.EAGAIN:  # these were all
-                    return
-        # Nobody waits here any more, or no descriptor is left for an accept: with the listener end its connections.
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
+        try:
+            while True:
+                listener.accept()[0].close()
+        except OSError as error:
+            listener.detach()
+            if error.errno == errno.EAGAIN:
+                return  # these were all
+        # No descriptor is left for an accept: with the listener end its connections.
         close_descriptor(self._listener)
-        self._listener = self._listen() if self._numbers else -1
+        self._listener = self._listen()
 
     def before(self, number: int, *, shared: bool) -> int | None:
         """The nearest ticket of another process before `number` that is in its way."""

@@ -79,6 +79,7 @@ class _PackLockFile:
         opened = open_lock_file(self._kept, create=False) if self._has_git_dir() else None
         if opened is not None:
             opened.path = self.path  # messages speak of the file that people see
+            opened.was_kept = True
             return opened
         try:
             opened = open_lock_file(self.path, create=True)
@@ -100,6 +101,9 @@ class _PackLockFile:
     def confirm(self, opened: OpenedFile) -> Verdict:
         """Compare name, kept link and descriptor, and heal what can be healed under the lock."""
         named = file_key(self.path)
+        if opened.was_kept and named == opened.key == file_key(self._kept):
+            opened.is_kept = True  # by far the most common case: it is what was opened, and all is well
+            return Verdict.HELD
         if not self._has_git_dir():
             return Verdict.HELD if named == opened.key else Verdict.REPLACED
         kept = file_key(self._kept)

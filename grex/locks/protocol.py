@@ -116,7 +116,7 @@ class Protocol:
         """End a SLEEP.
 
         Args:
-            spent: What was watched told all that it ever will (a predecessor left).
+            spent: What was watched told all that it ever will (a predecessor left, something happened to the file).
             overdue: Nothing was heard for the safety interval.
         """
         self.moves = 0

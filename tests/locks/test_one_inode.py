@@ -233,7 +233,7 @@ def test_what_a_crash_leaves_in_the_file_is_tolerated(tmp_path: Path, left: byte
     lock = PackLock.open(tmp_path / "pack")
     (lock.path / PACK_LOCK_FILE_NAME).write_bytes(left)
     lock.try_acquire().release()
-    assert (lock.path / PACK_LOCK_FILE_NAME).read_bytes() == b""
+    assert (lock.path / PACK_LOCK_FILE_NAME).read_bytes().isspace()
 
 
 def test_a_pack_path_that_is_a_file_or_leads_nowhere_is_refused(tmp_path: Path) -> None:
