@@ -49,7 +49,7 @@ __all__ = [
 READY, RUN, HELD, DOWN, END, DEAD = range(6)
 PHASES = ("ready", "waits", "holds", "ends", "is done", "is dead")
 # What a task watches.
-NOTHING, FILE, CONNECTION, POLL = range(4)
+NOTHING, FILE, CONNECTION, POLL, SPENT = range(5)
 # What woke a task.
 GRANTED, TOLD, ENDED = 1, 2, 4
 
@@ -296,11 +296,8 @@ class World:
     def _wake_ups(self, task: Task, found: list[Action]) -> None:
         if task.pending or task.watch == POLL:
             found.append(Action("wake", task.index))
-        elif task.ticket.granted:
-            if task.watch == NOTHING:
-                found.append(Action("wake", task.index))  # the file was replaced again and again
-            elif self.scenario.timers:
-                found.append(Action("timer", task.index))
+        elif task.ticket.granted and self.scenario.timers:
+            found.append(Action("timer", task.index))
 
     def act(self, action: Action) -> None:
         """Make it happen.
@@ -435,7 +432,9 @@ class World:
 
     def _wake_up(self, task: Task, *, overdue: bool) -> None:
         spent = bool(task.pending & ENDED)
-        task.pending &= ENDED  # which stays: the connection is at its end until it is closed
+        task.pending = 0
+        if spent:
+            task.watch = SPENT
         task.protocol.wake(spent=spent, overdue=overdue)
         if task.protocol.ask == Ask.TURN:  # with the wake-up, for it only reads what the wake-up was about
             task.protocol.advance(task.ticket.granted)
@@ -704,6 +703,11 @@ class World:
             Violation: there is something.
         """
         held = [task for task in self.tasks if task.phase == HELD]
+        for task in self.tasks:
+            if task.phase == RUN and task.protocol.ask == Ask.SLEEP and task.watch == SPENT:
+                raise Violation(f"task {task.index} sleeps on a connection that has ended, which is no sleep")
+            if task.is_locked and task.phase != DEAD and not (task.ticket is not None and task.ticket.granted):
+                raise Violation(f"task {task.index} has the kernel's lock without the mutex of its process")
         for task in held:
             if task.ticket.number is not None or task.watch != NOTHING:
                 raise Violation(f"task {task.index} holds the lock and still has a ticket or a watch")
