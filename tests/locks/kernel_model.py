@@ -812,7 +812,9 @@ class World:
             task.done,
             task.phase,
             None if machine is None else _PROTOCOL_STATE(machine),
-            None if ticket is None else (ticket.key, ticket.shared, ticket.state.value, ticket.number, ticket.was_queued),
+            None
+            if ticket is None
+            else (ticket.key, ticket.shared, ticket.state.value, ticket.number, ticket.was_queued),
             task.inode,
             task.is_locked,
             task.guard,

@@ -53,14 +53,14 @@ MUTATIONS = {
         "        else:\n            self.ask = Ask.TRY",
     ),
     "the file is not judged": Mutation(
-        protocol, "            self.locked = True\n            self.ask = Ask.JUDGE", "            self.ask = Ask.RETIRE"
+        protocol,
+        "            self.locked = True\n            self.ask = Ask.JUDGE",
+        "            self.ask = Ask.RETIRE",
     ),
     "a lock that is not the right one is kept": Mutation(
         protocol, "        self.ask, self.then = Ask.UNLOCK, self.ask\n\n    def _move", "\n    def _move"
     ),
-    "no retirement": Mutation(
-        protocol, "self.ask = Ask.RETIRE if self.is_queued else Ask.DONE", "self.ask = Ask.DONE"
-    ),
+    "no retirement": Mutation(protocol, "self.ask = Ask.RETIRE if self.is_queued else Ask.DONE", "self.ask = Ask.DONE"),
     "a probe that found it free keeps it at once": Mutation(
         protocol, "answer <= self.strikes:\n            self.ask = Ask.JUDGE", "True:\n            self.ask = Ask.DONE"
     ),
@@ -93,7 +93,9 @@ MUTATIONS = {
         "",
     ),
     "one that queues stays before those who did": Mutation(
-        path_mutex, "            if mutex.queue:\n                mutex.holders.discard", "            if False:\n                mutex.holders.discard"
+        path_mutex,
+        "            if mutex.queue:\n                mutex.holders.discard",
+        "            if False:\n                mutex.holders.discard",
     ),
     "a newcomer overtakes the queue of its process": Mutation(
         path_mutex, "if not mutex.queue and mutex.admits(ticket):", "if mutex.admits(ticket):"
@@ -102,7 +104,9 @@ MUTATIONS = {
         path_mutex, "(ticket.shared and all(holder.shared for holder in self.holders))", "ticket.shared"
     ),
     "a place in the line only at the front of the process": Mutation(
-        path_mutex, "        self.queue[ticket] = None\n        self.take_number(ticket)\n", "        self.queue[ticket] = None\n"
+        path_mutex,
+        "        self.queue[ticket] = None\n        self.take_number(ticket)\n",
+        "        self.queue[ticket] = None\n",
     ),
     "a ticket is dropped and the connections stay": Mutation(fault="connections stay"),
     "the connections end before the ticket is free": Mutation(fault="connections end first"),
