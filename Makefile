@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Two workers unless told otherwise: the suite is written for two cores.
 TEST_JOBS ?= 2
 
-.PHONY: help demo test check format lint types layers test-slow torture bench peers clean
+.PHONY: help demo test check format lint types layers test-slow verify mutants torture bench peers clean
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -42,14 +42,21 @@ layers: $(READY) ## Check who imports whom.
 
 check: format lint types layers test test-slow ## Everything that CI checks.
 
-torture: $(READY) ## Kill, cancel and overlap syncs for a while, and judge the traces.
+verify: $(READY) ## Check the models of the lock protocol with spin, and that each mistake in them is found.
+	$(BIN)/python -m verify
+
+mutants: $(READY) ## Make every mistake of a list in a copy of the code, and see that its test fails there.
+	$(BIN)/python -m tests.mutants
+
+torture: $(READY) ## Kill syncs at random moments, and torture the locks for a while; judge what is left.
 	$(BIN)/python -m bench.torture
+	$(BIN)/python -m bench.lock_torture
 
 bench: $(READY) ## Measure ratios against peers and floors in one interleaved run.
 	$(BIN)/python -m bench
 
 peers: $(READY) ## Install the tools that the benchmarks compare with.
-	$(BIN)/python -m pip install --quiet west vcs2l
+	$(BIN)/python -m pip install --quiet west vcs2l fasteners
 
 clean: ## Remove what make made.
 	rm -rf $(VENV) build

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.ground import prepare_environment
 
-NAMES = ("startup", "noop", "fold", "jobs", "peers")
+NAMES = ("startup", "noop", "fold", "jobs", "peers", "locks")
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all by default")
     parser.add_argument("--rounds", type=int, default=7, help="how often each case runs")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.names if name not in NAMES]
+    unknown = [name for name in arguments.names if name.partition(".")[0] not in NAMES]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}")
     with tempfile.TemporaryDirectory(prefix="grex-bench-") as directory:

@@ -21,6 +21,7 @@ __all__ = [
     "LockCancelledError",
     "LockDeadlockError",
     "LockError",
+    "LockFallbackWarning",
     "LockInheritedError",
     "LockTimeoutError",
     "LockUnavailableError",
@@ -226,6 +227,10 @@ class LockCancelledError(GrexError):
 
     code = "lock.cancelled"
     exit_code = 130
+
+
+class LockFallbackWarning(RuntimeWarning):
+    """A wait for a lock is polled, and its order not kept; the lock is as exclusive as ever."""
 
 
 class PluginError(GrexError):

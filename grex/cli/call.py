@@ -12,10 +12,12 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import warnings
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import anyio
 import typer
@@ -23,7 +25,7 @@ from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
 from grex.cli.streams import say
-from grex.errors import GrexError, UsageError
+from grex.errors import GrexError, LockFallbackWarning, UsageError
 from grex.names import clean
 
 if TYPE_CHECKING:
@@ -172,7 +174,8 @@ def execute(
     settings = call.settings(root, sink)
     caught: list[signal.Signals] = []
     try:
-        report = anyio.run(_guarded, verb, settings, caught)
+        with _warnings_for_people(quiet=call.quiet):
+            report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
         if caught and _first_error(group) is not None:
             return _stopped(call, caught)  # what fails while everything is being ended has no other cause
@@ -191,6 +194,29 @@ def execute(
     if text:
         say(text)
     return report.exit_code
+
+
+@contextmanager
+def _warnings_for_people(*, quiet: bool) -> Iterator[None]:
+    """Show what the locks warn of as one line on standard error; other warnings are for programmers, as ever."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, LockFallbackWarning):
+            otherwise(message, category, filename, lineno, file, line)
+        elif not quiet:
+            print(f"grex: warning: {message}", file=sys.stderr)
+
+    otherwise = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def print_document(report: Report) -> int:

@@ -37,7 +37,10 @@ class LinePrinter:
         elif isinstance(event, LockWait):
             holder = f"held by {event.holder}" if event.holder else "holder unknown"
             what = _LOCKS.get(event.tier, event.tier)
-            self._say(f"waiting {event.waited_s:.0f} s for {what} {event.path}: {holder}")
+            others = ""
+            if event.ahead:
+                others = f"; {event.ahead} other{'s are' if event.ahead > 1 else ' is'} before this one"
+            self._say(f"waiting {event.waited_s:.0f} s for {what} {event.path}: {holder}{others}")
 
     def _say(self, text: str) -> None:
         try:

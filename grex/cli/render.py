@@ -43,11 +43,14 @@ def trust(report: TrustReport) -> str:
 
 
 def locks(report: LocksReport) -> str:
-    """What locks says."""
-    if not report.held:
-        return "No lock is held."
-    rows = [(info.tier.name, info.describe(), str(info.path)) for info in report.held]
-    return _table(rows)
+    """What locks says: a line for each lock, and below it those who wait for it, in the order of their turn."""
+    shown = (*report.held, *report.others)
+    rows = _rows([(info.tier.name, info.describe(), str(info.path)) for info in shown])
+    lines: list[str] = [] if report.held else ["No lock is held."]
+    for row, info in zip(rows, shown, strict=True):
+        lines.append(row)
+        lines.extend(f"  {waiter}" for waiter in info.describe_queue())
+    return "\n".join(lines)
 
 
 def ls(report: ListReport, *, tree: bool, long: bool) -> str:
@@ -199,11 +202,15 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join(_rows(rows))
+
+
+def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Columns padded to their widest cell, the last one as it is."""
     if not rows:
-        return ""
+        return []
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     pad: Callable[[tuple[str, ...]], str] = lambda row: "  ".join(  # noqa: E731 - one use, one line
         [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]
     )
-    return "\n".join(pad(row).rstrip() for row in rows)
+    return [pad(row).rstrip() for row in rows]

@@ -16,6 +16,7 @@ from grex.locks.file_lock import acquire_in_task, try_acquire
 from grex.locks.hold import Hold
 from grex.locks.kernel import EXCLUSIVE
 from grex.locks.policy import WaitPolicy
+from grex.locks.statistics import LockStatistics, lock_statistics
 from grex.locks.target import PlainLockFile, Target
 from grex.locks.tiers import Tier
 
@@ -66,6 +67,10 @@ class BackendLock:
     def path(self) -> Path:
         """The canonical path of the checkout."""
         return Path(self._target.subject)
+
+    def statistics(self) -> LockStatistics:
+        """How much the lock is asked for at this moment; takes nothing, reads the kernel's list of locks."""
+        return lock_statistics(self._target)
 
     async def acquire_async(self, policy: WaitPolicy | None = None) -> BackendHold:
         """Wait for the checkout and hold it.

@@ -33,23 +33,27 @@ from grex.locks.cancel import CancelToken
 from grex.locks.file_system import abilities, warn_of_polling
 from grex.locks.guard import take_guard
 from grex.locks.hold import Grant, give_up, unlock
-from grex.locks.holder import HolderRecord, read_record, write_record
+from grex.locks.holder import read_record, write_record
 from grex.locks.inotify import SAFETY_S
 from grex.locks.inspection import find_holder
 from grex.locks.kernel import OpenedFile, lock_failure
 from grex.locks.line import KernelLine, Line, first_in_line
+from grex.locks.own import describe_obstacle, own_places
 from grex.locks.path_mutex import PATH_MUTEXES, Ticket, TicketState
 from grex.locks.policy import WaitPolicy, WaitReport
 from grex.locks.protocol import GUARD, THE_FILE, Ask, Protocol, Standing, Verdict
+from grex.locks.queue_view import queue_ahead
 from grex.locks.target import Target, refuse_foreign_content
 from grex.locks.tiers import Frame, enter_tier
 from grex.locks.trace import Ending, trace_attempt
+from grex.locks.wait_graph import check_cycle
 from grex.locks.waiter import (
     LAST_POLL_S,
     PollingWatch,
     TaskWakeup,
     ThreadWakeup,
     Watch,
+    prepare_to_watch,
     watch_file,
     watch_predecessor,
 )
@@ -137,10 +141,12 @@ class Attempt:
             if ask is Ask.DONE:
                 return self._grant()
             if ask is Ask.SLEEP:
+                if not self._waits:
+                    self._begin_to_wait()
                 self._end_or_report()
                 return None
             if ask is Ask.BUSY:
-                raise self._busy(find_holder(self._target.file.path))
+                raise self._busy()
             protocol.advance(_ANSWERS[ask](self))
 
     def step_once(self) -> Grant:
@@ -297,56 +303,78 @@ class Attempt:
             self._unsubscribe()
         if self._target.kernel.mode == "x":  # readers are many, and a record is one
             write_record(opened, self._target.tier)
+        ticket.wake = _nobody_sleeps
         grant = Grant(self._target, opened, ticket, frame, self._trace)
         self._trace.acquire(frame)
         return grant
 
-    def _end_or_report(self) -> None:
-        if self._ticket is not None and self._ticket.state is TicketState.GONE:
-            raise self._busy(find_holder(self._target.file.path))
-        if not self._waits and self._ticket is not None and self._ticket.granted:
-            self._waits = True  # it is the kernel that says no; who queues behind a task of ours finds that out later
-            record = read_record(self._target.file.path)
+    def _file(self) -> str | int:
+        """The lock file for those who only read: by its descriptor if there is one, which wakes nobody."""
+        return self._target.file.path if self._opened is None else self._opened.fd
+
+    def _begin_to_wait(self) -> None:
+        self._target.kernel.prepare()
+        prepare_to_watch()
+        if self._place().granted:  # it is another process that is in the way; who is behind a task finds out later
+            self._waits = True
+            record = read_record(self._file())
             if record is not None:
                 held.check_ancestor(self._target.tier, self._target.subject, record)
+
+    def _end_or_report(self) -> None:
+        ticket = self._place()
+        if ticket.state is TicketState.GONE:
+            raise self._busy()
         now = time.monotonic()
         if now >= self._deadline:
-            raise self._timed_out(find_holder(self._target.file.path), now - self._started)
+            raise self._timed_out(now - self._started)
         if now >= self._next_report:
             self._next_report = now + self._policy.report_every_s
             self._report(now - self._started)
 
     def _report(self, waited_s: float) -> None:
-        target = self._target
-        if self._policy.on_wait is None and self._watch is None:
-            return  # nobody listens, and who is before us in the queue looks for itself
-        holder = find_holder(target.file.path)
+        target, file, ticket = self._target, self._file(), self._place()
+        if not ticket.granted:
+            PATH_MUTEXES.prod(ticket)
+        check_cycle(target.tier, target.subject, file)
+        if self._policy.on_wait is None:
+            return
+        holder = find_holder(file)
         if holder is not None:
             held.check_ancestor(target.tier, target.subject, holder)
-        if self._policy.on_wait is not None:
-            self._policy.on_wait(WaitReport(target.tier, target.subject, waited_s, holder))
+        ahead = None if ticket.number is None else queue_ahead(file, ticket.number)
+        self._policy.on_wait(WaitReport(target.tier, target.subject, waited_s, holder, ahead))
 
-    def _details(self, holder: HolderRecord | None) -> dict[str, Any]:
-        return {
+    def _obstacle(self) -> tuple[str, dict[str, Any]]:
+        """Who is in the way: for the sentence, and for programs."""
+        file, key = self._file(), self._place().key
+        holder = find_holder(file)
+        is_waiting = self._place().state is not TicketState.GONE
+        who = describe_obstacle(file, key, holder, own_waits=int(is_waiting))
+        details: dict[str, Any] = {
             "tier": self._target.tier.name,
             "path": self._target.subject,
             "holder": None if holder is None else holder.to_json(),
         }
+        places = own_places(key)
+        if places:
+            details["taken_at"] = list(places)
+        return who, details
 
-    def _busy(self, holder: HolderRecord | None) -> GrexError:
-        who = holder.describe() if holder else "another process that left no note"
+    def _busy(self) -> GrexError:
+        who, details = self._obstacle()
         return LockBusyError(
             f"The {self._target.name()} is locked by {who}.",
             hint="Try again when it has ended, or leave out --no-wait to queue.",
-            details=self._details(holder),
+            details=details,
         )
 
-    def _timed_out(self, holder: HolderRecord | None, waited_s: float) -> GrexError:
-        who = holder.describe() if holder else "another process that left no note"
+    def _timed_out(self, waited_s: float) -> GrexError:
+        who, details = self._obstacle()
         return LockTimeoutError(
             f"The {self._target.name()} did not come free within {_seconds(waited_s)}: it is locked by {who}.",
             hint="Try again when it has ended, or give more time with --lock-timeout.",
-            details={**self._details(holder), "waited_s": round(waited_s, 3)},
+            details={**details, "waited_s": round(waited_s, 3)},
         )
 
     def pause(self) -> tuple[float, int | None]:

@@ -14,11 +14,11 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from grex.locks import inotify
+from grex.errors import LockFallbackWarning
 from grex.locks.kernel import OpenedFile
 from grex.locks.line import has_tickets
 
-__all__ = ["Abilities", "LockFallbackWarning", "abilities", "forget_abilities", "warn_of_polling"]
+__all__ = ["Abilities", "abilities", "forget_abilities", "warn_of_polling"]
 
 # Types whose files may be changed by another machine, or that hide what is below them.
 _NETWORK_TYPES = frozenset(
@@ -54,10 +54,6 @@ _NETWORK_TYPES = frozenset(
 _FUSE = "fuse."  # of a program's own; "fuseblk" is a local disk
 
 
-class LockFallbackWarning(RuntimeWarning):
-    """A wait for a lock is polled, and its order not kept; the lock is as exclusive as ever."""
-
-
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """What can be had on one file system; `why_not` says in a word or two why not everything."""
@@ -88,8 +84,6 @@ def _find_out(fd: int) -> Abilities:
         return Abilities(tickets=False, watch=False, why_not="the type of the file system cannot be told")
     if kind in _NETWORK_TYPES or kind.startswith(_FUSE):
         return Abilities(tickets=False, watch=False, why_not=f"the file system is of type {kind}")
-    if not inotify.is_there():
-        return Abilities(tickets=True, watch=False, why_not="this system has no inotify")
     return Abilities(tickets=True, watch=True)
 
 
@@ -113,8 +107,8 @@ def warn_of_polling(path: str, why: str) -> None:
         return
     _warned.add(why)
     warnings.warn(
-        f"grex polls for the lock {path} (every 5 to 50 ms), because {why}: it stays exclusive, but who waits in other"
-        " processes may not be served in order.",
+        f"the lock {path} is polled every 5 to 50 ms, because {why}; it is as exclusive as ever, but waiters of"
+        " different processes may not be served in order.",
         LockFallbackWarning,
         stacklevel=2,
     )

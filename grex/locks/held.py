@@ -34,6 +34,8 @@ __all__ = [
     "check_key",
     "check_tier",
     "child_environment",
+    "held_above",
+    "held_here",
     "is_nested",
     "parse_held",
     "render_held",
@@ -55,6 +57,15 @@ class HeldEntry:
     pid: int
     pid_start: int | None
     verb: str
+
+    @property
+    def lock_key(self) -> LockKey | None:
+        """The key of the lock file; None for what has no file."""
+        device, _, inode = self.key.partition(":")
+        try:
+            return int(device), int(inode)
+        except ValueError:
+            return None
 
     @property
     def counts(self) -> bool:
@@ -105,6 +116,11 @@ def _inherited() -> tuple[HeldEntry, ...]:
     return _parsed[1]
 
 
+def held_above() -> tuple[HeldEntry, ...]:
+    """What the processes above this one hold, outermost first, without those that have ended."""
+    return tuple(entry for entry in _inherited() if entry.counts)
+
+
 def is_nested() -> bool:
     """Whether this process was started inside of a hold."""
     return lock_environment().held is not None
@@ -121,15 +137,19 @@ def _workspace_of_task() -> str | None:
     return next((frame.workspace for frame in active_frames() if frame.workspace is not None), None)
 
 
-def child_environment() -> dict[str, str]:
-    """What to add to the environment of a child of this task: all that is held here and above."""
+def held_here() -> tuple[HeldEntry, ...]:
+    """What this task and its ancestors in this process hold, outermost first."""
     workspace = _workspace_of_task()
     pid, started, verb = os.getpid(), processes.own_start_time(), current_verb()
-    own = tuple(
+    return tuple(
         HeldEntry(frame.workspace or workspace, int(frame.tier), _render_key(frame.key), frame.path, pid, started, verb)
         for frame in active_frames()
     )
-    entries = (*(entry for entry in _inherited() if entry.counts), *own)
+
+
+def child_environment() -> dict[str, str]:
+    """What to add to the environment of a child of this task: all that is held here and above."""
+    entries = (*held_above(), *held_here())
     return {HELD_VARIABLE: render_held(entries)} if entries else {}
 
 

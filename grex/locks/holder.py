@@ -11,6 +11,7 @@ capped, and text that is not plainly a name is dropped, so that a record can nev
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -31,12 +32,19 @@ _RECORD_START = b'{"v":'
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,252}")
 _BOOT_ID = re.compile(r"[0-9a-f-]{0,36}")
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
+_EPOCH = 1970
+_DAYS_BEFORE_EPOCH = 719162  # from the first day of the year 1
+_MONTHS, _HOURS, _MINUTES, _FEBRUARY = 12, 24, 60, 2
 _MAX_INT = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class HolderRecord:
-    """Who holds a lock, as far as it can be told; `kept_by` names living processes that have a dead holder's lock."""
+    """Who holds a lock, as far as it can be told.
+
+    `kept_by` names living processes that have a dead holder's lock; `program` is what runs where nobody wrote a record.
+    """
 
     pid: int
     boot_id: str
@@ -46,6 +54,7 @@ class HolderRecord:
     verb: str
     acquired_at: str | None
     kept_by: tuple[str, ...] = ()
+    program: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -69,6 +78,8 @@ class HolderRecord:
         parts = [f"pid {self.pid} on host {self.host}"]
         if self.verb:
             parts.append(f"grex {self.verb}")
+        elif self.program:
+            parts.append(self.program)
         if self.acquired_at:
             parts.append(f"for {self._held_for()} (since {self.acquired_at})")
         text = ", ".join(parts)
@@ -79,11 +90,16 @@ class HolderRecord:
             text += "; this very process"
         return text
 
-    def _held_for(self) -> str:
+    @property
+    def held_for_s(self) -> int | None:
+        """For how long it has been held by the clock of this machine; None if the record does not say since when."""
         since = _parse_time(self.acquired_at)
-        if since is None:
+        return None if since is None else max(0, int(time.time() - since))
+
+    def _held_for(self) -> str:
+        seconds = self.held_for_s
+        if seconds is None:
             return "some time"
-        seconds = max(0, int(time.time() - since))
         minutes, rest = divmod(seconds, 60)
         return f"{seconds} s" if not minutes else f"{minutes} min {rest} s"
 
@@ -105,27 +121,45 @@ class HolderRecord:
 
 
 def _parse_time(text: str | None) -> int | None:
-    import calendar  # noqa: PLC0415 - only where a holder is described
-
-    try:
-        return calendar.timegm(time.strptime(text or "", _TIME_FORMAT))
-    except ValueError:
+    """Seconds since 1970. By hand: `strptime` costs everybody who waits 3 ms of imports."""
+    found = _TIME.fullmatch(text or "")
+    if found is None:
         return None
+    year, month, day, hour, minute, second = map(int, found.groups())
+    if not (year >= _EPOCH and 1 <= month <= _MONTHS and 1 <= day <= _days_of(year, month)):
+        return None
+    if hour >= _HOURS or minute >= _MINUTES or second > _MINUTES:  # 60 is a leap second
+        return None
+    before = year - 1
+    days = before * 365 + before // 4 - before // 100 + before // 400 - _DAYS_BEFORE_EPOCH
+    days += sum(_days_of(year, earlier) for earlier in range(1, month)) + day - 1
+    return ((days * _HOURS + hour) * _MINUTES + minute) * _MINUTES + second
 
 
-def render_record(tier: Tier) -> bytes:
-    """The record of this process, for a lock of that tier that was won just now."""
+def _days_of(year: int, month: int) -> int:
+    if month == _FEBRUARY:
+        return 29 if year % 4 == 0 and (year % 100 or year % 400 == 0) else 28
+    return 30 if month in {4, 6, 9, 11} else 31
+
+
+@functools.lru_cache(maxsize=8)
+def _record_head(pid: int, tier: Tier, verb: str) -> bytes:
     record = {
         "v": RECORD_VERSION,
-        "pid": os.getpid(),
+        "pid": pid,
         "boot_id": processes.boot_id(),
         "pid_start": processes.own_start_time(),
         "host": processes.host_name(),
         "tier": int(tier),
-        "verb": current_verb(),
-        "acquired_at": time.strftime(_TIME_FORMAT, time.gmtime()),
+        "verb": verb,
     }
-    return json.dumps(record, separators=(",", ":")).encode("ascii")
+    return json.dumps(record, separators=(",", ":")).encode("ascii").removesuffix(b"}") + b',"acquired_at":"'
+
+
+def render_record(tier: Tier) -> bytes:
+    """The record of this process, for a lock of that tier that was won just now."""
+    head = _record_head(os.getpid(), tier, current_verb())  # all of a run that does not change
+    return head + time.strftime(_TIME_FORMAT, time.gmtime()).encode("ascii") + b'"}'
 
 
 def parse_record(data: bytes) -> HolderRecord | None:
@@ -183,15 +217,26 @@ def empty_record(opened: OpenedFile) -> None:
         os.ftruncate(opened.fd, 0)
 
 
-def read_record(path: str) -> HolderRecord | None:
-    """The record in a lock file; None if it cannot be read. Opens for reading only, and follows no symlink."""
+def read_record(file: str | int) -> HolderRecord | None:
+    """The record in a lock file; None if it cannot be read.
+
+    A path is opened for reading only, and a symlink there is not followed. Its closing is an event for those who watch
+    the file; who has a descriptor gives that one and wakes nobody.
+    """
+    if isinstance(file, int):
+        return _record_of(file)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    try:
+        return _record_of(fd)
+    finally:
+        os.close(fd)
+
+
+def _record_of(fd: int) -> HolderRecord | None:
     try:
         return parse_record(os.pread(fd, MAX_RECORD_BYTES, 0))
     except OSError:
         return None
-    finally:
-        os.close(fd)

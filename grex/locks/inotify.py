@@ -138,8 +138,8 @@ class Inotify:
             self._reader = watch
         return self._fd if self._reader is watch else None
 
-    def read(self) -> None:
-        """Tell all watches what there is to tell."""
+    def read(self, by: FileWatch | None = None) -> None:
+        """Tell all watches but `by` what there is to tell."""
         while True:
             try:
                 data = os.read(self._fd, _BUFFER)
@@ -147,7 +147,7 @@ class Inotify:
                 return  # EAGAIN: that was all
             for number in self._numbers(data):
                 for watch in self._watches.get(number, ()):
-                    watch.tell()
+                    watch.tell(awake=watch is by)
 
     def _numbers(self, data: bytes) -> set[int]:
         numbers: set[int] = set()
@@ -204,10 +204,10 @@ class FileWatch:
         """What to wait on besides being woken; None if another watch reads for this one."""
         return self._instance.fd_for(self)
 
-    def tell(self) -> None:
+    def tell(self, *, awake: bool) -> None:
         """Something happened to the file."""
         self._delay_s = _FIRST_RETRY_S
-        if self._instance.fd_for(self) is None:
+        if not awake:
             with contextlib.suppress(RuntimeError):  # its event loop is closed
                 self.wake()
 
@@ -220,7 +220,7 @@ class FileWatch:
     def collect(self) -> bool:
         """Take what happened; never the end of the watch."""
         if self.fd is not None:
-            self._instance.read()
+            self._instance.read(by=self)
         return False
 
     def close(self) -> None:

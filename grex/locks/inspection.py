@@ -1,9 +1,11 @@
 """What can be known about locks from outside: nothing is taken, written or created here.
 
-The kernel lists every lock in `/proc/locks` by device and inode, with the pid of the process that took it. The device
-there is that of the superblock, which on btrfs and overlayfs is not what `stat` says; the table of mounts has it.
-A lock whose taker is dead lives on in a process that inherited the descriptor, for instance git after its grex was
-killed: `/proc/<pid>/fd` shows which (of one's own processes; root sees all).
+Three sources, of which none needs the help of a holder or a waiter:
+
+- the kernel's list (`kernel_table`): who took each lock, and the tickets of those who wait (`queue_view`);
+- the record in the lock file (`holder`): host, verb and since when; a hint, stale where its process has ended;
+- `/proc/<pid>/fdinfo`: a lock whose taker is dead lives on in a process that inherited the descriptor, for instance git
+  after its grex was killed (of one's own processes; root sees all).
 """
 
 from __future__ import annotations
@@ -17,17 +19,34 @@ from typing import Any
 
 from grex.locks import processes
 from grex.locks.holder import HolderRecord, read_record
-from grex.locks.tiers import Tier
+from grex.locks.kernel_table import LockFinder, LockPlace, LockTable, has_lock_open, read_lock_table
+from grex.locks.lock_paths import standing_path
+from grex.locks.queue_view import LockProcess, QueuedWaiter, lock_process, queue_before
+from grex.locks.tiers import LockKey, Tier
 
 __all__ = ["LockInfo", "find_holder", "inspect_locks"]
 
-_MIN_FIELDS = 6
-_MAX_OPENERS = 8
+_MAX_SURVIVORS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class LockInfo:
-    """One lock file as seen from outside; `held` is None where the system does not tell."""
+    """One lock file as seen from outside.
+
+    Attributes:
+        tier: The tier of the lock.
+        path: The lock file, by the name that people know.
+        exists: Whether the file is there.
+        held: Whether the lock is held; None where the system does not tell.
+        shared: Whether it is held for reading.
+        pids: Who took it, as the kernel says.
+        holder: What is known of the holder: its record, or else what the kernel says; on a free lock a record that
+            was left behind.
+        outlived: Whether all who took it have ended, and the lock lives on in a process that inherited it.
+        holders: The processes of `pids`.
+        queue: Who waits in the line, first come first.
+        blocked: Who sleeps in the kernel for it, as other programs do, and is in no line.
+    """
 
     tier: Tier
     path: Path
@@ -37,6 +56,14 @@ class LockInfo:
     pids: tuple[int, ...]
     holder: HolderRecord | None
     outlived: bool
+    holders: tuple[LockProcess, ...] = ()
+    queue: tuple[QueuedWaiter, ...] = ()
+    blocked: tuple[LockProcess, ...] = ()
+
+    @property
+    def is_noteworthy(self) -> bool:
+        """Whether there is more to say of it than that it is free."""
+        return bool(self.held or self.queue or self.blocked or self.holder is not None)
 
     def describe(self) -> str:
         """One line for people."""
@@ -46,9 +73,20 @@ class LockInfo:
             return f"unknown; last note: {self.holder.describe()}" if self.holder else "unknown"
         if not self.held:
             return f"free; stale note of {self.holder.describe()}" if self.holder else "free"
-        who = self.holder.describe() if self.holder else ", ".join(f"pid {pid}" for pid in self.pids)
         how = "shared" if self.shared else "held"
-        return f"{how} by {who}" + ("; outlived by its child" if self.outlived else "")
+        return f"{how} by {self._who()}" + ("; outlived by its child" if self.outlived else "")
+
+    def _who(self) -> str:
+        if self.holder is None or len(self.holders) > 1:
+            return ", ".join(process.describe() for process in self.holders)
+        return self.holder.describe()
+
+    def describe_queue(self) -> list[str]:
+        """Who waits, a line each, in the order in which they are served."""
+        return [
+            *(waiter.describe() for waiter in self.queue),
+            *(f"-  {process.describe()} (asleep in the kernel, in no line)" for process in self.blocked),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """For `grex locks --json`."""
@@ -61,81 +99,30 @@ class LockInfo:
             "pids": list(self.pids),
             "holder": None if self.holder is None else self.holder.to_json(),
             "outlived": self.outlived,
+            "held_for_s": self.holder.held_for_s if self.holder is not None and self.held else None,
+            "holders": [process.to_json() for process in self.holders],
+            "queue": [waiter.to_json() for waiter in self.queue],
+            "blocked": [process.to_json() for process in self.blocked],
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _KernelEntry:
-    pid: int
-    shared: bool
+def _survivors(place: LockPlace, key: LockKey) -> list[int]:
+    """The processes, other than this one, that have the lock by a descriptor that they inherited, as far as is visible.
 
-
-def _superblock(path: str) -> tuple[str, int, tuple[int, int]] | None:
-    """Device as `/proc/locks` writes it, inode, and the key, of a file; `O_PATH` opens nothing for real."""
-    try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except (OSError, AttributeError):
-        return None
-    try:
-        found = os.fstat(fd)
-        device = _device_of_mount(fd) or f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
-    finally:
-        os.close(fd)
-    return device, found.st_ino, (found.st_dev, found.st_ino)
-
-
-def _device_of_mount(fd: int) -> str | None:
-    with contextlib.suppress(OSError, ValueError, IndexError, KeyError):
-        lines = Path(f"/proc/self/fdinfo/{fd}").read_text("ascii").splitlines()
-        mount = dict(line.split(":", 1) for line in lines)["mnt_id"].strip().encode("ascii")
-        for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-            columns = line.split(b" ", 3)
-            if columns[0] == mount:
-                major, minor = columns[2].decode("ascii").split(":")
-                return f"{int(major):02x}:{int(minor):02x}"
-    return None
-
-
-def _kernel_entries() -> dict[tuple[str, int], list[_KernelEntry]] | None:
-    """All flocks of the machine by device and inode; None where the system does not list them."""
-    try:
-        lines = Path("/proc/locks").read_text("ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    entries: dict[tuple[str, int], list[_KernelEntry]] = {}
-    for line in lines:
-        fields = line.split()
-        # "1: FLOCK ADVISORY WRITE 5716 fe:00:2147045 0 EOF"; a waiter has "->" as its second field and is left out
-        if len(fields) < _MIN_FIELDS or fields[1] != "FLOCK":
-            continue
-        with contextlib.suppress(ValueError):
-            device, inode = fields[5].rsplit(":", 1)
-            entry = _KernelEntry(int(fields[4]), fields[3] == "READ")
-            entries.setdefault((device, int(inode)), []).append(entry)
-    return entries
-
-
-def _openers(key: tuple[int, int]) -> list[int]:
-    """The processes, other than this one, that have the file open, as far as this user may see."""
+    Those that merely have the file open, as everybody has who waits for it, are none of them.
+    """
     found: list[int] = []
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):  # noqa: PTH208 - names are all that is wanted
-            if not name.isdigit() or int(name) == os.getpid():
-                continue
-            with contextlib.suppress(OSError):
-                for fd in os.listdir(f"/proc/{name}/fd"):  # noqa: PTH208 - see above
-                    with contextlib.suppress(OSError):
-                        seen = os.stat(f"/proc/{name}/fd/{fd}")  # noqa: PTH116 - one call in a tight loop
-                        if (seen.st_dev, seen.st_ino) == key:
-                            found.append(int(name))
-                            break
-            if len(found) >= _MAX_OPENERS:
+            if name.isdigit() and int(name) != os.getpid() and has_lock_open(int(name), place, key):
+                found.append(int(name))
+            if len(found) >= _MAX_SURVIVORS:
                 break
     return found
 
 
 def _unrecorded(pid: int) -> HolderRecord:
-    """What the kernel alone knows: the pid; the program's name stands in for the verb."""
+    """What the kernel alone knows: the pid; the program stands in for the verb."""
     return HolderRecord(
         pid=pid,
         boot_id=processes.boot_id(),
@@ -144,56 +131,86 @@ def _unrecorded(pid: int) -> HolderRecord:
         tier=None,
         verb="",
         acquired_at=None,
+        program=processes.command_summary(pid),
     )
 
 
-def _with_survivors(record: HolderRecord, key: tuple[int, int]) -> HolderRecord:
+def _with_survivors(record: HolderRecord, place: LockPlace, key: LockKey) -> HolderRecord:
     if not record.is_stale:
         return record
-    names = [f"{processes.command_name(pid) or 'a process'} (pid {pid})" for pid in _openers(key)]
+    names = [f"{processes.command_name(pid) or 'a process'} (pid {pid})" for pid in _survivors(place, key)]
     return record.kept_alive_by(tuple(names))
 
 
-def find_holder(path: str) -> HolderRecord | None:
-    """Who holds the lock file that somebody waits for: its record, or else what the kernel knows."""
-    record = read_record(path)
+def find_holder(file: str | int) -> HolderRecord | None:
+    """Who holds the lock that somebody waits for: its record, or else what the kernel knows.
+
+    Args:
+        file: The lock file: a descriptor of it, or its path.
+    """
+    if isinstance(file, str):
+        file = standing_path(file)
+    record = read_record(file)
     if record is not None and not record.is_stale:
         return record
-    place = _superblock(path)
-    if place is None:
+    found = LockFinder().find(file)
+    if found is None:
         return record
-    device, inode, key = place
-    takers = (_kernel_entries() or {}).get((device, inode), [])
-    if takers and (record is None or record.pid not in {taker.pid for taker in takers}):
+    place, key = found
+    takers = (read_lock_table() or LockTable()).holders_of(place)
+    if not takers:
+        return record
+    if record is None or record.pid not in {taker.pid for taker in takers}:
         # Nobody wrote a record, or it is that of somebody long gone: the kernel knows better.
         record = _unrecorded(takers[0].pid)
-    return None if record is None else _with_survivors(record, key)
+    return _with_survivors(record, place, key)
 
 
 def inspect_locks(paths: Iterable[tuple[Tier, Path]]) -> list[LockInfo]:
-    """What `grex locks` shows: for each lock file whether it is held, by whom, and whether its note is stale."""
-    entries = _kernel_entries()
-    found: list[LockInfo] = []
-    for tier, path in paths:
-        place = _superblock(str(path))
-        record = read_record(str(path)) if place is not None else None
-        takers = [] if place is None or entries is None else entries.get(place[:2], [])
-        pids = tuple(taker.pid for taker in takers)
-        outlived = bool(pids) and all(processes.start_time(pid) is None for pid in pids)
-        if place is not None and pids:
-            if record is None or record.pid not in pids:
-                record = _unrecorded(pids[0])
-            record = _with_survivors(record, place[2])
-        found.append(
-            LockInfo(
-                tier=tier,
-                path=path,
-                exists=place is not None,
-                held=None if entries is None else bool(pids),
-                shared=any(taker.shared for taker in takers),
-                pids=pids,
-                holder=record,
-                outlived=outlived,
-            )
+    """What `grex locks` shows: for each lock file who holds it, who waits for it, and whether its note is stale.
+
+    The kernel's list is read once for all of them, so what is said of one lock fits what is said of another.
+    """
+    table = read_lock_table()
+    finder = LockFinder()
+    return [_inspect(tier, path, table, finder) for tier, path in paths]
+
+
+def _inspect(tier: Tier, path: Path, table: LockTable | None, finder: LockFinder) -> LockInfo:
+    file = standing_path(str(path))
+    found = finder.find(file)
+    if found is None or table is None:
+        return LockInfo(
+            tier=tier,
+            path=path,
+            exists=found is not None,
+            held=None if table is None else False,
+            shared=False,
+            pids=(),
+            holder=None if found is None else read_record(file),
+            outlived=False,
         )
-    return found
+    place, key = found
+    record = read_record(file)
+    takers = table.holders_of(place)
+    pids = tuple(taker.pid for taker in takers)
+    holders = tuple(lock_process(taker) for taker in takers)
+    if pids:
+        if record is None or record.pid not in pids:
+            record = _unrecorded(pids[0])
+        record = _with_survivors(record, place, key)
+    elif record is not None and record.is_local and not record.is_stale:
+        record = None  # it was written after the list was read: whoever it is, the lock was free in that picture
+    return LockInfo(
+        tier=tier,
+        path=path,
+        exists=True,
+        held=bool(pids),
+        shared=any(taker.shared for taker in takers),
+        pids=pids,
+        holder=record,
+        outlived=bool(holders) and all(process.ended for process in holders),
+        holders=holders,
+        queue=queue_before(table, place),
+        blocked=tuple(lock_process(entry) for entry in table.blocked_on(place)),
+    )

@@ -20,6 +20,7 @@ on Linux. They cost 20 to 40 ms to import and are therefore imported when the fi
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -143,7 +144,11 @@ def open_lock_file(path: str, *, create: bool, read_only: bool = False) -> Opene
         if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
             raise _not_regular(path, error.errno) from error
         raise lock_failure(path, error) from error
-    found = os.fstat(fd)
+    try:
+        found = os.fstat(fd)
+    except OSError as error:
+        os.close(fd)
+        raise lock_failure(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         os.close(fd)
         raise _not_regular(path, None)
@@ -166,6 +171,9 @@ class KernelLock(Protocol):
     @property
     def mode(self) -> Mode:
         """`x` for exclusive, `s` for shared."""
+
+    def prepare(self) -> None:
+        """Load what a try needs, up to 50 ms the first time: while somebody waits, and not when the turn comes."""
 
     def try_lock(self, fd: int) -> bool:
         """Lock without waiting; whether it is ours now. OSError if it cannot be tried."""
@@ -192,6 +200,9 @@ class _Exclusive:
         self._lock, self._unlock = lock, unlock_descriptor
         return lock, unlock_descriptor
 
+    def prepare(self) -> None:
+        self._load()
+
     def try_lock(self, fd: int) -> bool:
         return (self._lock or self._load()[0])(fd)
 
@@ -204,6 +215,9 @@ class _Manifest:
 
     def __init__(self, mode: Mode) -> None:
         self.mode = mode
+
+    def prepare(self) -> None:
+        import portalocker  # noqa: F401, PLC0415 - see below
 
     def try_lock(self, fd: int) -> bool:
         import portalocker  # noqa: PLC0415 - 50 ms and more, only where the manifest is locked
@@ -221,9 +235,7 @@ class _Manifest:
         return True
 
     def unlock(self, fd: int) -> None:
-        import portalocker  # noqa: PLC0415 - see above
-
-        portalocker.unlock(fd)
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 EXCLUSIVE: KernelLock = _Exclusive()

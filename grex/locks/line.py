@@ -53,7 +53,7 @@ class Line(Protocol):
         """Take a ticket behind all that are there; None if it cannot be had."""
 
     def drop(self, number: int) -> None:
-        """Give a ticket back, and wake those who watch this process."""
+        """Give a ticket back, and wake those who watch this process; with the last one `close` does it."""
 
     def before(self, number: int, *, shared: bool) -> int | None:
         """The nearest ticket of another process before `number` that is in its way."""
@@ -193,22 +193,26 @@ class KernelLine:
         return None
 
     def drop(self, number: int) -> None:
-        """Give a ticket back, and wake those who watch this process."""
+        """Give a ticket back, and wake those who watch this process; with the last one `close` does it."""
         self._numbers.discard(number)
         with contextlib.suppress(OSError):
             self._set(fcntl.F_UNLCK, number)
-        self._hang_up()
+        if self._numbers:  # with the last one the line is closed, which ends all connections
+            self._hang_up()
 
     def _hang_up(self) -> None:
         if self._listener < 0:
             return
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
         try:
-            with contextlib.suppress(OSError):  # EAGAIN: nobody else watches
-                while True:
-                    listener.accept()[0].close()
-        finally:
+            while True:
+                listener.accept()[0].close()
+        except OSError as error:
             listener.detach()
+            if error.errno != errno.EAGAIN:  # EAGAIN: nobody else watches
+                # Out of descriptors: what ends all connections at once is the end of the listener.
+                close_descriptor(self._listener)
+                self._listener = self._listen()
 
     def before(self, number: int, *, shared: bool) -> int | None:
         """The nearest ticket of another process before `number` that is in its way."""

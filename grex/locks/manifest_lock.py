@@ -16,6 +16,7 @@ from grex.locks.file_lock import acquire_in_task
 from grex.locks.hold import Hold
 from grex.locks.kernel import READERS, WRITER, Mode, OpenedFile, lock_failure, open_lock_file
 from grex.locks.policy import WaitPolicy
+from grex.locks.statistics import LockStatistics, lock_statistics
 from grex.locks.target import PlainLockFile, Target
 from grex.locks.tiers import Tier
 
@@ -66,6 +67,11 @@ class ManifestLock:
     def path(self) -> Path:
         """The canonical path of the log, which stands for all that the lock protects."""
         return Path(self._root, _LOG_NAME)
+
+    def statistics(self) -> LockStatistics:
+        """How much the lock is asked for at this moment; takes nothing, reads the kernel's list of locks."""
+        file = PlainLockFile(self._lock_path)
+        return lock_statistics(Target(Tier.MANIFEST, str(self.path), file, READERS, workspace=self._root))
 
     async def acquire_shared(self, policy: WaitPolicy | None = None, *, create: bool = True) -> ManifestHold:
         """Wait until nobody writes, and hold the manifest together with other readers.

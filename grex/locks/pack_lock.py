@@ -35,15 +35,16 @@ from grex.locks.cancel import CancelToken
 from grex.locks.file_lock import acquire_in_task, acquire_in_thread, try_acquire
 from grex.locks.hold import Hold
 from grex.locks.kernel import EXCLUSIVE, OpenedFile, file_key, lock_failure, open_lock_file
+from grex.locks.lock_paths import KEPT_LINK_NAME
 from grex.locks.policy import WaitPolicy
 from grex.locks.protocol import Verdict
+from grex.locks.statistics import LockStatistics, lock_statistics
 from grex.locks.target import Target, refuse_foreign_content
 from grex.locks.tiers import Tier
 
 __all__ = ["KEPT_LINK_NAME", "PACK_LOCK_FILE_NAME", "PackHold", "PackLock"]
 
 PACK_LOCK_FILE_NAME = ".grex-lock"
-KEPT_LINK_NAME = "grex-lock"
 _TEMPORARY_PREFIX = ".grex-tmp-"
 
 
@@ -139,6 +140,8 @@ class _PackLockFile:
             temporary = f"{self._pack}/{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
             os.link(self._kept, temporary, follow_symlinks=False)
             os.rename(temporary, self.path)  # noqa: PTH104 - the same call as its neighbours
+        except FileNotFoundError:
+            return Verdict.REPLACED  # a `git clean` swept our link away before it had its name: judge again
         except OSError as error:
             raise lock_failure(self.path, error) from error
         finally:
@@ -209,6 +212,10 @@ class PackLock:
     def path(self) -> Path:
         """The canonical path of the pack."""
         return Path(self._target.subject)
+
+    def statistics(self) -> LockStatistics:
+        """How much the lock is asked for at this moment; takes nothing, reads the kernel's list of locks."""
+        return lock_statistics(self._target)
 
     async def acquire_async(self, policy: WaitPolicy | None = None) -> PackHold:
         """Wait for the pack and hold it.

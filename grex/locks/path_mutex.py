@@ -177,6 +177,8 @@ class PathMutexes:
             else:
                 ticket.state = TicketState.GONE
                 standing = Standing.REFUSED
+        if standing is Standing.QUEUED:
+            self.prod(ticket)
         if self._leaving:
             self._drain()
         return standing
@@ -238,6 +240,17 @@ class PathMutexes:
             count = 0 if line is None or ticket.number is None else line.count_before(ticket.number)
         self._drain()
         return count
+
+    def prod(self, ticket: Ticket) -> None:
+        """Wake those that are before a waiting ticket at the front of this process.
+
+        Nothing to do for them, but for one whose event loop was closed under it, which would keep the front for ever.
+        """
+        with self._lock:
+            mutex = self._mutexes.get(ticket.key)
+            front = [] if mutex is None else list(mutex.holders)
+        self._wake(front)
+        self._drain()
 
     def counts(self, key: LockKey) -> tuple[int, int]:
         """How many tickets of this process hold the mutex of a key (or are the one that tries), and how many wait."""

@@ -19,6 +19,7 @@ import anyio
 import anyio.lowlevel
 
 from grex.locks import held
+from grex.locks.statistics import PermitKeyStatistics, PermitStatistics
 from grex.locks.tiers import Frame, Tier, enter_tier, leave_tier
 from grex.locks.trace import AttemptTrace, trace_attempt
 
@@ -35,6 +36,11 @@ class _KeyLimit:
     def __init__(self, total: int) -> None:
         self.limiter = anyio.CapacityLimiter(total)
         self.users = 0
+
+
+def _limiter_statistics(limiter: anyio.CapacityLimiter) -> PermitKeyStatistics:
+    found = limiter.statistics()
+    return PermitKeyStatistics(int(found.total_tokens), found.borrowed_tokens, found.tasks_waiting)
 
 
 class PermitPool:
@@ -71,6 +77,15 @@ class PermitPool:
     def keys_in_use(self) -> int:
         """How many keys have holders or waiters."""
         return len(self._keys)
+
+    def statistics(self) -> PermitStatistics:
+        """How much the pool is asked for at this moment."""
+        keys = {key: _limiter_statistics(limit.limiter) for key, limit in dict(self._keys).items()}
+        if self._limiter is None:
+            return PermitStatistics(self._total, in_use=0, waiting=0)
+        found = _limiter_statistics(self._limiter)
+        waiting = found.waiting + sum(one.waiting for one in keys.values())
+        return PermitStatistics(self._total, found.in_use, waiting, keys)
 
     def resize(self, total: int) -> None:
         """Change the number of permits; holders keep theirs, so after shrinking it takes effect as they end."""

@@ -13,12 +13,21 @@ __all__ = ["WaitPolicy", "WaitReport"]
 
 @dataclass(frozen=True, slots=True)
 class WaitReport:
-    """What is said about a wait that takes long."""
+    """What is said about a wait that takes long.
+
+    Attributes:
+        tier: The tier of the lock.
+        path: The canonical path of what is locked.
+        waited_s: For how long it has been waited for.
+        holder: Who holds it, as far as it can be told.
+        ahead: How many waiters of this machine are served before this one; None if that cannot be told.
+    """
 
     tier: Tier
     path: str
     waited_s: float
     holder: HolderRecord | None
+    ahead: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,25 @@ hints and the check for a lost `GREX_HELD`.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from functools import cache
 from pathlib import Path
 
-__all__ = ["ancestors", "boot_id", "command_name", "host_name", "own_start_time", "start_time"]
+__all__ = ["ancestors", "boot_id", "command_name", "command_summary", "host_name", "own_start_time", "start_time"]
 
 _STATE_FIELD = 0  # counted behind the command name
 _PARENT_FIELD = 1
 _START_TIME_FIELD = 19
 _MAX_ANCESTORS = 64
+_MAX_COMMAND_BYTES = 4096
+_MAX_NAME_LENGTH = 40
+_INTERPRETER = re.compile(r"(python|pypy)[0-9.]*")
+_VERB = re.compile(r"[a-z][a-z-]{0,24}")
+# What grex and git may have before their verb that takes a value of its own; anything else that begins with a dash is
+# taken for a switch. A wrong guess costs a wrong word in a listing.
+_WITH_VALUE = frozenset({"--workspace", "--jobs", "-j", "--lock-timeout", "--trace", "--git-dir", "-C", "-c"})
+_INTERPRETER_WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})
 
 
 @cache
@@ -62,6 +71,53 @@ def command_name(pid: int) -> str:
     except OSError:
         return ""
     return "".join(c for c in text if c.isprintable())
+
+
+def command_summary(pid: int) -> str:
+    """The program and, of grex and git, its verb: "grex sync"; nothing else of the command line, which may be secret.
+
+    A script is named instead of its interpreter. Where the command line cannot be read it is the name of the program,
+    and where that cannot be read either the answer is empty.
+    """
+    from grex.names import clean  # noqa: PLC0415 - only where somebody is named
+
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - read up to a limit
+            words = [os.fsdecode(word) for word in file.read(_MAX_COMMAND_BYTES).split(b"\0")]
+    except OSError:
+        words = []
+    name, rest = _program(words)
+    name = clean(name, _MAX_NAME_LENGTH).strip() or clean(command_name(pid), _MAX_NAME_LENGTH).strip()
+    verb = _verb(rest) if name in {"git", "grex"} else ""
+    return f"{name} {verb}" if verb else name
+
+
+def _program(words: list[str]) -> tuple[str, list[str]]:
+    name = os.path.basename(words[0]) if words else ""  # noqa: PTH119 - a string, as everywhere here
+    if not _INTERPRETER.fullmatch(name):
+        return name, words[1:]
+    rest = words[1:]
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option == "-m" and rest:
+            return rest[0], rest[1:]
+        if option in {"-", "-c"}:
+            return name, []
+        if option in _INTERPRETER_WITH_VALUE and rest:
+            rest.pop(0)
+    if not rest or not rest[0]:
+        return name, []
+    return os.path.basename(rest[0]), rest[1:]  # noqa: PTH119 - as above
+
+
+def _verb(words: list[str]) -> str:
+    rest = iter(words)
+    for word in rest:
+        if word in _WITH_VALUE:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word if _VERB.fullmatch(word) else ""
+    return ""
 
 
 def ancestors(pid: int) -> tuple[int, ...]:

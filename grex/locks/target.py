@@ -67,8 +67,12 @@ def refuse_foreign_content(opened: OpenedFile) -> None:
     Raises:
         LockUnavailableError: it does.
     """
-    opened.size = os.fstat(opened.fd).st_size  # a holder may have died and left a record since it was opened
-    if opened.size and is_foreign(os.pread(opened.fd, MAX_RECORD_BYTES, 0)):
+    try:
+        opened.size = os.fstat(opened.fd).st_size  # a holder may have died and left a record since it was opened
+        content = os.pread(opened.fd, MAX_RECORD_BYTES, 0) if opened.size else b""
+    except OSError as error:
+        raise lock_failure(opened.path, error) from error
+    if content and is_foreign(content):
         raise LockUnavailableError(
             f"{opened.path} should be a lock file and holds content that is not grex's.",
             path=opened.path,

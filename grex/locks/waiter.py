@@ -23,6 +23,7 @@ from typing import Protocol, cast
 import anyio
 import anyio.lowlevel
 
+from grex.locks import inotify
 from grex.locks.file_system import abilities, warn_of_polling
 from grex.locks.inheritance import close_descriptor
 from grex.locks.inotify import SAFETY_S, Inotify
@@ -37,6 +38,7 @@ __all__ = [
     "TaskWakeup",
     "ThreadWakeup",
     "Watch",
+    "prepare_to_watch",
     "watch_file",
     "watch_predecessor",
 ]
@@ -196,6 +198,11 @@ class PredecessorWatch:
         fd, self.fd = self.fd, None
         if fd is not None:
             close_descriptor(fd)
+
+
+def prepare_to_watch() -> None:
+    """Load what the head of the line needs, before this waiter is it."""
+    inotify.is_there()
 
 
 def watch_file(opened: OpenedFile, wake: Callable[[], None]) -> Watch:

@@ -10,6 +10,7 @@ from grex.locks.hold import Hold
 from grex.locks.kernel import EXCLUSIVE
 from grex.locks.policy import WaitPolicy
 from grex.locks.run_context import set_verb
+from grex.locks.statistics import LockStatistics, lock_statistics
 from grex.locks.target import PlainLockFile, Target
 from grex.locks.tiers import Tier
 
@@ -38,6 +39,10 @@ class WorkspaceLock:
     def path(self) -> Path:
         """The canonical root of the workspace."""
         return Path(self._target.subject)
+
+    def statistics(self) -> LockStatistics:
+        """How much the lock is asked for at this moment; takes nothing, reads the kernel's list of locks."""
+        return lock_statistics(self._target)
 
     async def acquire_async(self, policy: WaitPolicy | None = None, *, verb: str | None = None) -> WorkspaceHold:
         """Wait for the workspace and hold it; `verb` is what holder records of this task say from now on.

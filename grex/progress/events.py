@@ -28,12 +28,13 @@ class PackFinished:
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """A lock has been waited for so long that it is worth saying who has it."""
+    """A lock has been waited for so long that it is worth saying who has it, and how many are `ahead` of this wait."""
 
     tier: str
     path: str
     waited_s: float
     holder: str | None
+    ahead: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,12 @@ class ChromeTrace:
                     "ts": _now_us(),
                     "pid": self._pid,
                     "tid": self._track("waits"),
-                    "args": {"path": event.path, "waited_s": event.waited_s, "holder": event.holder},
+                    "args": {
+                        "path": event.path,
+                        "waited_s": event.waited_s,
+                        "holder": event.holder,
+                        "ahead": event.ahead,
+                    },
                 }
             )
 

@@ -22,8 +22,10 @@ __all__ = [
     "ListDocument",
     "ListedPackObject",
     "LockObject",
+    "LockProcessObject",
     "LocksDocument",
     "PackStatusObject",
+    "QueuedWaiterObject",
     "StatusDocument",
     "SyncDocument",
     "SyncPackObject",
@@ -183,8 +185,28 @@ class HolderObject(TypedDict):
     kept_by: list[str]
 
 
+class LockProcessObject(TypedDict):
+    """A process that the kernel names at a lock."""
+
+    pid: int
+    command: str
+    shared: bool
+    ended: bool
+
+
+class QueuedWaiterObject(TypedDict):
+    """One who waits for a lock; the one at place 1 is served next."""
+
+    place: int
+    seq: int
+    pid: int
+    command: str
+    shared: bool
+    verified: bool
+
+
 class LockObject(TypedDict):
-    """One lock that is held."""
+    """One lock: who holds it and who waits for it."""
 
     tier: str
     path: str
@@ -194,6 +216,10 @@ class LockObject(TypedDict):
     pids: list[int]
     holder: HolderObject | None
     outlived: bool
+    held_for_s: int | None
+    holders: list[LockProcessObject]
+    queue: list[QueuedWaiterObject]
+    blocked: list[LockProcessObject]
 
 
 class LocksDocument(TypedDict):
@@ -203,6 +229,7 @@ class LocksDocument(TypedDict):
     workspace: str
     exit_code: int
     held: list[LockObject]
+    others: list[LockObject]
 
 
 class DemoDocument(TypedDict):

@@ -1,4 +1,7 @@
-"""`grex locks`: who holds which lock of this workspace. Takes nothing, opens nothing for writing, makes nothing."""
+"""`grex locks`: who holds which lock of this workspace and who waits for it, in order.
+
+Takes nothing, opens nothing for writing, makes nothing, and needs no answer from anybody.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,18 @@ class LocksRequest:
 
 @dataclass(frozen=True, slots=True)
 class LocksReport:
-    """The locks that are held now."""
+    """The locks that are held now, and what else there is to say of locks.
+
+    Attributes:
+        root: The workspace.
+        held: The locks that are held, with their holders and their queues.
+        others: Locks that nobody holds, or of which it cannot be told, and that have a queue or a note left behind.
+        exit_code: What the command ends with.
+    """
 
     root: Path
     held: tuple[LockInfo, ...]
+    others: tuple[LockInfo, ...] = ()
     exit_code: int = 0
 
     def to_json(self) -> LocksDocument:
@@ -41,6 +52,7 @@ class LocksReport:
             "workspace": str(self.root),
             "exit_code": self.exit_code,
             "held": [cast("LockObject", info.to_json()) for info in self.held],
+            "others": [cast("LockObject", info.to_json()) for info in self.others],
         }
 
 
@@ -57,4 +69,9 @@ async def locks(request: LocksRequest, settings: Settings) -> LocksReport:
         wanted.append((Tier.PACK, root / PACK_LOCK_NAME))
         if path != ".":
             wanted.append((Tier.BACKEND, backend_lock_for(canonical(root))))
-    return LocksReport(request.root, tuple(info for info in inspect_locks(wanted) if info.held))
+    found = inspect_locks(wanted)
+    return LocksReport(
+        request.root,
+        held=tuple(info for info in found if info.held),
+        others=tuple(info for info in found if not info.held and info.is_noteworthy),
+    )

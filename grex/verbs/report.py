@@ -41,9 +41,15 @@ def exit_code_of(errors: Iterable[GrexError]) -> int:
 
 
 def further_problems(error: GrexError | None) -> list[str]:
-    """The problems of a file after the first, which the message has: whoever mends one wants to see them all."""
-    problems = error.details.get("problems", []) if error is not None else []
-    return [_problem_line(problem) for problem in problems[1:]]
+    """What there is to say beside the message, a line each.
+
+    The problems of a file after the first, which the message has: whoever mends one wants to see them all. And the
+    chain of a wait that would never end.
+    """
+    if error is None:
+        return []
+    problems = error.details.get("problems", [])
+    return [*(_problem_line(problem) for problem in problems[1:]), *map(str, error.details.get("chain", []))]
 
 
 def _problem_line(problem: object) -> str:

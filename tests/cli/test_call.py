@@ -11,9 +11,11 @@ import pytest
 
 from grex.cli.app import run
 from grex.cli.call import Call, _endings, _first_error, explain
-from grex.errors import GrexError, LockfileError, PackError, PackSpecError, UsageError
+from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
+from grex.locks import file_system
 from grex.pack import parse_pack_spec
 from grex.verbs.init import InitRequest
+from tests.support.lock_holder import LockHolder
 
 Grex = Callable[..., tuple[int, str, str]]
 
@@ -55,6 +57,25 @@ def test_a_workspace_may_be_named_before_and_after_the_verb_and_by_the_environme
     monkeypatch.setenv("GREX_WORKSPACE", "two")
     assert json.loads(grex("ls", "--json")[1])["workspace"] == str(tmp_path / "two")
     assert json.loads(grex("ls", "--json", "--workspace", "one")[1])["workspace"] == str(tmp_path / "one")
+
+
+@pytest.mark.filterwarnings("default::grex.errors.LockFallbackWarning")
+@pytest.mark.parametrize("options", [(), ("--quiet",)])
+def test_a_wait_that_is_polled_is_warned_of_in_one_line(
+    grex: Grex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    grex("init", "--quiet")
+    file_system.forget_abilities()
+    without = file_system.Abilities(tickets=False, watch=False, why_not="the file system is of type nfs4")
+    monkeypatch.setattr(file_system, "_find_out", lambda _: without)
+    with LockHolder("workspace", tmp_path) as holder:
+        assert holder.ask("take") == "held"
+        code, _, err = grex("sync", "--lock-timeout", "0.2", *options)
+    file_system.forget_abilities()
+    warned = [line for line in err.splitlines() if "is polled every" in line]
+    assert code == 5
+    assert len(warned) == (0 if options else 1)
+    assert all(line.startswith("grex: warning: the lock ") and "nfs4" in line for line in warned)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "²", "9" * 5000])
@@ -145,6 +166,12 @@ def test_every_problem_of_a_file_is_a_line_of_its_own(capsys: pytest.CaptureFixt
     problems = LockfileError("no", details={"problems": ["one", "two"]})
     explain(problems, as_json=False)
     assert capsys.readouterr().err == "grex: no\n      two\n"
+
+
+def test_the_chain_of_a_wait_that_would_never_end_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    error = LockDeadlockError("no", chain=["pid 1 holds it", "pid 2 wants it"], hint="Try y.")
+    assert explain(error, as_json=False) == 5
+    assert capsys.readouterr().err == "grex: no\n      pid 1 holds it\n      pid 2 wants it\n  hint: Try y.\n"
 
 
 def test_an_error_says_where_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

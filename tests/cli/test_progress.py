@@ -27,6 +27,9 @@ EVENTS = (
     PackFinished("b", "unchanged", ""),
     LockWait("PACK", "/ws/a/.grex-lock", 1.2, "grex sync (pid 7)"),
     LockWait("PACK", "/ws/a/.grex-lock", 10.0, None),
+    LockWait("PACK", "/ws/a", 20.0, "pid 7", 0),
+    LockWait("PACK", "/ws/a", 30.0, "pid 7", 1),
+    LockWait("PACK", "/ws/a", 40.0, "pid 7", 2),
 )
 
 
@@ -36,9 +39,14 @@ def test_a_finished_pack_and_a_wait_are_a_line_each() -> None:
         LinePrinter(out, quiet=False)(event)
     lines = out.getvalue().splitlines()
     assert lines[:2] == ["cloned       a: cloned at 1234", "unchanged    b"]
-    assert len(lines) == 4
+    assert len(lines) == 7
     assert "grex sync (pid 7)" in lines[2]
     assert "unknown" in lines[3]
+    assert lines[4:] == [
+        "waiting 20 s for the pack /ws/a: held by pid 7",
+        "waiting 30 s for the pack /ws/a: held by pid 7; 1 other is before this one",
+        "waiting 40 s for the pack /ws/a: held by pid 7; 2 others are before this one",
+    ]
 
 
 def test_quiet_is_quiet() -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from grex.engine import Permits
 from grex.errors import LockBusyError, TierOrderError
-from grex.locks import Tier
+from grex.locks import Tier, WaitReport
 from grex.locks.environment import forget_environment
 from grex.locks.trace import close_trace
-from grex.progress import Slice
+from grex.progress import LockWait, Slice
 from tests.support.place import Place
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +158,11 @@ async def test_a_short_wait_is_no_slice(place: Place, monkeypatch: pytest.Monkey
 )
 def test_one_job_is_serial_in_both_kinds(jobs: int | None, permits: Permits) -> None:
     assert Permits.for_jobs(jobs, 32, 8) == permits
+
+
+async def test_a_long_wait_is_told_with_its_holder_and_how_many_are_ahead(place: Place) -> None:
+    holds = place.session().holds
+    holds._report(WaitReport(Tier.PACK, "/ws/a", 1.5, None, ahead=2))
+    assert [event for event in place.seen.events if isinstance(event, LockWait)] == [
+        LockWait("PACK", "/ws/a", 1.5, None, ahead=2)
+    ]

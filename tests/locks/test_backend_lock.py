@@ -50,9 +50,11 @@ def test_the_lock_of_a_killed_grex_lives_on_in_its_child_and_is_said_to(tmp_path
         child = int(holder.ask("child"))
         holder.kill()
         try:
-            with pytest.raises(LockBusyError) as caught:
-                lock.try_acquire()
-            (info,) = inspect_locks([(Tier.BACKEND, path)])
+            with LockHolder("flock", path) as waiter:
+                assert waiter.ask("try") == "busy"  # it keeps the file open, as those who wait do
+                with pytest.raises(LockBusyError) as caught:
+                    lock.try_acquire()
+                (info,) = inspect_locks([(Tier.BACKEND, path)])
         finally:
             os.kill(child, signal.SIGKILL)
     assert f"pid {holder.pid}" in caught.value.message

@@ -147,6 +147,29 @@ def test_a_strange_file_that_somebody_holds_is_contention(pack: Path) -> None:
         ]  # no temporary link is left
 
 
+def test_a_clean_that_sweeps_the_new_name_away_before_it_is_one_costs_another_try(
+    pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = PackLock.open(pack)
+    lock.try_acquire().release()
+    (pack / PACK_LOCK_FILE_NAME).unlink()
+    (pack / PACK_LOCK_FILE_NAME).touch()
+    rename = os.rename
+    swept: list[str] = []
+
+    def sweep_and_rename(source: str, target: str) -> None:
+        if not swept:
+            swept.append(source)
+            Path(source).unlink()
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", sweep_and_rename)
+    with lock.try_acquire(), LockHolder("pack", pack) as other:
+        assert other.ask("try") == "busy"
+        assert (pack / ".git" / KEPT_LINK_NAME).samefile(pack / PACK_LOCK_FILE_NAME)
+    assert swept
+
+
 def test_a_copied_pack_locks_its_own_file_and_not_that_of_the_original(pack: Path, tmp_path: Path) -> None:
     PackLock.open(pack).try_acquire().release()
     subprocess.run(["cp", "-r", str(pack), str(tmp_path / "copy")], check=True)

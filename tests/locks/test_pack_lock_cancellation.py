@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable
@@ -117,39 +116,6 @@ async def test_a_waiter_cancelled_in_the_tick_of_its_grant_passes_the_grant_on(
             while len(PATH_MUTEXES):
                 await anyio.lowlevel.checkpoint()
     assert got == ["next"]
-
-
-@pytest.mark.anyio
-@pytest.mark.invariant("L7")
-async def test_grants_from_another_thread_that_meet_cancellations_are_never_lost(tmp_path: Path) -> None:
-    lock = PackLock.open(tmp_path / "pack")
-    orders: queue.SimpleQueue[PackHold | None] = queue.SimpleQueue()
-
-    def release_on_order() -> None:
-        while (hold := orders.get()) is not None:
-            hold.release()
-
-    thread = threading.Thread(target=release_on_order)
-    thread.start()
-    try:
-        for _ in range(100):
-            hold = lock.try_acquire()
-            hold._grant.frame.deactivate()
-            async with anyio.create_task_group() as group:
-
-                async def wait() -> None:
-                    (await lock.acquire_async()).release()
-
-                group.start_soon(wait)
-                await anyio.wait_all_tasks_blocked()
-                orders.put(hold)  # races with the cancellation
-                group.cancel_scope.cancel()
-            with anyio.fail_after(5):
-                while len(PATH_MUTEXES):
-                    await anyio.lowlevel.checkpoint()
-    finally:
-        orders.put(None)
-        thread.join()
 
 
 @pytest.mark.anyio

@@ -26,7 +26,7 @@ EVENTS = (
     PackStarted("a", "checkout"),
     Slice("git fetch", "git", "a", 1_000, 4_500, {"argv": "git fetch", "returncode": 0}),
     GitProgress("a", "Receiving objects", 50),
-    LockWait("PACK", "/ws/a/.grex-lock", 1.5, "grex sync, pid 7"),
+    LockWait("PACK", "/ws/a/.grex-lock", 1.5, "grex sync, pid 7", 2),
     Slice("PACK", "lock", "b", 2_000, 1_000),
     Slice("git checkout", "git", "a", 5_000, 5_000),
     PackFinished("a", "moved", ""),
@@ -53,7 +53,7 @@ def test_a_trace_is_json_with_one_named_track_for_each_pack(tmp_path: Path) -> N
     assert slices == [("git fetch", "a", 1.0, 3.5), ("PACK", "b", 2.0, 0.0), ("git checkout", "a", 5.0, 0.0)]
     (instant,) = [record for record in records if record["ph"] == "i"]
     assert instant["name"] == "waiting for PACK"
-    assert instant["args"] == {"path": "/ws/a/.grex-lock", "waited_s": 1.5, "holder": "grex sync, pid 7"}
+    assert instant["args"] == {"path": "/ws/a/.grex-lock", "waited_s": 1.5, "holder": "grex sync, pid 7", "ahead": 2}
     assert {record["pid"] for record in records} == {os.getpid()}
 
 

@@ -3,17 +3,19 @@
 Findings: M1 overlap; T1 reversed tier; T2 same tier twice in one task; T3 reversed against an awaiting ancestor;
 R1 release without acquire; R2 not innermost first; R3 held at orderly exit; R4 token reused; R5/R6 released as another
 lock / by another task; C1/C2 acquire after the end of an attempt / end after its acquire; P1 too many permits;
-D1 lock-order cycle; F1 bad line.
+D1 lock-order cycle; W1 an attempt that neither acquired nor ended before an orderly exit; F1 bad line.
 
 A process that was killed leaves holds without a release. Nothing says when they ended, only that they had not before
-its last line; so such a hold lasts until there. A pid that begins to count anew is another process.
+its last line; so such a hold lasts until there. (To know when it was killed does not help: a thread may have released
+since, and its line waited in memory for another thread that was writing.) A pid that begins to count anew is another
+process.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +56,8 @@ class Verdict:
 
     findings: list[Finding] = field(default_factory=list)
     statistics: dict[int, TierStatistics] = field(default_factory=dict)
+    served: dict[int, int] = field(default_factory=dict)
+    """How many holds each pid had."""
 
     @property
     def codes(self) -> list[str]:
@@ -85,7 +89,7 @@ def check_file(path: Path) -> Verdict:
 
 
 def check_lines(lines: Iterable[bytes]) -> Verdict:
-    """Judge the lines of a trace, each with its end of line."""
+    """Judge the lines of a trace, each with its end of line; those of one process in the order in which it wrote."""
     return _Checker().run(lines)
 
 
@@ -134,6 +138,7 @@ class _Checker:
         self.events: list[_Event] = []
         self.last_ns: dict[tuple[int, int], int] = {}
         self.waits: dict[tuple[tuple[int, int], str], _Event] = {}
+        self.open_waits: dict[tuple[tuple[int, int], str], _Event] = {}
         self.acquired: dict[tuple[tuple[int, int], str], _Event] = {}
         self.ended: set[tuple[tuple[int, int], str]] = set()
         self.released: set[tuple[tuple[int, int], str]] = set()
@@ -186,12 +191,13 @@ class _Checker:
     def wait(self, event: _Event) -> None:
         if event.attempt in self.waits:
             self.find("R4", event, f"token {event.tok} is used again")
-        self.waits[event.attempt] = event
+        self.waits[event.attempt] = self.open_waits[event.attempt] = event
 
     def end(self, event: _Event) -> None:
         if event.attempt in self.acquired:
             self.find("C2", event, f"{event.ev} of an attempt that had acquired")
         self.ended.add(event.attempt)
+        self.open_waits.pop(event.attempt, None)
 
     def acquire(self, event: _Event) -> None:
         if event.attempt in self.ended:
@@ -201,13 +207,17 @@ class _Checker:
         self.check_overlap(event)
         self.check_order(event)
         self.acquired[event.attempt] = self.held[event.attempt] = event
+        self.open_waits.pop(event.attempt, None)
         waited = self.waits.get(event.attempt)
         if waited is not None:
             self.wait_ns[event.tier].append(event.ns - waited.ns)
 
     def alive(self, at_ns: int) -> Iterable[_Event]:
         """The holds at that time, without those of processes that said nothing any more."""
-        return [hold for hold in self.held.values() if self.last_ns[hold.process] >= at_ns]
+        # Events come in the order of time, so a hold that is over for one of them is over for all that follow.
+        for over in [hold for hold in self.held.values() if self.last_ns[hold.process] < at_ns]:
+            del self.held[over.attempt]
+        return list(self.held.values())
 
     def check_overlap(self, event: _Event) -> None:
         same = [hold for hold in self.alive(event.ns) if hold.lock == event.lock]
@@ -263,6 +273,9 @@ class _Checker:
         for hold in [hold for hold in self.held.values() if hold.process == event.process]:
             self.find("R3", event, f"{hold.path} of line {hold.line} is held at exit")
             del self.held[hold.attempt]
+        for waited in self.open_waits.values():
+            if waited.process == event.process:
+                self.find("W1", event, f"the attempt of line {waited.line} on {waited.path} never ended")
 
     def find_cycle(self) -> None:
         done: set[tuple[int, str]] = set()
@@ -283,6 +296,7 @@ class _Checker:
                     stack.extend((other, False) for other in self.edges.get(node, {}))
 
     def count(self) -> None:
+        self.verdict.served = dict(Counter(event.pid for event in self.acquired.values()))
         for tier in sorted(self.wait_ns.keys() | self.hold_ns.keys()):
             waits, holds = sorted(self.wait_ns[tier]), sorted(self.hold_ns[tier])
             self.verdict.statistics[tier] = TierStatistics(

@@ -55,6 +55,7 @@ BAD: dict[str, Trace] = {
     "R6": Trace().hold("1").say("release", "1", task="u"),
     "C1": Trace().say("wait").say("cancel").say("acquire").say("release"),
     "C2": Trace().hold("1").say("cancel").say("release"),
+    "W1": Trace().say("wait").say("exit"),
     "P1": Trace()
     .hold("1", tier=1)
     .hold("2", tier=1, task="u")
@@ -107,6 +108,16 @@ def test_readers_overlap_and_a_writer_does_not() -> None:
 
 def test_a_process_that_was_killed_held_until_its_last_line_only() -> None:
     assert Trace().hold("1").hold("2", pid=8).say("release", "2", pid=8).codes() == []
+
+
+def test_a_wait_that_a_kill_ended_is_not_one_that_was_left_open() -> None:
+    trace = Trace().say("wait").say("wait", "2", pid=8).say("cancel", "2", pid=8).say("exit", pid=8)
+    assert trace.codes() == []
+
+
+def test_holds_are_counted_by_process() -> None:
+    trace = Trace().hold("1").say("release", "1").hold("2", pid=8).say("release", "2", pid=8).hold("3")
+    assert check_lines(trace.lines).served == {7: 2, 8: 1}
 
 
 def test_a_pid_that_comes_again_is_another_process() -> None:

@@ -1,0 +1,93 @@
+"""A hook that runs grex on the workspace whose sync runs the hook: refused at once, while another sync queues too.
+
+The hazard: the inner sync waits for a lock that its own ancestor keeps until it ends, and everybody behind it waits
+along. `test_overlapping_syncs` has the simple cases; here a third sync stands in the queue before the inner one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.git_server import GitServer
+from tests.support.lock_queue import wait_for_ticket
+from tests.support.running import Gate, Running
+from tests.support.workspace import Workspace, pack_yaml
+
+# Without a limit of its own an inner wait would end after a minute; "at once" has to be told from that.
+AT_ONCE = "timeout 25"
+LOST = {
+    "told by GREX_HELD": "",
+    "its variable unset": "env -u GREX_HELD",
+    "an empty environment": 'env -i PATH="$PATH" HOME="$HOME" ${PYTHONPATH:+PYTHONPATH="$PYTHONPATH"}',
+}
+
+
+def with_hook(server: GitServer, tmp_path: Path, gate: Gate, *lines: str) -> Workspace:
+    """A workspace with one pack whose hook stops at the gate, then runs these lines with `$grex` as the command."""
+    grex = f"grex='{AT_ONCE} {shlex.quote(sys.executable)} -m grex'"
+    script = gate.script() + "\n".join(["set -u", grex, f"out={shlex.quote(str(tmp_path))}", *lines]) + "\n"
+    server.create("pack", {".grex/pack.yaml": pack_yaml("pack", "scripted"), ".grex/hooks/setup.sh": script})
+    workspace = Workspace(tmp_path)
+    workspace.environ["GREX_TRUST"] = server.root.as_uri()
+    workspace.declare({"url": server.url("pack")})
+    return workspace
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_an_inner_sync_is_refused_at_once_while_a_third_one_waits(server: GitServer, tmp_path: Path, lost: str) -> None:
+    """Told as steps.
+
+    - A sync stands in a hook, and another one queues for the workspace.
+    - The hook runs a sync of the same workspace: it is refused, names its ancestor, and the hook goes on.
+    - The outer sync ends well, and so does the one that queued.
+    """
+    gate = Gate(tmp_path / "gate")
+    inner = f"{LOST[lost]} $grex sync --json > $out/inner 2>&1; echo $? > $out/code; exit 0"
+    workspace = with_hook(server, tmp_path, gate, inner)
+    with Running(workspace, "sync", "--json") as outer:
+        gate.wait_entered()
+        with Running(workspace, "sync", "--json") as third:
+            wait_for_ticket(third.pid)
+            gate.open()
+            assert outer.finish().packs["pack"]["install"]["status"] == "installed"
+            assert third.finish().packs["pack"]["status"] == "unchanged"
+            outer_pid = outer.pid
+    assert (tmp_path / "code").read_text() == "5\n"
+    error = json.loads((tmp_path / "inner").read_text())["error"]
+    assert error["code"] == "lock.deadlock"
+    chain = error["details"]["chain"]
+    assert re.match(rf"pid {outer_pid}( \(grex sync\))? holds WORKSPACE {re.escape(str(workspace.root))}$", chain[0])
+    assert re.match(rf"pid \d+ wants WORKSPACE {re.escape(str(workspace.root))}$", chain[-1])
+    assert f"pid {outer_pid}" in error["message"]
+
+
+def test_looking_and_another_workspace_work_in_a_hook_while_a_third_sync_waits(
+    server: GitServer, tmp_path: Path
+) -> None:
+    server.create("elsewhere", {"file": "1\n"})
+    other = Workspace(tmp_path, "other")
+    other.declare({"url": server.url("elsewhere")})
+    gate = Gate(tmp_path / "gate")
+    workspace = with_hook(
+        server,
+        tmp_path,
+        gate,
+        "$grex status --json > $out/status || exit 3",
+        "$grex ls --json > $out/ls || exit 3",
+        f"$grex sync --json --workspace {shlex.quote(str(other.root))} > $out/other.json || exit 3",
+    )
+    with Running(workspace, "sync", "--json") as outer:
+        gate.wait_entered()
+        with Running(workspace, "sync", "--json") as third:
+            wait_for_ticket(third.pid)
+            gate.open()
+            assert outer.finish().packs["pack"]["install"]["status"] == "installed"
+            third.finish()
+    assert json.loads((tmp_path / "status").read_text())["workspace"] == str(workspace.root)
+    assert (other / "elsewhere/file").read_text() == "1\n"

@@ -1,0 +1,24 @@
+"""Takes away what finds a lock free without having been told, so that a wake-up that gets lost is a test that hangs."""
+
+from __future__ import annotations
+
+import pytest
+
+from grex.locks import WaitPolicy, file_lock, inotify, waiter
+
+__all__ = ["NEVER_S", "UNREPORTED", "take_timers_away"]
+
+NEVER_S = 1000.0
+"""Longer than any test."""
+
+UNREPORTED = WaitPolicy(first_report_s=NEVER_S)
+"""A wait that does not look up to report itself."""
+
+
+def take_timers_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no retry after an event, no safety interval and no poll come within a test's time."""
+    for module in (inotify, waiter, file_lock):
+        monkeypatch.setattr(module, "SAFETY_S", NEVER_S)
+    monkeypatch.setattr(inotify, "_FIRST_RETRY_S", NEVER_S)
+    monkeypatch.setattr(waiter, "FIRST_POLL_S", NEVER_S)
+    monkeypatch.setattr(waiter, "LAST_POLL_S", NEVER_S)
