@@ -1,4 +1,4 @@
-"""Every state that a `kernel_model.World` can come to, breadth first, so that what is found is found on a shortest way."""
+"""Every state that a `kernel_model.World` can come to, breadth first: what is found is found on a shortest way."""
 
 from __future__ import annotations
 

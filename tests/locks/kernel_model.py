@@ -1,10 +1,10 @@
 """A model of the kernel, and of everything else that `grex.locks.file_lock.Attempt` does for a `Protocol`.
 
-What decides is the real code: `protocol.Protocol`, `protocol.RELEASE` and `path_mutex.PathMutexes`. What is modelled is
-what they are told: kernel locks by inode, tickets, connections, watches, the guard, the death of processes. A `World` is
-at any time one state of all that; `World.actions` says what can happen next, and `World.act` makes it happen. One action
-is at most one call that another process can see, so all orders of actions are all orders in which those calls can
-interleave.
+What decides is the real code: `protocol.Protocol`, `protocol.RELEASE` and `path_mutex.PathMutexes`. What is modelled
+is what they are told: kernel locks by inode, tickets, connections, watches, the guard, the death of processes. A
+`World` is at any time one state of all that; `World.actions` says what can happen next, and `World.act` makes it
+happen. One action is at most one call that another process can see, so all orders of actions are all orders in which
+those calls can interleave.
 
 What is a step of its own, because it is one in the code or in the kernel:
 
@@ -17,8 +17,11 @@ What is a step of its own, because it is one in the code or in the kernel:
 A plain close tells nobody here, as if a forked child had the descriptor too: the touch has to be enough.
 
 What wakes: the mutex (a grant), the end of a connection, an event of the watched file. What is polled may wake at any
-time: a guard that is taken, a predecessor that cannot be connected to. Only a `Scenario` with timers has safety wake-ups
-and probes; without them a wake-up that is lost is lost for good, which is how the tests find it.
+time: a guard that is taken, a predecessor that cannot be connected to. Only a `Scenario` with timers has safety
+wake-ups and probes; without them a wake-up that is lost is lost for good, which is how the tests find it.
+
+Not modelled: readers that were in before their file was replaced, beside a writer of the new one (see
+`grex.locks.guard`); so no scenario has both. Errors of the kernel are cancellations here: they end an attempt anywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import operator
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -410,9 +413,7 @@ class World:
             if what == Step.CLOSE.value:
                 task.is_locked = task.guard = False
                 task.inode = 0
-            elif what == Step.LEAVE.value and task.ticket is not None:
-                return
-            elif task.locked:
+            elif task.locked or (what == Step.LEAVE.value and task.ticket is not None):
                 return
             task.at += 1
         if task.is_locked or task.guard or task.inode or task.watch != NOTHING:
@@ -446,9 +447,7 @@ class World:
     def _crash(self, action: Action) -> None:
         self.crashes -= 1
         for task in self.tasks:
-            if task.process != action.whom:
-                continue
-            if task.phase == END:
+            if task.process != action.whom or task.phase == END:
                 continue
             self._forget(task)
             if task.is_locked:
@@ -523,9 +522,9 @@ class World:
         ticket = self.code.path_mutex.Ticket(key, task.wake, shared=task.want.shared, open_line=task.open_line)
         registry = self._registry(task)
         mutex = registry._mutexes.get(key)
-        if mutex is not None and task.want.may_wait and (mutex.queue or not mutex.admits(ticket)):
-            if self._scan(task, task.inode):
-                return _NOT_YET
+        has_to_wait = mutex is not None and task.want.may_wait and (mutex.queue or not mutex.admits(ticket))
+        if has_to_wait and self._scan(task, task.inode):
+            return _NOT_YET
         task.ticket = ticket
         standing = registry.enter(ticket, may_wait=task.want.may_wait)
         self.busy.pop(self.registry_of[task.index], None)
@@ -643,8 +642,9 @@ class World:
                 other.before -= {task.index}
 
     def granted(self, index: int) -> None:
-        """The mutex wakes a task."""
-        self.tasks[index].pending |= GRANTED
+        """The mutex wakes a task; one that holds the lock is not woken any more."""
+        if self.tasks[index].phase == RUN:
+            self.tasks[index].pending |= GRANTED
 
     def open_line(self, index: int) -> FakeLine:
         """Open the line of a task's process before its file."""
@@ -712,9 +712,9 @@ class World:
             if task.ticket.number is not None or task.watch != NOTHING:
                 raise Violation(f"task {task.index} holds the lock and still has a ticket or a watch")
             for other in held:
-                if other is not task and other.want.lock == task.want.lock:
-                    if not (other.want.shared and task.want.shared):
-                        raise Violation(f"tasks {task.index} and {other.index} hold the same lock")
+                same = other is not task and other.want.lock == task.want.lock
+                if same and not (other.want.shared and task.want.shared):
+                    raise Violation(f"tasks {task.index} and {other.index} hold the same lock")
         self._check_tickets()
         for number, registry in enumerate(self.registries):
             for key, mutex in registry._mutexes.items():

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.locks.exploration import explore
-from tests.locks.kernel_model import Scenario, Violation, Want
+from tests.locks.kernel_model import Code, Scenario, Violation, Want
 from tests.locks.mutations import MUTATIONS, mutated
 
 ONE = (Want(),)
@@ -114,7 +114,10 @@ HUNTING_GROUNDS = (
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_exploration_finds(name: str) -> None:
-    code = mutated(MUTATIONS[name])
     with pytest.raises(Violation):
-        for scenario in HUNTING_GROUNDS:
-            explore(scenario, code)
+        explore_all(mutated(MUTATIONS[name]))
+
+
+def explore_all(code: Code) -> None:
+    for scenario in HUNTING_GROUNDS:
+        explore(scenario, code)
