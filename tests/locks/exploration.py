@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tests.locks.kernel_model import FAULTS, Action, Code, Scenario, Violation, World
+from tests.locks.kernel_model import World
+from tests.locks.model_checks import is_over
+from tests.locks.model_parts import FAULTS, Action, Code, Scenario, Violation
 
 __all__ = ["Exploration", "explore"]
 
@@ -75,7 +77,7 @@ def explore(scenario: Scenario, code: Code | None = None, *, at_most: int = 2_00
         actions = world.actions()
         if all(action.what in FAULTS for action in actions):
             try:
-                over = world.is_over()
+                over = is_over(world)
             except Violation as error:
                 raise _found(error, world, store, parents, ways, number, None) from None
             if not over:

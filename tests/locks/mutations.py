@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from grex.locks import path_mutex, protocol
-from tests.locks.kernel_model import Code
+from tests.locks.model_parts import Code
 
 __all__ = ["MUTATIONS", "Mutation", "mutated"]
 

@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.locks.kernel_model import FAULTS, Action, Code, Scenario, Violation, Want, World
+from tests.locks.kernel_model import World
+from tests.locks.model_checks import is_over
+from tests.locks.model_parts import FAULTS, Action, Code, Scenario, Violation, Want
 from tests.locks.mutations import MUTATIONS, mutated
 
 MUCH = 1_000_000
@@ -27,6 +29,7 @@ class LockWorld(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world: World
+        self.is_broken = False  # something was found, and the world is in the middle of a step
 
     @initialize(programs=_PROGRAMS, timers=st.booleans(), files_change=st.booleans(), foreign=st.booleans())
     def begin(
@@ -52,7 +55,14 @@ class LockWorld(RuleBasedStateMachine):
     def choose(self, data: st.DataObject, *kinds: str) -> None:
         choices = [action for action in self.world.actions() if action.what in kinds]
         if choices:
-            self.world.act(data.draw(st.sampled_from(choices)))
+            self.act(data.draw(st.sampled_from(choices)))
+
+    def act(self, action: Action) -> None:
+        try:
+            self.world.act(action)
+        except Violation:
+            self.is_broken = True
+            raise
 
     @rule(data=st.data(), count=st.integers(1, 12))
     def go_on(self, data: st.DataObject, count: int) -> None:
@@ -66,7 +76,7 @@ class LockWorld(RuleBasedStateMachine):
         for _ in range(count):
             action = Action("step", whom)
             if action in self.world.actions():
-                self.world.act(action)
+                self.act(action)
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
@@ -94,7 +104,7 @@ class LockWorld(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Run until nothing can happen; then everybody was served, without the help of a timer."""
         world = getattr(self, "world", None)
-        if world is None:
+        if world is None or self.is_broken:
             return
         for turn in range(20_000):
             actions = [action for action in world.actions() if action.what not in FAULTS]
@@ -103,7 +113,7 @@ class LockWorld(RuleBasedStateMachine):
             world.act(actions[turn % len(actions)])
         else:
             raise Violation("nobody comes to an end:\n" + world.describe())
-        if not world.is_over():
+        if not is_over(world):
             raise Violation("somebody waits for ever:\n" + world.describe())
 
 
