@@ -30,14 +30,14 @@ import anyio.lowlevel
 from grex.errors import GrexError, LockBusyError, LockCancelledError, LockTimeoutError
 from grex.locks import held
 from grex.locks.cancel import CancelToken
-from grex.locks.file_system import abilities, warn_of_polling
+from grex.locks.file_system import abilities, be_without_tickets, warn_of_polling
 from grex.locks.guard import take_guard
 from grex.locks.hold import Grant, give_up, unlock
 from grex.locks.holder import read_record, write_record
 from grex.locks.inotify import SAFETY_S
 from grex.locks.inspection import find_holder
-from grex.locks.kernel import OpenedFile, lock_failure
-from grex.locks.line import KernelLine, Line, first_in_line
+from grex.locks.kernel import WRITER, OpenedFile, lock_failure
+from grex.locks.line import NEVER_THERE, KernelLine, Line, first_in_line
 from grex.locks.own import describe_obstacle, own_places
 from grex.locks.path_mutex import PATH_MUTEXES, Ticket, TicketState
 from grex.locks.policy import WaitPolicy, WaitReport
@@ -203,6 +203,9 @@ class Attempt:
     def _warn(self) -> None:
         """Say what `_open_line` found out, which is called where nobody may be called."""
         why, self._why_polled = self._why_polled, ""
+        ticket = self._place()
+        if not why and ticket.was_queued and ticket.number is None:
+            why = "no place in the line of waiters can be had"
         if why:
             warn_of_polling(self._target.file.path, why)
 
@@ -223,8 +226,10 @@ class Attempt:
             return None
         try:
             return first_in_line(opened.fd, shared=self._target.kernel.mode == "s")
-        except OSError:
+        except OSError as error:
             opened.has_line = False
+            if error.errno in NEVER_THERE:  # Python knows these locks, and the kernel or the file system does not
+                be_without_tickets(opened, f"it has no open file description locks ({error.strerror})")
             return None
 
     def _try(self) -> Verdict:
@@ -237,6 +242,20 @@ class Attempt:
         except OSError as error:
             raise lock_failure(opened.path, error) from error
         return Verdict.BUSY if self._target.file.is_current(opened) else Verdict.REPLACED
+
+    def _probe(self) -> Verdict:
+        opened = self._open()
+        if opened.key != self._place().key:
+            return Verdict.REPLACED
+        alone = WRITER if self._target.kernel.mode == "s" else self._target.kernel
+        try:
+            if not alone.try_lock(opened.fd):
+                return Verdict.BUSY if self._target.file.is_current(opened) else Verdict.REPLACED
+        except OSError as error:
+            raise lock_failure(opened.path, error) from error
+        unlock(alone, opened)
+        self._next_probe = time.monotonic() + _KICK_S
+        return Verdict.HELD
 
     def _judge(self) -> Verdict:
         opened, target = self._open(), self._target
@@ -258,18 +277,18 @@ class Attempt:
     def _watch_target(self) -> None:
         self._end_watch()
         target = self._protocol.target
-        self._next_probe = math.inf
+        next_probe, self._next_probe = self._next_probe, math.inf
         if target == THE_FILE:
             self._watch = watch_file(self._open(), self._wake)
         elif target == GUARD:
             self._watch = PollingWatch()
         else:
             self._watch = watch_predecessor(self._place().key, target)
-            self._next_probe = time.monotonic() + SAFETY_S
+            patience_s = _KICK_S if self._protocol.strikes else SAFETY_S
+            self._next_probe = min(next_probe, time.monotonic() + patience_s)
 
     def _unlock(self) -> None:
         unlock(self._target.kernel, self._open())
-        self._next_probe = time.monotonic() + _KICK_S
 
     def _move(self) -> None:
         self._end_watch()
@@ -427,7 +446,7 @@ _ANSWERS: tuple[Callable[[Attempt], object], ...] = (
     Attempt._unlock,  # noqa: SLF001 - as above
     Attempt._move,  # noqa: SLF001 - as above
     Attempt._retire,  # noqa: SLF001 - as above
-    Attempt._try,  # noqa: SLF001 - as above: a probe is a try
+    Attempt._probe,  # noqa: SLF001 - as above
     Attempt._count,  # noqa: SLF001 - as above
 )
 

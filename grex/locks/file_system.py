@@ -18,7 +18,7 @@ from grex.errors import LockFallbackWarning
 from grex.locks.kernel import OpenedFile
 from grex.locks.line import has_tickets
 
-__all__ = ["Abilities", "abilities", "forget_abilities", "warn_of_polling"]
+__all__ = ["Abilities", "abilities", "be_without_tickets", "forget_abilities", "warn_of_polling"]
 
 # Types whose files may be changed by another machine, or that hide what is below them.
 _NETWORK_TYPES = frozenset(
@@ -99,6 +99,11 @@ def _file_system_type(fd: int) -> str | None:
     except (OSError, ValueError, KeyError, IndexError):
         return None
     return None
+
+
+def be_without_tickets(opened: OpenedFile, why_not: str) -> None:
+    """Remember that the file system of an open lock file has no tickets after all."""
+    _known[opened.key[0]] = Abilities(tickets=False, watch=False, why_not=why_not)
 
 
 def warn_of_polling(path: str, why: str) -> None:

@@ -33,12 +33,14 @@ from grex.locks.kernel import OpenedFile
 from grex.locks.ticket import PID_BITS, TICKET_BASE, parse_ticket, render_ticket
 from grex.locks.tiers import LockKey
 
-__all__ = ["KernelLine", "Line", "connect_to", "first_in_line", "has_tickets"]
+__all__ = ["NEVER_THERE", "KernelLine", "Line", "connect_to", "first_in_line", "has_tickets"]
 
 # struct flock of 64-bit Linux: type, whence, start, len, pid (which must be 0 for this kind of lock), padding.
 _FLOCK = struct.Struct("hhqqi4x")
 _SEQUENCE = 1 << PID_BITS  # from one sequence number to the next
 _BUSY = frozenset({errno.EAGAIN, errno.EACCES})
+NEVER_THERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""Errors of a kernel or file system that does not have these locks; others may pass."""
 _MAX_COLLISIONS = 64
 _BACKLOG = 128
 
@@ -53,7 +55,7 @@ class Line(Protocol):
         """Take a ticket behind all that are there; None if it cannot be had."""
 
     def drop(self, number: int) -> None:
-        """Give a ticket back, and wake those who watch this process; with the last one `close` does it."""
+        """Give a ticket back, and wake those who watch this process."""
 
     def before(self, number: int, *, shared: bool) -> int | None:
         """The nearest ticket of another process before `number` that is in its way."""
@@ -152,7 +154,7 @@ class KernelLine:
         self._key = opened.key
         self._pid = os.getpid()
         self._numbers: set[int] = set()
-        self._listener = self._listen()
+        self._listener = -1
 
     def _listen(self) -> int:
         try:
@@ -179,6 +181,8 @@ class KernelLine:
     def _take(self, *, shared: bool) -> int | None:
         last = max(_highest(self._fd, TICKET_BASE, None, shared=False) or 0, max(self._numbers, default=0))
         seq = (last - TICKET_BASE) // _SEQUENCE if last else 0
+        if self._listener < 0:  # before the ticket: who sees a ticket finds somebody who listens
+            self._listener = self._listen()
         for _ in range(_MAX_COLLISIONS):
             seq += 1
             number = render_ticket(seq, self._pid)
@@ -193,26 +197,28 @@ class KernelLine:
         return None
 
     def drop(self, number: int) -> None:
-        """Give a ticket back, and wake those who watch this process; with the last one `close` does it."""
+        """Give a ticket back, and wake those who watch this process."""
         self._numbers.discard(number)
         with contextlib.suppress(OSError):
             self._set(fcntl.F_UNLCK, number)
-        if self._numbers:  # with the last one the line is closed, which ends all connections
-            self._hang_up()
+        self._hang_up()
 
     def _hang_up(self) -> None:
+        """End all connections; who still watches another ticket of this process connects anew."""
         if self._listener < 0:
             return
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
-        try:
-            while True:
-                listener.accept()[0].close()
-        except OSError as error:
-            listener.detach()
-            if error.errno != errno.EAGAIN:  # EAGAIN: nobody else watches
-                # Out of descriptors: what ends all connections at once is the end of the listener.
-                close_descriptor(self._listener)
-                self._listener = self._listen()
+        if self._numbers:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
+            try:
+                while True:
+                    listener.accept()[0].close()
+            except OSError as error:
+                listener.detach()
+                if error.errno == errno.EAGAIN:  # these were all
+                    return
+        # Nobody waits here any more, or no descriptor is left for an accept: with the listener end its connections.
+        close_descriptor(self._listener)
+        self._listener = self._listen() if self._numbers else -1
 
     def before(self, number: int, *, shared: bool) -> int | None:
         """The nearest ticket of another process before `number` that is in its way."""

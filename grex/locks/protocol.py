@@ -25,7 +25,8 @@ Order only: at no time does exclusion depend on a ticket. Who holds the lock is 
 
 A head of the line that does not run (Ctrl-Z, a frozen container) would stop everybody behind it though nobody holds the
 lock. So a waiter that was not woken for the time of a safety interval does a PROBE: finds it the lock free, it gives it
-back at once, which wakes the head; found free again as often as there are tickets before it, it keeps it.
+back at once, which wakes the head; found free again as often as there are tickets before it, it takes it. A reader
+probes as if it wanted to write, for readers who hold the lock are no reason to pass a writer that waits for them.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Ask(IntEnum):
     UNLOCK = 7  # give the kernel's lock back, and touch the file                -> anything
     MOVE = 8  # leave the line of this file, open the one that is there now      -> anything
     RETIRE = 9  # end the watch, give the ticket back                            -> anything
-    PROBE = 10  # as TRY, out of turn                                            -> Verdict
+    PROBE = 10  # is the lock free, for one alone? gives it back with a touch    -> Verdict
     COUNT = 11  # how many tickets are before this one                           -> int
     SLEEP = 12  # nothing, until something watched happens; then call `wake`
     DONE = 13  # nothing: the lock is held
@@ -167,6 +168,9 @@ class Protocol:
             self._move()
         elif not self.is_queued:
             self._wait_or_refuse()
+        elif self.strikes:
+            self.strikes = 0  # out of turn, and somebody else had it first
+            self.ask = Ask.LOOK
         else:
             self._watch_or(THE_FILE, Ask.SLEEP)
 
@@ -220,7 +224,6 @@ class Protocol:
 
     def _probed(self, answer: object) -> None:
         if answer is Verdict.HELD:
-            self.locked = True
             self.ask = Ask.COUNT
         elif answer is Verdict.REPLACED:
             self._move()
@@ -230,10 +233,10 @@ class Protocol:
 
     def _counted(self, answer: object) -> None:
         if isinstance(answer, int) and answer <= self.strikes:
-            self.ask = Ask.JUDGE
+            self.ask = Ask.TRY
         else:
             self.strikes += 1
-            self.ask, self.then = Ask.UNLOCK, Ask.LOOK
+            self.ask = Ask.LOOK
 
 
 _ADVANCE = (

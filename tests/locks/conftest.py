@@ -14,6 +14,7 @@ import pytest
 from grex.locks import hold as hold_module
 from grex.locks import tiers
 from grex.locks.environment import forget_environment
+from grex.locks.file_system import forget_abilities
 from grex.locks.path_mutex import PATH_MUTEXES
 from grex.locks.trace import close_trace
 
@@ -23,10 +24,12 @@ def nothing_left(quiet_environment: Path) -> Generator[None]:
     """Read the environment anew, and find nothing held or waited for when the test is over."""
     del quiet_environment  # asked for so that this fixture begins after it
     forget_environment()
+    forget_abilities()
     close_trace()
     yield
     close_trace()
     forget_environment()
+    forget_abilities()
     held = [grant.frame.describe() for grant in hold_module._live.values()]
     for grant in list(hold_module._live.values()):
         grant.release()
