@@ -95,7 +95,7 @@ class World(KernelState):
                     self._wake_ups(task, found)
             elif busy is None or ask not in _UNDER_THE_REGISTRY:
                 found.append(Action("step", task.index))
-            if self.cancels:
+            if self.cancels and not task.at:
                 found.append(Action("cancel", task.index))
         elif busy is None or task.phase != DOWN or self._step_down(task) != Step.LEAVE.value:
             found.append(Action("step", task.index))
@@ -346,17 +346,20 @@ class World(KernelState):
         if self.foreign != FOREIGN_FREE and self.foreign_inode == inode:
             return True
         return any(
-            other.is_locked and other.inode == inode and other is not task and not (shared and other.want.shared)
+            other.is_locked and other.inode == inode and other is not task and not (shared and other.reads)
             for other in self.tasks
         )
 
     def _try(self, task: Task) -> object:
+        return self._try_for(task, shared=task.want.shared)
+
+    def _try_for(self, task: Task, *, shared: bool) -> object:
         verdicts = self.code.protocol.Verdict
         if not task.inode:
             task.inode = self.paths[task.want.lock]
         if task.inode != task.ticket.key[1]:
             return verdicts.REPLACED
-        if not self._in_the_way(task.inode, task, shared=task.want.shared):
+        if not self._in_the_way(task.inode, task, shared=shared):
             task.is_locked = True
             return verdicts.HELD
         return verdicts.BUSY if self.paths[task.want.lock] == task.inode else verdicts.REPLACED
@@ -402,6 +405,20 @@ class World(KernelState):
         self.nudge(task)
         return None
 
+    def _probe(self, task: Task) -> object:
+        """Try for it alone, give it back, touch the file: three calls, between which nobody can cancel."""
+        if task.at == 0:
+            answer = self._try_for(task, shared=False)
+            task.at = int(answer is self.code.protocol.Verdict.HELD)
+            return _NOT_YET if task.at else answer
+        if task.at == 1:
+            task.is_locked = False
+            task.at = 2
+            return _NOT_YET
+        self.nudge(task)
+        task.at = 0
+        return self.code.protocol.Verdict.HELD
+
     def _count(self, task: Task) -> object:
         return self._registry(task).count_before(task.ticket)
 
@@ -435,6 +452,6 @@ _ANSWERS: tuple[Callable[[World, Task], object], ...] = (
     World._unlock,
     World._nothing,
     World._nothing,
-    World._try,
+    World._probe,
     World._count,
 )

@@ -24,6 +24,8 @@ def check(state: KernelState) -> None:
         if task.is_locked and task.phase != DEAD and not (task.ticket is not None and task.ticket.granted):
             raise Violation(f"task {task.index} has the kernel's lock without the mutex of its process")
     for task in held:
+        if not task.is_locked:
+            raise Violation(f"task {task.index} holds what the kernel does not know")
         if task.ticket.number is not None or task.watch != NOTHING:
             raise Violation(f"task {task.index} holds the lock and still has a ticket or a watch")
         for other in held:

@@ -108,7 +108,7 @@ class Task:
         self.watch = NOTHING
         self.pending = 0
         self.before: frozenset[int] = frozenset()  # who had come before this one arrived
-        self.at = 0  # which step of giving back
+        self.at = 0  # which step of giving back; while it waits, of a probe
         self.locked = False  # whether there is a lock to give back
         self.wake: Callable[[], None] = lambda: world.granted(index)
         self.open_line: Callable[[], FakeLine | None] = lambda: world.open_line(index)
@@ -117,6 +117,11 @@ class Task:
     def want(self) -> Want:
         """What it acquires now."""
         return self.program[self.done]
+
+    @property
+    def reads(self) -> bool:
+        """Whether the kernel's lock that it has is a shared one; a probe's never is."""
+        return self.want.shared and not (self.phase == RUN and self.at)
 
 
 class FakeLine:

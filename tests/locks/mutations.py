@@ -62,7 +62,7 @@ MUTATIONS = {
     ),
     "no retirement": Mutation(protocol, "self.ask = Ask.RETIRE if self.is_queued else Ask.DONE", "self.ask = Ask.DONE"),
     "a probe that found it free keeps it at once": Mutation(
-        protocol, "answer <= self.strikes:\n            self.ask = Ask.JUDGE", "True:\n            self.ask = Ask.DONE"
+        protocol, "answer <= self.strikes:\n            self.ask = Ask.TRY", "True:\n            self.ask = Ask.DONE"
     ),
     "the mutex is left before the lock is freed": Mutation(
         protocol,

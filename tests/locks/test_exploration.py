@@ -49,7 +49,7 @@ FAST = {
     "the file is replaced, timers": Explored(
         Scenario(((0, ONE), (1, ONE)), replacements=1, timers=True, cancels=1), 11_000
     ),
-    "a writer and two readers, timers": Explored(Scenario(((0, ONE), (1, READ), (2, READ)), timers=True), 13_000),
+    "a writer and two readers, timers": Explored(Scenario(((0, ONE), (1, READ), (2, READ)), timers=True), 12_000),
     "two packs, cancel and crash": Explored(
         Scenario(((0, HERE_THEN_THERE), (1, THERE_THEN_HERE)), cancels=1, crashes=1), 13_000
     ),
