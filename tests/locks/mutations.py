@@ -40,7 +40,9 @@ MUTATIONS = {
         "self.ask = Ask.SLEEP if self.target == THE_FILE else Ask.LOOK",
     ),
     "a connection that ended counts as a watch": Mutation(
-        protocol, "        if spent:\n            self.is_watching = False\n", ""
+        protocol,
+        "            self.is_watching = False\n            self.strikes = 0  # the line",
+        "            pass  # the line",
     ),
     "a newcomer ignores the queue": Mutation(
         protocol,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from grex.locks.protocol import Ask, Protocol, Standing, Verdict
 from tests.locks.exploration import explore
 from tests.locks.model_parts import Code, Scenario, Violation, Want
 from tests.locks.mutations import MUTATIONS, mutated
@@ -119,3 +120,25 @@ def test_the_exploration_finds(name: str) -> None:
 def explore_all(code: Code) -> None:
     for scenario in HUNTING_GROUNDS:
         explore(scenario, code)
+
+
+@pytest.mark.invariant("L5")
+def test_one_that_waits_in_a_line_that_moves_does_not_pass_its_head() -> None:
+    """It found the lock free twice, each time between a release and the next grant: nobody was suspended."""
+    protocol = Protocol(may_wait=True)
+
+    def go(*answers: object) -> Ask:
+        for answer in answers:
+            protocol.advance(answer)
+        return protocol.ask
+
+    assert go(Standing.QUEUED) is Ask.SLEEP
+    protocol.wake()
+    first, second = 7, 5  # the tickets of its predecessors, one after the other
+    assert go(True, first, None, first) is Ask.SLEEP  # front; look, watch, look
+    protocol.wake(overdue=True)
+    assert go(Verdict.HELD, 2, first) is Ask.SLEEP  # free, but two are before it: look, and sleep again
+    protocol.wake(spent=True)
+    assert go(True, second, None, second) is Ask.SLEEP
+    protocol.wake(overdue=True)
+    assert go(Verdict.HELD, 1) is Ask.LOOK  # free again, and only one before it; it does not try
