@@ -73,10 +73,10 @@ SLOW = {
     ),
     "the file is replaced before three": Explored(Scenario(((0, ONE), (0, ONE), (1, TRY)), replacements=1), 130_000),
     "timers, cancel, crash, a stranger": Explored(
-        Scenario(((0, ONE), (1, ONE)), timers=True, cancels=1, crashes=1, foreign=1), 53_000
+        Scenario(((0, ONE), (1, ONE)), timers=True, cancels=1, crashes=1, foreign=1), 49_000
     ),
-    "three processes, timers": Explored(Scenario(((0, ONE), (1, ONE), (2, ONE)), timers=True), 28_000),
-    "two and one, timers, cancel": Explored(Scenario(((0, ONE), (0, ONE), (1, ONE)), timers=True, cancels=1), 77_000),
+    "three processes, timers": Explored(Scenario(((0, ONE), (1, ONE), (2, ONE)), timers=True), 27_000),
+    "two and one, timers, cancel": Explored(Scenario(((0, ONE), (0, ONE), (1, ONE)), timers=True, cancels=1), 76_000),
     "three tasks, two packs": Explored(
         Scenario(((0, HERE_THEN_THERE), (0, THERE_THEN_HERE), (1, HERE_THEN_THERE))), 100_000
     ),
