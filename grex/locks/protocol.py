@@ -122,6 +122,7 @@ class Protocol:
         self.moves = 0
         if spent:
             self.is_watching = False
+            self.strikes = 0  # the line moves, so its head runs
         if overdue and self.is_watching and self.target > THE_FILE:
             self.ask = Ask.PROBE
         else:
