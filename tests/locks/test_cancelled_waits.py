@@ -222,7 +222,8 @@ async def test_a_thousand_waiters_cost_no_more_of_the_kernels_than_one(tmp_path:
             await anyio.wait_all_tasks_blocked()
             crowd = count()
             group.cancel_scope.cancel()
-        assert (crowd.descriptors, crowd.threads, crowd.watches) == (one.descriptors, one.threads, one.watches)
+        assert (crowd.descriptors, crowd.threads) == (one.descriptors, one.threads)
+        assert crowd.watches <= 1  # none at the moment in which an event has ended it
         assert (one.threads, one.mutexes, one.tickets) == (before.threads, 1, 1)
         assert (crowd.mutexes, crowd.tickets) == (1, 1000)
         assert count() == before

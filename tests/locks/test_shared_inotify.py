@@ -94,14 +94,13 @@ async def test_an_event_that_comes_while_the_reader_changes_is_told(tmp_path: Pa
         instance = inotify.Inotify.here()
         woken: list[str] = []
         watches = {}
-        for file in files:
-            with file.open("rb") as opened:
+        kept = [file.open("rb") for file in files]  # the end of one would be an event
+        for file, opened in zip(files, kept, strict=True):
 
-                def wake(name: str = file.name) -> None:
-                    woken.append(name)
+            def wake(name: str = file.name) -> None:
+                woken.append(name)
 
-                watches[file.name] = instance.watch(opened.fileno(), wake)
-        _settle(instance, woken)
+            watches[file.name] = instance.watch(opened.fileno(), wake)
         assert watches["a"].fd is not None
         assert [watches[name].fd for name in "bc"] == [None, None]
         watches["a"].close()
@@ -109,10 +108,6 @@ async def test_an_event_that_comes_while_the_reader_changes_is_told(tmp_path: Pa
         watches["b"].close()
         assert "c" in woken
         watches["c"].close()
+        for opened in kept:
+            opened.close()
         group.cancel_scope.cancel()
-
-
-def _settle(instance: inotify.Inotify, woken: list[str]) -> None:
-    """Take the events of opening and closing the files themselves."""
-    instance.read()
-    woken.clear()
