@@ -2,8 +2,8 @@
 
 Python has no binding, so libc is called by `ctypes` (imported with the first wait). See inotify(7) for the constants
 and for `struct inotify_event`. One instance serves a whole event loop (`Inotify.here`) or thread, because a user has
-128 of them by default, and it stays for the life of the loop, because closing one right after its last watch takes the
-kernel 14 ms (it waits for the watch to be reaped; measured on Linux 6.18).
+128 of them by default. It is kept for the next one who waits and never closed, because to close one right after its
+last watch takes the kernel 14 ms (it waits for the watch to be reaped; measured on Linux 6.18).
 
 Who waits does so on one descriptor together, and a descriptor can be awaited by one task. So the first who waits reads
 for all (`FileWatch.fd` is the descriptor for it and None for the others), tells the others what is theirs, and when it
@@ -24,7 +24,7 @@ from typing import Any
 
 import anyio.lowlevel
 
-from grex.locks.inheritance import close_descriptor, remember_descriptor
+from grex.locks.inheritance import on_fork, remember_descriptor
 
 __all__ = ["SAFETY_S", "FileWatch", "Inotify", "is_there"]
 
@@ -90,12 +90,12 @@ def _remove_watch(instance: int, number: int) -> None:
 
 
 class Inotify:
-    """One instance, and who watches by it; used by one event loop or one thread only."""
+    """One instance, and who watches by it; used by one event loop or one thread at a time."""
 
     def __init__(self) -> None:
         self._fd = _open_instance()
         remember_descriptor(self._fd)
-        self._pid = os.getpid()
+        self._place: object = None
         self._watches: dict[int, list[FileWatch]] = {}
         self._reader: FileWatch | None = None
 
@@ -106,22 +106,22 @@ class Inotify:
         Raises:
             OSError: there can be none (EMFILE, ENOSYS).
         """
-        try:
-            found = _OF_LOOP.get(None)
-        except RuntimeError:  # no event loop
-            found = getattr(_of_thread, "instance", None)
-            if found is None or found.is_foreign:
-                found = _of_thread.instance = Inotify()
-            return found
-        if found is None or found.is_foreign:
-            found = Inotify()
-            _OF_LOOP.set(found)
+        place = _place()
+        found = _in_use.get(place)
+        if found is None:
+            try:
+                found = _idle.pop()
+            except IndexError:
+                found = Inotify()
+            found._place = place
+            _in_use[place] = found
         return found
 
-    @property
-    def is_foreign(self) -> bool:
-        """Whether it is that of a parent process, whose descriptors this one does not have."""
-        return self._pid != os.getpid()
+    def _rest(self) -> None:
+        """Be there for whoever waits next, if nobody watches any more."""
+        if not self._watches and _in_use.pop(self._place, None) is self:
+            self._reader = None
+            _idle.append(self)
 
     def watch(self, fd: int, wake: Callable[[], None]) -> FileWatch:
         """Watch the inode of an open file.
@@ -129,7 +129,11 @@ class Inotify:
         Raises:
             OSError: the user has no watches left (ENOSPC), or it is not possible here.
         """
-        number = _add_watch(self._fd, fd)
+        try:
+            number = _add_watch(self._fd, fd)
+        except OSError:
+            self._rest()
+            raise
         watch = FileWatch(self, number, wake)
         self._watches.setdefault(number, []).append(watch)
         return watch
@@ -174,15 +178,27 @@ class Inotify:
                 with contextlib.suppress(RuntimeError):  # its event loop is closed
                     others[0].wake()
                 break
-
-    def __del__(self) -> None:
-        """Close the instance, with its event loop or thread."""
-        if hasattr(self, "_pid") and not self.is_foreign:
-            close_descriptor(self._fd)
+        self._rest()
 
 
-_OF_LOOP: anyio.lowlevel.RunVar[Inotify | None] = anyio.lowlevel.RunVar("grex_inotify")
-_of_thread = threading.local()
+_in_use: dict[object, Inotify] = {}  # by event loop or thread
+_idle: list[Inotify] = []
+
+
+def _place() -> object:
+    """The running event loop, or else this thread."""
+    try:
+        return anyio.lowlevel.current_token().native_token
+    except RuntimeError:
+        return threading.get_ident()
+
+
+def _start_child() -> None:
+    _in_use.clear()  # the descriptors are closed with those of all lock files
+    _idle.clear()
+
+
+on_fork(_start_child)
 
 
 class FileWatch:

@@ -114,19 +114,18 @@ class _Mutex:
         if self.line is not None and ticket.number is None:
             ticket.number = self.line.take(shared=ticket.shared)
             self.numbers += ticket.number is not None
-        self.close_idle_line()
+            if not self.numbers:
+                line, self.line = self.line, None
+                line.close()
 
     def drop_number(self, ticket: Ticket) -> None:
         number, ticket.number = ticket.number, None
         if number is not None and self.line is not None:
             self.numbers -= 1
-            self.line.drop(number)
-            self.close_idle_line()
-
-    def close_idle_line(self) -> None:
-        if self.line is not None and not self.numbers:
-            line, self.line = self.line, None
-            line.close()
+            line = self.line
+            if not self.numbers:
+                self.line = None  # it closes with its last number
+            line.drop(number)
 
     def grant_next(self) -> list[Ticket]:
         granted: list[Ticket] = []

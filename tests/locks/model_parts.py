@@ -140,6 +140,13 @@ class FakeLine:
 
     def drop(self, number: int) -> None:
         self.world.drop(self, number)
+        own = {
+            other
+            for (inode, other), (registry, _) in self.world.tickets.items()
+            if (inode, registry) == (self.inode, self.registry)
+        }
+        if not own - {number}:
+            self.close()  # as the real one does with its last ticket
 
     def _others(self) -> list[tuple[int, bool]]:
         return [

@@ -18,6 +18,7 @@ import pytest
 from grex.errors import LockTimeoutError
 from grex.locks import PACK_LOCK_FILE_NAME, PackHold, PackLock
 from grex.locks.path_mutex import PATH_MUTEXES, PathMutexes
+from grex.locks.protocol import Standing
 from tests.support.lock_census import Counter as Resources
 from tests.support.lock_census import tickets_in_line, wait_until
 from tests.support.lock_holder import LockHolder
@@ -127,18 +128,25 @@ def test_loops_of_both_libraries_and_threads_share_a_pack_with_random_cancels(tm
 
 
 class Arrivals:
-    """Tells when an attempt has its place in the queue."""
+    """Tells when an attempt has its place in the line: at once, or after a try in vain at the front."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._arrived: queue.SimpleQueue[None] = queue.SimpleQueue()
-        enter = PathMutexes.enter
+        enter, queue_up = PathMutexes.enter, PathMutexes.queue
 
         def enter_and_tell(*arguments: Any, **keywords: Any) -> Any:
-            answer = enter(*arguments, **keywords)
+            standing = enter(*arguments, **keywords)
+            if standing is Standing.QUEUED:
+                self._arrived.put(None)
+            return standing
+
+        def queue_and_tell(*arguments: Any, **keywords: Any) -> Any:
+            is_front = queue_up(*arguments, **keywords)
             self._arrived.put(None)
-            return answer
+            return is_front
 
         monkeypatch.setattr(PathMutexes, "enter", enter_and_tell)
+        monkeypatch.setattr(PathMutexes, "queue", queue_and_tell)
 
     def wait(self) -> None:
         """Wait for one more."""

@@ -146,9 +146,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_LOCKS}/test_cancelled_waits.py::test_a_thousand_waiters_cost_no_more_of_the_kernels_than_one",
         (
             Edit(
-                "grex/locks/path_mutex.py",
-                "        if self.line is not None and not self.numbers:\n",
-                "        if self.line is not None and self.numbers < 0:\n",
+                "grex/locks/line.py",
+                "        if not self._numbers:\n            self.close()\n            return\n",
+                "",
             ),
         ),
     ),
@@ -198,18 +198,6 @@ MUTATIONS: tuple[Mutation, ...] = (
                 "grex/locks/protocol.py",
                 "            self.ask = Ask.TRY if self.target == THE_FILE else Ask.LOOK\n",
                 "            self.ask = Ask.SLEEP if self.target == THE_FILE else Ask.LOOK\n",
-            ),
-        ),
-    ),
-    Mutation(
-        "watch-survives-the-wait",
-        "L2",
-        f"{_LOCKS}/test_cancelled_waits.py::test_cancelled_waits_leave_nothing_and_never_hold[asyncio-head-scope-1000]",
-        (
-            Edit(
-                "grex/locks/inotify.py",
-                "                _remove_watch(self._fd, watch.number)\n",
-                "                pass\n",
             ),
         ),
     ),
@@ -291,6 +279,38 @@ MUTATIONS: tuple[Mutation, ...] = (
                 "    try:\n        if opened is not None:\n            if is_locked:\n",
                 "    try:\n        if ticket is not None:\n            PATH_MUTEXES.leave(ticket)\n"
                 "        if opened is not None:\n            if is_locked:\n",
+            ),
+        ),
+    ),
+    # The watch of an event loop.
+    Mutation(
+        "one-wait-takes-the-events-of-another",
+        "L7",
+        f"{_LOCKS}/test_shared_inotify.py::test_the_end_of_one_wait_takes_no_event_from_another",
+        (
+            Edit(
+                "grex/locks/inotify.py",
+                "                watch.tell(awake=watch is by)\n",
+                "                watch.tell(awake=True)\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "nobody-reads-for-the-others-any-more",
+        "L7",
+        f"{_LOCKS}/test_shared_inotify.py::test_when_the_reader_gives_up_another_reads",
+        (Edit("grex/locks/inotify.py", "                    others[0].wake()\n", "                    pass\n"),),
+    ),
+    # Who is suspended, and who only seems to be.
+    Mutation(
+        "suspended-waiter-is-never-overtaken",
+        "L5",
+        f"{_LOCKS}/test_order_between_processes.py::test_a_suspended_waiter_lets_the_others_through_and_has_its_turn_when_it_goes_on[1]",
+        (
+            Edit(
+                "grex/locks/file_lock.py",
+                "target)\n            self._next_probe = time.monotonic() + SAFETY_S\n",
+                "target)\n",
             ),
         ),
     ),
