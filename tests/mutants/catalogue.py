@@ -301,19 +301,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_LOCKS}/test_shared_inotify.py::test_when_the_reader_gives_up_another_reads",
         (Edit("grex/locks/inotify.py", "                    others[0].wake()\n", "                    pass\n"),),
     ),
-    # Who is suspended, and who only seems to be.
-    Mutation(
-        "suspended-waiter-is-never-overtaken",
-        "L5",
-        f"{_LOCKS}/test_order_between_processes.py::test_a_suspended_waiter_lets_the_others_through_and_has_its_turn_when_it_goes_on[1]",
-        (
-            Edit(
-                "grex/locks/file_lock.py",
-                "target)\n            self._next_probe = time.monotonic() + SAFETY_S\n",
-                "target)\n",
-            ),
-        ),
-    ),
     # Processes.
     Mutation(
         "forked-child-keeps-descriptors",
