@@ -211,6 +211,7 @@ class KernelLine:
             return
         if self._numbers:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
+            listener.setblocking(False)  # a program may have made another default for every new object
             try:
                 while True:
                     listener.accept()[0].close()
