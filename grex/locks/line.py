@@ -211,16 +211,16 @@ class KernelLine:
         """End all connections; who still watches another ticket of this process connects anew."""
         if self._listener < 0:
             return
-        if self._numbers:
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
-            listener.setblocking(False)  # a program may have made another default for every new object
-            try:
-                while True:
-                    listener.accept()[0].close()
-            except OSError as error:
-                listener.detach()
-                if error.errno == errno.EAGAIN:  # these were all
-                    return
+        # Also where the listener is closed afterwards: somebody may be between a fork and an exec with a copy of it.
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
+        listener.setblocking(False)  # a program may have made another default for every new object
+        try:
+            while True:
+                listener.accept()[0].close()
+        except OSError as error:
+            listener.detach()
+            if self._numbers and error.errno == errno.EAGAIN:  # these were all
+                return
         # Nobody waits here any more, or no descriptor is left for an accept: with the listener end its connections.
         close_descriptor(self._listener)
         self._listener = self._listen() if self._numbers else -1
