@@ -119,7 +119,8 @@ class Inotify:
 
     def _rest(self) -> None:
         """Be there for whoever waits next, if nobody watches any more."""
-        if not self._watches and _in_use.pop(self._place, None) is self:
+        if not self._watches and _in_use.get(self._place) is self:
+            del _in_use[self._place]
             self._reader = None
             _idle.append(self)
 
@@ -164,7 +165,11 @@ class Inotify:
         return set(self._watches) if _Q_OVERFLOW in numbers else numbers
 
     def end(self, watch: FileWatch) -> None:
-        """End a watch; if it was the one that reads for all, wake another."""
+        """End a watch; if nobody reads for all now, wake another, which will.
+
+        Nobody does after the end of the reader, and also after the end of one that was woken to be the reader and was
+        cancelled before it ran.
+        """
         watches = self._watches.get(watch.number)
         if watches is not None and watch in watches:
             watches.remove(watch)
@@ -172,7 +177,7 @@ class Inotify:
                 del self._watches[watch.number]
                 _remove_watch(self._fd, watch.number)
                 self.read()  # the queue has a last event for it, and must not grow by one for every wait
-        if self._reader is watch:
+        if self._reader is watch or self._reader is None:
             self._reader = None
             for others in self._watches.values():
                 with contextlib.suppress(RuntimeError):  # its event loop is closed

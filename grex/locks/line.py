@@ -43,7 +43,9 @@ _BUSY = frozenset({errno.EAGAIN, errno.EACCES})
 NEVER_THERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """Errors of a kernel or file system that does not have these locks; others may pass."""
 _MAX_COLLISIONS = 64
-_BACKLOG = 128
+_BACKLOG = 4096
+"""Connections that nobody accepts before a ticket is dropped: those of all readers behind a writer, and of all waiters
+that came and gave up meanwhile. Who is beyond that, or beyond `net.core.somaxconn`, polls."""
 
 has_tickets = hasattr(fcntl, "F_OFD_SETLK")
 """Whether this system has open file description locks."""
@@ -74,28 +76,31 @@ class Line(Protocol):
         """Be without descriptors, which were closed elsewhere: what happens in a forked child."""
 
 
-def _conflict(fd: int, start: int, end: int | None, *, shared: bool) -> tuple[int, int] | None:
-    """First and last byte of a lock in `[start, end)` that another description has and that is in the way, if any."""
+def _conflict(fd: int, start: int, end: int | None, *, shared: bool) -> int | None:
+    """Some ticket in `[start, end)` that another description has and that is in the way, if any.
+
+    Whoever may open the file can lock other ranges of it or all of it: a backup, a file server for one of its clients.
+    That is no ticket. It may hide some, for the kernel tells of one lock only; this costs order and nothing else.
+    """
     length = 0 if end is None else end - start  # 0 means: however far
     if end is not None and length <= 0:
         return None
     kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
     found, _, first, size, _ = _FLOCK.unpack(answer)
-    return None if found == fcntl.F_UNLCK else (first, first + max(size, 1) - 1)
+    return None if found == fcntl.F_UNLCK or size != 1 else first
 
 
 def _highest(fd: int, start: int, end: int | None, *, shared: bool) -> int | None:
     """The highest ticket in `[start, end)`, in a number of calls that grows with the logarithm of their number."""
-    found = _conflict(fd, start, end, shared=shared)
-    if found is None:
+    top = _conflict(fd, start, end, shared=shared)
+    if top is None:
         return None
-    top = found[1]
     leap = _SEQUENCE
     while (found := _conflict(fd, top + 1, end, shared=shared)) is not None:
-        top = found[1]
+        top = found
         while (end is None or top + leap < end) and (found := _conflict(fd, top + leap, end, shared=shared)):
-            top = found[1]
+            top = found
             leap *= 2
         leap = max(_SEQUENCE, leap // 2)
     return top
@@ -109,7 +114,7 @@ def _count(fd: int, start: int, end: int) -> int:
         found = _conflict(fd, low, high, shared=False)
         if found is not None:
             total += 1
-            ranges += [(low, found[0]), (found[1] + 1, high)]
+            ranges += [(low, found), (found + 1, high)]
     return total
 
 
@@ -121,7 +126,7 @@ def first_in_line(fd: int, *, shared: bool = False) -> int | None:
     """Some ticket that a newcomer, on a descriptor without tickets, has to go behind; None if there is none."""
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _ANY_WRITER if shared else _ANYBODY)
     # Asked at every acquire and every release, so the answer is taken apart only if there is one.
-    return None if answer.startswith(_NO_CONFLICT) else _FLOCK.unpack(answer)[2]
+    return None if answer.startswith(_NO_CONFLICT) else _conflict(fd, TICKET_BASE, None, shared=shared)
 
 
 def _address(key: LockKey, pid: int) -> str:
@@ -203,28 +208,29 @@ class KernelLine:
     def drop(self, number: int) -> None:
         """Give a ticket back, and wake those who watch this process; the last one closes the line."""
         self._numbers.discard(number)
+        with contextlib.suppress(OSError):
+            self._set(fcntl.F_UNLCK, number)  # a close alone frees nothing while a forked child has the description
+        self._hang_up()
         if not self._numbers:
             self.close()
-            return
-        with contextlib.suppress(OSError):
-            self._set(fcntl.F_UNLCK, number)
-        self._hang_up()
 
     def _hang_up(self) -> None:
         """End all connections; who still watches another ticket of this process connects anew."""
         if self._listener < 0:
             return
+        # Also where the listener is closed afterwards: somebody may be between a fork and an exec with a copy of it.
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
+        listener.setblocking(False)  # a program may have made another default for every new object
         try:
             while True:
                 listener.accept()[0].close()
         except OSError as error:
             listener.detach()
-            if error.errno == errno.EAGAIN:
-                return  # these were all
-        # No descriptor is left for an accept: with the listener end its connections.
+            if self._numbers and error.errno == errno.EAGAIN:  # these were all
+                return
+        # Nobody waits here any more, or no descriptor is left for an accept: with the listener end its connections.
         close_descriptor(self._listener)
-        self._listener = self._listen()
+        self._listener = self._listen() if self._numbers else -1
 
     def before(self, number: int, *, shared: bool) -> int | None:
         """The nearest ticket of another process before `number` that is in its way."""

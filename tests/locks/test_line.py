@@ -10,6 +10,9 @@ import contextlib
 import errno
 import os
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,9 @@ import pytest
 
 from grex.errors import LockBusyError
 from grex.locks import PACK_LOCK_FILE_NAME, PackLock, WorkspaceLock, file_lock, waiter
+from grex.locks.inheritance import close_descriptor
 from grex.locks.kernel import open_lock_file
-from grex.locks.line import KernelLine
+from grex.locks.line import KernelLine, connect_to
 from tests.support.lock_census import tickets_in_line
 from tests.support.lock_holder import LockHolder
 from tests.support.no_timers import UNREPORTED, take_timers_away
@@ -97,6 +101,101 @@ def test_a_newcomer_does_not_take_a_free_lock_that_somebody_queues_for(lock: Pac
         lock.try_acquire()
     other.drop(number)
     lock.try_acquire().release()
+
+
+_LOCK_A_RANGE = """
+import fcntl, sys
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_SH if sys.argv[2] == "shared" else fcntl.LOCK_EX, int(sys.argv[4]), int(sys.argv[3]))
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def somebody_elses_range(file: Path, mode: str, start: int, length: int) -> Generator[None]:
+    """A program that knows nothing of tickets has a range of the file locked; length 0 is all of the rest."""
+    command = [sys.executable, "-c", _LOCK_A_RANGE, str(file), mode, str(start), str(length)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.invariant("L1")
+@pytest.mark.invariant("L7")
+@pytest.mark.filterwarnings("ignore::grex.errors.LockFallbackWarning")
+@pytest.mark.parametrize(
+    ("start", "length"), [(0, 0), ((1 << 62) + 1, 0), (0, (1 << 63) - 1), ((1 << 62) + 1, 1 << 40)]
+)
+@pytest.mark.parametrize("mode", ["shared", "exclusive"])
+async def test_a_range_that_another_program_has_locked_is_no_ticket(
+    lock: PackLock, mode: str, start: int, length: int
+) -> None:
+    """An NFS server, for instance, locks the whole of a file so for its clients."""
+    with somebody_elses_range(lock.path / PACK_LOCK_FILE_NAME, mode, start, length), anyio.fail_after(PATIENCE_S):
+        with LockHolder("pack", lock.path) as holder:
+            assert holder.ask("take") == "held"
+            with pytest.raises(LockBusyError):
+                lock.try_acquire()
+            async with somebody_waiting(lock):
+                assert holder.ask("release") == "ok"
+        lock.try_acquire().release()
+
+
+@pytest.mark.invariant("L7")
+def test_the_tickets_before_a_reader_are_counted_where_another_program_reads_the_whole_file(
+    lock: PackLock, other: KernelLine
+) -> None:
+    with somebody_elses_range(lock.path / PACK_LOCK_FILE_NAME, "shared", 0, 0):
+        number = other.take(shared=True)
+        assert number is not None
+        assert other.count_before(number) == 0
+
+
+@pytest.mark.invariant("L7")
+def test_a_time_limit_for_all_sockets_of_the_program_stops_nobody_who_leaves(other: KernelLine) -> None:
+    first_number, _ = take(other), take(other)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE_S)
+    try:
+        began = time.monotonic()
+        other.drop(first_number)
+        assert time.monotonic() - began < PATIENCE_S / 2
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@pytest.mark.invariant("L7")
+def test_the_last_one_of_a_process_wakes_the_next_though_a_child_has_a_copy_of_the_listener(
+    lock: PackLock, other: KernelLine
+) -> None:
+    """As a program has that another thread just forked, before it becomes another program."""
+    number = take(other)
+    key = (lock.path / PACK_LOCK_FILE_NAME).stat()
+    fd = connect_to((key.st_dev, key.st_ino), number)
+    assert fd is not None
+    copy = os.dup(other._listener)
+    try:
+        other.drop(number)
+        assert os.read(fd, 1) == b""
+    finally:
+        os.close(copy)
+        close_descriptor(fd)
+
+
+def test_hundreds_who_came_and_gave_up_take_nobody_the_place_to_watch(lock: PackLock, other: KernelLine) -> None:
+    """Who gives up leaves a connection that is accepted by nobody before the one it watched leaves."""
+    places = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    number = take(other)
+    key = (lock.path / PACK_LOCK_FILE_NAME).stat()
+    for _ in range(min(1000, places)):
+        fd = connect_to((key.st_dev, key.st_ino), number)
+        assert fd is not None
+        close_descriptor(fd)
 
 
 @pytest.mark.anyio

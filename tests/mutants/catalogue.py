@@ -147,7 +147,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             Edit(
                 "grex/locks/line.py",
-                "        if not self._numbers:\n            self.close()\n            return\n",
+                "        if not self._numbers:\n            self.close()\n",
                 "",
             ),
         ),
@@ -171,8 +171,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             Edit(
                 "grex/locks/line.py",
-                "            self._set(fcntl.F_UNLCK, number)\n        self._hang_up()\n",
-                "            self._set(fcntl.F_UNLCK, number)\n",
+                "        self._hang_up()\n        if not self._numbers:\n            self.close()\n",
+                "        if not self._numbers:\n            self.close()\n",
             ),
         ),
     ),
