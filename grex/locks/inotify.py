@@ -164,7 +164,11 @@ class Inotify:
         return set(self._watches) if _Q_OVERFLOW in numbers else numbers
 
     def end(self, watch: FileWatch) -> None:
-        """End a watch; if it was the one that reads for all, wake another."""
+        """End a watch; if nobody reads for all now, wake another, which will.
+
+        Nobody does after the end of the reader, and also after the end of one that was woken to be the reader and was
+        cancelled before it ran.
+        """
         watches = self._watches.get(watch.number)
         if watches is not None and watch in watches:
             watches.remove(watch)
@@ -172,7 +176,7 @@ class Inotify:
                 del self._watches[watch.number]
                 _remove_watch(self._fd, watch.number)
                 self.read()  # the queue has a last event for it, and must not grow by one for every wait
-        if self._reader is watch:
+        if self._reader is watch or self._reader is None:
             self._reader = None
             for others in self._watches.values():
                 with contextlib.suppress(RuntimeError):  # its event loop is closed

@@ -111,3 +111,27 @@ async def test_an_event_that_comes_while_the_reader_changes_is_told(tmp_path: Pa
         for opened in kept:
             opened.close()
         group.cancel_scope.cancel()
+
+
+@pytest.mark.invariant("L7")
+async def test_when_the_reader_and_its_heir_are_cancelled_together_a_third_reads(tmp_path: Path) -> None:
+    """The reader ends and wakes the second, which is cancelled before it ran: it never was the reader."""
+    with (
+        LockHolder("pack", tmp_path / "a") as a,
+        LockHolder("pack", tmp_path / "b") as b,
+        LockHolder("pack", tmp_path / "c") as c,
+    ):
+        for _ in range(10):  # a loop of trio chooses the order of its tasks at random
+            assert [a.ask("take"), b.ask("take"), c.ask("take")] == ["held"] * 3
+            reader, heir, third = (Waiter(tmp_path / name) for name in "abc")
+            async with anyio.create_task_group() as group:
+                for one in (reader, heir, third):
+                    group.start_soon(one.run)
+                    await anyio.wait_all_tasks_blocked()
+                reader.scope.cancel()
+                heir.scope.cancel()
+                await anyio.wait_all_tasks_blocked()
+                assert c.ask("release") == "ok"
+                with anyio.fail_after(PATIENCE_S):
+                    await third.got.wait()
+            assert [a.ask("release"), b.ask("release")] == ["ok", "ok"]
