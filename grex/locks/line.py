@@ -74,28 +74,35 @@ class Line(Protocol):
         """Be without descriptors, which were closed elsewhere: what happens in a forked child."""
 
 
-def _conflict(fd: int, start: int, end: int | None, *, shared: bool) -> tuple[int, int] | None:
-    """First and last byte of a lock in `[start, end)` that another description has and that is in the way, if any."""
+def _conflict(fd: int, start: int, end: int | None, *, shared: bool) -> int | None:
+    """Some ticket in `[start, end)` that another description has and that is in the way, if any.
+
+    Whoever may open the file can lock other ranges of it or all of it: a backup, a file server for one of its clients.
+    That is no ticket. It may hide some, for the kernel tells of one lock only; this costs order and nothing else.
+    """
     length = 0 if end is None else end - start  # 0 means: however far
     if end is not None and length <= 0:
         return None
     kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
+    return _ticket_in(answer)
+
+
+def _ticket_in(answer: bytes) -> int | None:
     found, _, first, size, _ = _FLOCK.unpack(answer)
-    return None if found == fcntl.F_UNLCK else (first, first + max(size, 1) - 1)
+    return None if found == fcntl.F_UNLCK or size != 1 else first
 
 
 def _highest(fd: int, start: int, end: int | None, *, shared: bool) -> int | None:
     """The highest ticket in `[start, end)`, in a number of calls that grows with the logarithm of their number."""
-    found = _conflict(fd, start, end, shared=shared)
-    if found is None:
+    top = _conflict(fd, start, end, shared=shared)
+    if top is None:
         return None
-    top = found[1]
     leap = _SEQUENCE
     while (found := _conflict(fd, top + 1, end, shared=shared)) is not None:
-        top = found[1]
+        top = found
         while (end is None or top + leap < end) and (found := _conflict(fd, top + leap, end, shared=shared)):
-            top = found[1]
+            top = found
             leap *= 2
         leap = max(_SEQUENCE, leap // 2)
     return top
@@ -109,7 +116,7 @@ def _count(fd: int, start: int, end: int) -> int:
         found = _conflict(fd, low, high, shared=False)
         if found is not None:
             total += 1
-            ranges += [(low, found[0]), (found[1] + 1, high)]
+            ranges += [(low, found), (found + 1, high)]
     return total
 
 
@@ -121,7 +128,7 @@ def first_in_line(fd: int, *, shared: bool = False) -> int | None:
     """Some ticket that a newcomer, on a descriptor without tickets, has to go behind; None if there is none."""
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _ANY_WRITER if shared else _ANYBODY)
     # Asked at every acquire and every release, so the answer is taken apart only if there is one.
-    return None if answer.startswith(_NO_CONFLICT) else _FLOCK.unpack(answer)[2]
+    return None if answer.startswith(_NO_CONFLICT) else _ticket_in(answer)
 
 
 def _address(key: LockKey, pid: int) -> str:

@@ -10,6 +10,8 @@ import contextlib
 import errno
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,59 @@ def test_a_newcomer_does_not_take_a_free_lock_that_somebody_queues_for(lock: Pac
         lock.try_acquire()
     other.drop(number)
     lock.try_acquire().release()
+
+
+_LOCK_A_RANGE = """
+import fcntl, sys
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_SH if sys.argv[2] == "shared" else fcntl.LOCK_EX, int(sys.argv[4]), int(sys.argv[3]))
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def somebody_elses_range(file: Path, mode: str, start: int, length: int) -> Generator[None]:
+    """A program that knows nothing of tickets has a range of the file locked; length 0 is all of the rest."""
+    command = [sys.executable, "-c", _LOCK_A_RANGE, str(file), mode, str(start), str(length)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.invariant("L1")
+@pytest.mark.invariant("L7")
+@pytest.mark.filterwarnings("ignore::grex.errors.LockFallbackWarning")
+@pytest.mark.parametrize(
+    ("start", "length"), [(0, 0), ((1 << 62) + 1, 0), (0, (1 << 63) - 1), ((1 << 62) + 1, 1 << 40)]
+)
+@pytest.mark.parametrize("mode", ["shared", "exclusive"])
+async def test_a_range_that_another_program_has_locked_is_no_ticket(
+    lock: PackLock, mode: str, start: int, length: int
+) -> None:
+    """An NFS server, for instance, locks the whole of a file so for its clients."""
+    with somebody_elses_range(lock.path / PACK_LOCK_FILE_NAME, mode, start, length), anyio.fail_after(PATIENCE_S):
+        with LockHolder("pack", lock.path) as holder:
+            assert holder.ask("take") == "held"
+            with pytest.raises(LockBusyError):
+                lock.try_acquire()
+            async with somebody_waiting(lock):
+                assert holder.ask("release") == "ok"
+        lock.try_acquire().release()
+
+
+@pytest.mark.invariant("L7")
+def test_the_tickets_before_a_reader_are_counted_where_another_program_reads_the_whole_file(
+    lock: PackLock, other: KernelLine
+) -> None:
+    with somebody_elses_range(lock.path / PACK_LOCK_FILE_NAME, "shared", 0, 0):
+        number = other.take(shared=True)
+        assert number is not None
+        assert other.count_before(number) == 0
 
 
 @pytest.mark.anyio
