@@ -222,6 +222,7 @@ class KernelLine:
         if self._listener < 0:
             return
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=self._listener)
+        listener.setblocking(False)  # a program may have made another default for every new object
         try:
             while True:
                 listener.accept()[0].close()

@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,19 @@ def test_the_tickets_before_a_reader_are_counted_where_another_program_reads_the
         number = other.take(shared=True)
         assert number is not None
         assert other.count_before(number) == 0
+
+
+@pytest.mark.invariant("L7")
+def test_a_time_limit_for_all_sockets_of_the_program_stops_nobody_who_leaves(other: KernelLine) -> None:
+    first_number, _ = take(other), take(other)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE_S)
+    try:
+        began = time.monotonic()
+        other.drop(first_number)
+        assert time.monotonic() - began < PATIENCE_S / 2
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 @pytest.mark.anyio
