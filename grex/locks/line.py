@@ -43,7 +43,9 @@ _BUSY = frozenset({errno.EAGAIN, errno.EACCES})
 NEVER_THERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """Errors of a kernel or file system that does not have these locks; others may pass."""
 _MAX_COLLISIONS = 64
-_BACKLOG = 128
+_BACKLOG = 4096
+"""Connections that nobody accepts before a ticket is dropped: those of all readers behind a writer, and of all waiters
+that came and gave up meanwhile. Who is beyond that, or beyond `net.core.somaxconn`, polls."""
 
 has_tickets = hasattr(fcntl, "F_OFD_SETLK")
 """Whether this system has open file description locks."""

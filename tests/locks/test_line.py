@@ -22,8 +22,9 @@ import pytest
 
 from grex.errors import LockBusyError
 from grex.locks import PACK_LOCK_FILE_NAME, PackLock, WorkspaceLock, file_lock, waiter
+from grex.locks.inheritance import close_descriptor
 from grex.locks.kernel import open_lock_file
-from grex.locks.line import KernelLine
+from grex.locks.line import KernelLine, connect_to
 from tests.support.lock_census import tickets_in_line
 from tests.support.lock_holder import LockHolder
 from tests.support.no_timers import UNREPORTED, take_timers_away
@@ -166,6 +167,17 @@ def test_a_time_limit_for_all_sockets_of_the_program_stops_nobody_who_leaves(oth
         assert time.monotonic() - began < PATIENCE_S / 2
     finally:
         socket.setdefaulttimeout(before)
+
+
+def test_hundreds_who_came_and_gave_up_take_nobody_the_place_to_watch(lock: PackLock, other: KernelLine) -> None:
+    """Who gives up leaves a connection that is accepted by nobody before the one it watched leaves."""
+    places = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    number = take(other)
+    key = (lock.path / PACK_LOCK_FILE_NAME).stat()
+    for _ in range(min(1000, places)):
+        fd = connect_to((key.st_dev, key.st_ino), number)
+        assert fd is not None
+        close_descriptor(fd)
 
 
 @pytest.mark.anyio
