@@ -261,8 +261,9 @@ class Attempt:
         opened, target = self._open(), self._target
         shared = target.kernel.mode == "s"
         verdict = target.file.confirm(opened)
-        if verdict is Verdict.HELD and not opened.is_kept and not take_guard(opened, target.file.path, shared=shared):
-            verdict = Verdict.BUSY
+        if verdict is Verdict.HELD and not opened.is_kept:
+            is_free = take_guard(opened, target.file.path, shared=shared)
+            verdict = target.file.confirm_guarded(opened) if is_free else Verdict.BUSY
         if verdict is Verdict.HELD and not shared:
             refuse_foreign_content(opened)
         return verdict

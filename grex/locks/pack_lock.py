@@ -15,7 +15,7 @@ nothing about, and a symlink may be shared by two packs.
 
 A waiter whose pack was moved away in the meantime finds no directory, raises `PackGoneError` and creates nothing.
 
-A pack without a git directory has the guard of all other lock files instead (`guard`).
+A pack without a git directory has the guard of all other lock files instead (`guard`), and the link is made under it.
 
 Not protected: a pack whose git directory is removed together with its lock file while it is held.
 """
@@ -104,17 +104,9 @@ class _PackLockFile:
         if opened.was_kept and named == opened.key == file_key(self._kept):
             opened.is_kept = True  # by far the most common case: it is what was opened, and all is well
             return Verdict.HELD
-        if not self._has_git_dir():
-            return Verdict.HELD if named == opened.key else Verdict.REPLACED
-        kept = file_key(self._kept)
+        kept = file_key(self._kept) if self._has_git_dir() else None
         if kept is None:
-            if named != opened.key:
-                return Verdict.REPLACED
-            with contextlib.suppress(OSError):  # a file system without hard links has only the name
-                os.link(self.path, self._kept, follow_symlinks=False)
-            kept = file_key(self._kept)
-            opened.is_kept = kept is not None
-            return Verdict.HELD if kept in {None, opened.key} else Verdict.REPLACED
+            return Verdict.HELD if named == opened.key else Verdict.REPLACED
         if kept != opened.key:
             return Verdict.REPLACED
         opened.is_kept = True
@@ -123,6 +115,17 @@ class _PackLockFile:
         if named is None:
             return self._restore_name()
         return self._replace_name()
+
+    def confirm_guarded(self, opened: OpenedFile) -> Verdict:
+        """Make the link of a pack that has a git directory by now and no link.
+
+        Under the guard, for the pack may be held by somebody who won it before it had a git directory, and whose file
+        was swept away since: a link made without the guard would let everybody in who comes after it.
+        """
+        if self._has_git_dir():
+            with contextlib.suppress(OSError):  # a file system without hard links has only the name
+                os.link(self.path, self._kept, follow_symlinks=False)
+        return self.confirm(opened)
 
     def _restore_name(self) -> Verdict:
         try:

@@ -33,6 +33,9 @@ class LockFile(Protocol):
     def confirm(self, opened: OpenedFile) -> Verdict:
         """Judge a file whose kernel lock was just granted; says in `is_kept` if a second link keeps the inode."""
 
+    def confirm_guarded(self, opened: OpenedFile) -> Verdict:
+        """Judge it once more when its guard was taken too, and make the link that keeps it from now on."""
+
 
 class PlainLockFile:
     """A lock file that is one name and nothing else."""
@@ -59,6 +62,10 @@ class PlainLockFile:
     def confirm(self, opened: OpenedFile) -> Verdict:
         """Whether the name still leads to the file."""
         return Verdict.HELD if opened.is_still_at(self.path) else Verdict.REPLACED
+
+    def confirm_guarded(self, opened: OpenedFile) -> Verdict:
+        """The same: who looked for the guard before it was taken found a file that had the name before."""
+        return self.confirm(opened)
 
 
 def refuse_foreign_content(opened: OpenedFile) -> None:

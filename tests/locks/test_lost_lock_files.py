@@ -11,9 +11,13 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from grex.errors import LockBusyError
+from grex.locks import ManifestLock, WaitPolicy, file_lock
+from grex.locks.guard import take_guard
 from tests.support.killing import eventually
 from tests.support.lock_holder import Kind, LockHolder, lock_file
 from tests.support.lock_queue import WaiterFleet, seen_tickets
@@ -166,6 +170,27 @@ def test_readers_stay_out_while_a_writer_holds_a_lost_file(tmp_path: Path, lose:
         assert writer.ask("release writer") == "ok writer"
         assert [early.answer(), late.answer()] == ["held early", "held late"]
         assert sorted(fleet.served) == ["early", "late", "writer"]
+
+
+@pytest.mark.anyio
+async def test_a_file_that_is_lost_just_before_the_guard_is_taken_does_not_let_a_writer_in_beside_a_reader(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader looks for the guard of a writer, and finds none yet."""
+    file = lock_file("writer", workspace)
+    with LockHolder("reader", workspace) as reader:
+
+        def take_late(*arguments: Any, **keywords: Any) -> bool:
+            monkeypatch.undo()
+            file.unlink()
+            assert reader.ask("take") == "held"
+            return take_guard(*arguments, **keywords)
+
+        monkeypatch.setattr(file_lock, "take_guard", take_late)
+        with pytest.raises(LockBusyError):
+            await ManifestLock(workspace).acquire_exclusive(WaitPolicy(no_wait=True))
+        assert reader.ask("release") == "ok"
+    (await ManifestLock(workspace).acquire_exclusive(WaitPolicy(no_wait=True))).release()
 
 
 @pytest.mark.parametrize("kind", ["with a git directory", "plain"])

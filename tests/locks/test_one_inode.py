@@ -117,6 +117,23 @@ def test_git_clean_while_the_pack_is_held_lets_nobody_in_and_the_name_comes_back
 
 
 @pytest.mark.invariant("L1")
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_pack_that_becomes_a_repository_and_is_cleaned_while_it_is_held_lets_nobody_in(
+    tmp_path: Path, tries: int
+) -> None:
+    """Who comes then finds no file and no link; also not after one that came before and made them."""
+    pack = tmp_path / "pack"
+    lock = PackLock.open(pack)
+    with LockHolder("pack", pack) as other:
+        with lock.try_acquire():
+            subprocess.run(["git", "init", "--quiet", str(pack)], check=True)
+            subprocess.run(["git", "-C", str(pack), "clean", "-fdxq"], check=True)
+            assert [other.ask("try") for _ in range(tries)] == ["busy"] * tries
+        assert other.ask("try") == "held"
+        assert (pack / ".git" / KEPT_LINK_NAME).samefile(pack / PACK_LOCK_FILE_NAME)
+
+
+@pytest.mark.invariant("L1")
 def test_a_strange_file_under_the_name_lets_nobody_in_while_the_pack_is_held(pack: Path) -> None:
     lock = PackLock.open(pack)
     with LockHolder("pack", pack) as other:
