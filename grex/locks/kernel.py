@@ -45,6 +45,7 @@ __all__ = [
 Mode = Literal["x", "s"]
 
 _OPEN_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_LAST_STANDARD_FD = 2
 _FILE_MODE = 0o666  # the umask decides: a workspace shared by a group needs group-writable lock files
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 _HINTS = {
@@ -147,6 +148,7 @@ def open_lock_file(path: str, *, create: bool, read_only: bool = False) -> Opene
             raise _not_regular(path, error.errno) from error
         raise lock_failure(path, error) from error
     try:
+        fd = _above_the_standard_ones(fd)
         found = os.fstat(fd)
     except OSError as error:
         os.close(fd)
@@ -156,6 +158,19 @@ def open_lock_file(path: str, *, create: bool, read_only: bool = False) -> Opene
         raise _not_regular(path, None)
     remember_descriptor(fd)
     return OpenedFile(path, fd, (found.st_dev, found.st_ino), found.st_size)
+
+
+def _above_the_standard_ones(fd: int) -> int:
+    """The descriptor, or another of the same description if it is 0, 1 or 2, because the process was started without.
+
+    What any library writes on standard error would be written into the lock file, and a child that is to inherit the
+    lock by such a number has its own standard stream there.
+    """
+    if fd > _LAST_STANDARD_FD:
+        return fd
+    higher = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LAST_STANDARD_FD + 1)
+    os.close(fd)
+    return higher
 
 
 def _not_regular(path: str, number: int | None) -> LockUnavailableError:

@@ -40,6 +40,34 @@ def test_the_descriptor_of_a_released_hold_is_not_given_out(tmp_path: Path) -> N
         _ = hold.fd
 
 
+_LEAVE_A_CHILD_BEHIND = """
+import os, signal, subprocess, sys
+from grex.locks import BackendLock
+hold = BackendLock.for_checkout(sys.argv[1]).try_acquire()
+nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[hold.fd], **nothing)
+with open(sys.argv[2], "w") as file:
+    file.write(str(child.pid))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.invariant("L6")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_child_keeps_the_lock_also_if_this_process_began_without_a_standard_stream(
+    tmp_path: Path, closed: str
+) -> None:
+    lock = BackendLock.for_checkout(tmp_path / "checkout")
+    command = ["sh", "-c", f'exec "$0" -c "$@" {closed}', sys.executable, _LEAVE_A_CHILD_BEHIND]
+    subprocess.run([*command, str(tmp_path / "checkout"), str(tmp_path / "pid")], check=False)
+    child = int((tmp_path / "pid").read_text())
+    try:
+        with pytest.raises(LockBusyError, match=str(child)):
+            lock.try_acquire()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 @pytest.mark.invariant("L6")
 @pytest.mark.invariant("L10")
 def test_the_lock_of_a_killed_grex_lives_on_in_its_child_and_is_said_to(tmp_path: Path) -> None:
