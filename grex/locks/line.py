@@ -212,12 +212,13 @@ class KernelLine:
     def drop(self, number: int) -> None:
         """Give a ticket back, and wake those who watch this process; the last one closes the line."""
         self._numbers.discard(number)
-        if not self._numbers:
-            self.close()
-            return
+        # One by one also where all is closed afterwards, which frees nothing of which somebody has a copy: a program
+        # that another thread forked this moment, or a library without the knowledge of Python.
         with contextlib.suppress(OSError):
             self._set(fcntl.F_UNLCK, number)
         self._hang_up()
+        if not self._numbers:
+            self.close()
 
     def _hang_up(self) -> None:
         """End all connections; who still watches another ticket of this process connects anew."""

@@ -169,6 +169,26 @@ def test_a_time_limit_for_all_sockets_of_the_program_stops_nobody_who_leaves(oth
         socket.setdefaulttimeout(before)
 
 
+@pytest.mark.invariant("L7")
+def test_the_last_one_of_a_process_wakes_the_next_though_a_child_has_copies_of_its_descriptors(
+    lock: PackLock, other: KernelLine
+) -> None:
+    """As a program has that another thread just forked, before it becomes another program."""
+    number = take(other)
+    key = (lock.path / PACK_LOCK_FILE_NAME).stat()
+    fd = connect_to((key.st_dev, key.st_ino), number)
+    assert fd is not None
+    copies = [os.dup(other._listener), os.dup(other._fd)]
+    try:
+        other.drop(number)
+        assert os.read(fd, 1) == b""
+        lock.try_acquire().release()
+    finally:
+        for copy in copies:
+            os.close(copy)
+        close_descriptor(fd)
+
+
 def test_hundreds_who_came_and_gave_up_take_nobody_the_place_to_watch(lock: PackLock, other: KernelLine) -> None:
     """Who gives up leaves a connection that is accepted by nobody before the one it watched leaves."""
     places = int(Path("/proc/sys/net/core/somaxconn").read_text())

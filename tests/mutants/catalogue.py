@@ -147,7 +147,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             Edit(
                 "grex/locks/line.py",
-                "        if not self._numbers:\n            self.close()\n            return\n",
+                "        if not self._numbers:\n            self.close()\n",
                 "",
             ),
         ),
