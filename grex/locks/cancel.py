@@ -11,6 +11,7 @@ interleave the callback is called; it may be called twice, and must not mind.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from itertools import count
 
@@ -36,7 +37,8 @@ class CancelToken:
         """End every wait that was given this token, and refuse every later one; may be called again."""
         self._fired = True
         for callback in list(self._callbacks.values()):
-            callback()
+            with contextlib.suppress(RuntimeError):  # its event loop is closed, and the others wait all the same
+                callback()
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called when the token fires, at once if it has; gives what takes it back."""

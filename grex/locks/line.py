@@ -87,6 +87,10 @@ def _conflict(fd: int, start: int, end: int | None, *, shared: bool) -> int | No
         return None
     kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
+    return _ticket_in(answer)
+
+
+def _ticket_in(answer: bytes) -> int | None:
     found, _, first, size, _ = _FLOCK.unpack(answer)
     return None if found == fcntl.F_UNLCK or size != 1 else first
 
@@ -126,7 +130,7 @@ def first_in_line(fd: int, *, shared: bool = False) -> int | None:
     """Some ticket that a newcomer, on a descriptor without tickets, has to go behind; None if there is none."""
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _ANY_WRITER if shared else _ANYBODY)
     # Asked at every acquire and every release, so the answer is taken apart only if there is one.
-    return None if answer.startswith(_NO_CONFLICT) else _conflict(fd, TICKET_BASE, None, shared=shared)
+    return None if answer.startswith(_NO_CONFLICT) else _ticket_in(answer)
 
 
 def _address(key: LockKey, pid: int) -> str:
@@ -208,8 +212,10 @@ class KernelLine:
     def drop(self, number: int) -> None:
         """Give a ticket back, and wake those who watch this process; the last one closes the line."""
         self._numbers.discard(number)
+        # One by one also where all is closed afterwards, which frees nothing of which somebody has a copy: a program
+        # that another thread forked this moment, or a library without the knowledge of Python.
         with contextlib.suppress(OSError):
-            self._set(fcntl.F_UNLCK, number)  # a close alone frees nothing while a forked child has the description
+            self._set(fcntl.F_UNLCK, number)
         self._hang_up()
         if not self._numbers:
             self.close()

@@ -170,7 +170,7 @@ def test_a_time_limit_for_all_sockets_of_the_program_stops_nobody_who_leaves(oth
 
 
 @pytest.mark.invariant("L7")
-def test_the_last_one_of_a_process_wakes_the_next_though_a_child_has_a_copy_of_the_listener(
+def test_the_last_one_of_a_process_wakes_the_next_though_a_child_has_copies_of_its_descriptors(
     lock: PackLock, other: KernelLine
 ) -> None:
     """As a program has that another thread just forked, before it becomes another program."""
@@ -178,12 +178,14 @@ def test_the_last_one_of_a_process_wakes_the_next_though_a_child_has_a_copy_of_t
     key = (lock.path / PACK_LOCK_FILE_NAME).stat()
     fd = connect_to((key.st_dev, key.st_ino), number)
     assert fd is not None
-    copy = os.dup(other._listener)
+    copies = [os.dup(other._listener), os.dup(other._fd)]
     try:
         other.drop(number)
         assert os.read(fd, 1) == b""
+        lock.try_acquire().release()
     finally:
-        os.close(copy)
+        for copy in copies:
+            os.close(copy)
         close_descriptor(fd)
 
 

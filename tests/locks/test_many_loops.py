@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from grex.errors import LockTimeoutError
-from grex.locks import PACK_LOCK_FILE_NAME, PackHold, PackLock
+from grex.locks import PACK_LOCK_FILE_NAME, CancelToken, PackHold, PackLock
 from grex.locks.path_mutex import PATH_MUTEXES, PathMutexes
 from grex.locks.protocol import Standing
 from tests.support.lock_census import Counter as Resources
@@ -293,6 +293,25 @@ def test_a_waiter_in_the_queue_whose_loop_was_closed_is_passed_over(
     tasks.clear()
     gc.collect()
     assert len(PATH_MUTEXES) == 0
+
+
+@pytest.mark.invariant("L7")
+def test_a_token_ends_the_waits_of_others_though_one_of_its_waiters_is_in_a_closed_loop() -> None:
+    """To wake that one is an error, and the next one is woken all the same."""
+    import asyncio  # noqa: PLC0415, TID251 - as above
+
+    token = CancelToken()
+    loop = asyncio.new_event_loop()
+    loop.close()
+    woken = threading.Event()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(woken.clear)
+
+    token.subscribe(wake)
+    token.subscribe(woken.set)
+    token.fire()
+    assert woken.is_set()
 
 
 @pytest.mark.invariant("L7")
