@@ -173,7 +173,7 @@ def test_a_hold_that_the_garbage_collector_finds_serves_a_waiter_of_another_proc
     lock = PackLock.open(tmp_path / "pack")
     ring = [Ring(lock.try_acquire())]
     with LockHolder("pack", tmp_path / "pack") as other:
-        other.send("take")
+        assert other.ask("take-aloud") == "waits"
         ring.clear()
         with pytest.warns(ResourceWarning, match=r"test_interrupted\.py:\d+ was never released"):
             gc.collect()

@@ -3,11 +3,12 @@
 Most of what a short-lived Python process costs is its imports. A test that wants twelve of them pays once here; what it
 gets are processes like any others, with an environment and standard streams of their own. They inherit nothing else:
 their parent has run no event loop, taken no lock and started no thread.
+
+The parent is an orphan, so that its children are no descendants of the tests: grex refuses to wait for an ancestor.
 """
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ _POLL_S = 0.001
 
 
 class Nursery:
-    """The parent, seen from the tests; it ends with the process that made this.
+    """The parent, seen from the tests; it ends when this is gone, at the latest with the tests.
 
     Args:
         module: what to run with `-m`; given `nursery FD` it calls `serve(FD)`, and goes on as that tells it in a child.
@@ -34,14 +35,14 @@ class Nursery:
     def __init__(self, module: str) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module, "nursery", str(theirs.fileno())],
+            subprocess.run(
+                ["sh", "-c", '"$@" &', "sh", sys.executable, "-m", module, "nursery", str(theirs.fileno())],
+                check=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 cwd=Path(__file__).resolve().parents[2],
                 pass_fds=[theirs.fileno()],
             )
-        atexit.register(self._end, os.getpid())
 
     def start(self, arguments: Sequence[str], *, env: Mapping[str, str], streams: Sequence[int]) -> Forked:
         """Fork a child with these arguments, this environment and these three standard streams."""
@@ -54,11 +55,6 @@ class Nursery:
         self._socket.send(json.dumps({"reap": pid}).encode())
         code = self._socket.recv(_MESSAGE_BYTES)
         return int(code) if code != b"alive" else None
-
-    def _end(self, maker: int) -> None:
-        if os.getpid() == maker:  # and not a child of the tests that was forked
-            self._socket.close()
-            self._process.wait()
 
 
 class Forked:
