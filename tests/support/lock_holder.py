@@ -178,7 +178,7 @@ class LockHolder:
         with contextlib.suppress(ProcessLookupError):
             self.signal(signal.SIGCONT)
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self.kill()
         sys.stderr.write(self.said)

@@ -66,7 +66,7 @@ class TicketTaker:
             if pipe is not None:
                 pipe.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self.kill()
 
