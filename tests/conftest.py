@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,19 @@ from grex.locks import run_context
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Run tests marked `anyio` on both event loops."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_code_is_kept(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """Compile once what thousands of processes import, also where nothing compiled may be written beside the code."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTHONDONTWRITEBYTECODE" in os.environ:
+            patch.delenv("PYTHONDONTWRITEBYTECODE")
+            base = tmp_path_factory.getbasetemp()
+            patch.setenv(
+                "PYTHONPYCACHEPREFIX", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pyc")
+            )
+        yield
 
 
 @pytest.fixture(autouse=True)

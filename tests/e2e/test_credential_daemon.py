@@ -95,7 +95,7 @@ def test_a_credential_daemon_of_a_killed_sync_keeps_nobody_waiting(
                 os.kill(pid, signal.SIGKILL)
         eventually(lambda: first.children() == [daemon], "the end of git")
         # A process that ends loses its environment, by which it is found here, a moment before its descriptors.
-        eventually(lambda: flock_is_free(backend), "the end of the lock", deadline_s=10)
+        eventually(lambda: flock_is_free(backend), "the end of the lock")
         gate.set()
         with start(workspace, "sync") as second:
             done = second.result()

@@ -47,11 +47,13 @@ while :; do sleep 1; done
 
 
 @pytest.fixture(autouse=True)
-def hangup_is_heard() -> Generator[None]:
-    """Tests that run under nohup ignore SIGHUP, and so would every grex that they start, as it should."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_are_heard() -> Generator[None]:
+    """Tests that run under nohup ignore SIGHUP, and in the background of a script SIGINT; so would what they start."""
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, hangup)
+    signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.fixture

@@ -17,6 +17,13 @@ from grex.locks.environment import forget_environment
 from grex.locks.file_system import forget_abilities
 from grex.locks.path_mutex import PATH_MUTEXES
 from grex.locks.trace import close_trace
+from tests.support.lock_holder import nursery
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery_is_there() -> None:
+    """Start the parent of all holders before any test counts descriptors."""
+    nursery()
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +74,15 @@ def resources() -> Callable[[], tuple[int, ...]]:
         )
 
     return count
+
+
+@pytest.fixture
+def quick_collections() -> Generator[None]:
+    """Let the garbage collector look only at what the test makes: whoever counts often spends his time there."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def test_a_holder_among_the_ancestors_is_found_where_the_variable_was_lost(tmp_p
             capture_output=True,
             text=True,
             check=False,
-            timeout=20,
+            timeout=60,
         )
     assert done.stderr == ""
     count, message = done.stdout.split(" ", 1)

@@ -130,6 +130,7 @@ class Scene:
         return True
 
 
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize(("backend", "number", "kind", "situation"), CASES)
 def test_an_error_in_any_call_is_survived_or_told_and_leaves_nothing(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, backend: str, number: int, kind: Kind, situation: str

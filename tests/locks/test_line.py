@@ -30,7 +30,7 @@ from tests.support.lock_holder import LockHolder
 from tests.support.no_timers import UNREPORTED, take_timers_away
 
 OTHER_PID = (1 << 22) - 1  # the greatest there can be, so hardly anybody's
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 @pytest.fixture

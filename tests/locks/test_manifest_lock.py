@@ -47,7 +47,7 @@ async def test_tasks_of_one_process_read_together(workspace: Path) -> None:
             inside += 1
             if inside == 3:
                 all_inside.set()
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await all_inside.wait()
 
     async with anyio.create_task_group() as group:
@@ -71,7 +71,7 @@ async def test_a_writer_that_waits_goes_before_readers_of_other_processes_that_c
             await anyio.wait_all_tasks_blocked()
             assert late.ask("try") == "busy"
             assert early.ask("release") == "ok"
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await wrote.wait()
         assert late.ask("try") == "held"
 

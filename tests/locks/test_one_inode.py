@@ -54,7 +54,7 @@ async def test_a_waiter_on_a_file_that_was_renamed_away_takes_the_new_one(tmp_pa
                     await got.wait()
                 assert not got.is_set()
                 assert third.ask("release") == "ok"
-                with anyio.fail_after(5):
+                with anyio.fail_after(20):
                     await got.wait()
 
 
@@ -90,7 +90,7 @@ async def test_a_waiter_whose_pack_was_moved_away_says_so_and_creates_nothing(tm
             with pytest.raises(PackGoneError, match=str(lock.path)):
                 await lock.acquire_async()
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
                 group.start_soon(wait)
                 await anyio.wait_all_tasks_blocked()

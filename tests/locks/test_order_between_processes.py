@@ -40,9 +40,8 @@ def test_processes_are_served_in_the_order_in_which_they_came(
     fleet: WaiterFleet, holder: LockHolder, count: int
 ) -> None:
     waiters = fleet.line_up(count)
-    assert [ticket.pid for ticket in seen_tickets(*(waiter.pid for waiter in waiters.values()))] == [
-        waiter.pid for waiter in waiters.values()
-    ]
+    pids = [waiter.pid for waiter in waiters.values()]
+    eventually(lambda: [ticket.pid for ticket in seen_tickets(*pids)] == pids, "their tickets in this order")
     assert holder.ask("release") == "ok"
     fleet.all_pass(waiters)
     assert fleet.served == list(waiters)

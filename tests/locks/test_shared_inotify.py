@@ -17,7 +17,7 @@ from tests.support.no_timers import UNREPORTED, take_timers_away
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 @pytest.fixture(autouse=True)

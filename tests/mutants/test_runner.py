@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.mutation import Edit, Mutation, MutationError
-from tests.mutants.runner import Judgement, run_mutation
+from tests.mutants.runner import HANG_S, Judgement, run_mutation
 
 CODE = "def double(number: int) -> int:\n    return 2 * number\n"
 TEST = """
@@ -54,7 +54,8 @@ def tree(tmp_path: Path) -> Path:
     ids=["killed", "survived", "hung", "no test", "no such text"],
 )
 def test_what_became_of_a_mutation_is_told(tree: Path, test: str, edit: Edit, judgement: Judgement) -> None:
-    run = run_mutation(Mutation("three", "L1", f"tests/test_code.py::{test}", (edit,)), tree, hang_s=3.0)
+    hang_s = 1.0 if judgement is Judgement.HUNG else HANG_S
+    run = run_mutation(Mutation("three", "L1", f"tests/test_code.py::{test}", (edit,)), tree, hang_s=hang_s)
     assert run.judgement is judgement, run.output
     assert (tree / "grex" / "code.py").read_text() == CODE
 

@@ -42,9 +42,15 @@ def install(fault: str) -> None:
 
 def _without_flock(real: Any, sign: Path) -> Any:
     def call(fd: int, operation: int) -> None:
-        if sign.exists() and operation != fcntl.LOCK_UN:
-            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-        real(fd, operation)
+        if operation == fcntl.LOCK_UN:
+            real(fd, operation)
+            return
+        if not sign.exists():
+            real(fd, operation)
+            if not sign.exists():
+                return
+            real(fd, fcntl.LOCK_UN)  # the sign was given while we were here, and the lock came free after it
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     return call
 

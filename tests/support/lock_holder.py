@@ -27,6 +27,9 @@ import argparse
 import contextlib
 import errno
 import fcntl
+import functools
+import gc
+import importlib
 import os
 import select
 import signal
@@ -40,10 +43,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-__all__ = ["Kind", "LockHolder", "lock_file"]
+from tests.support.nursery import Forked, Nursery, serve
+
+__all__ = ["Kind", "LockHolder", "lock_file", "nursery"]
 
 Kind = Literal["flock", "pack", "workspace", "backend", "reader", "writer", "command"]
 _ANSWER_S = 60.0
+_IMPORTED_BEFORE = ("anyio._backends._asyncio", "anyio._backends._trio", "grex.locks", "grex.locks.inspection")
 _ATTEMPTS = {"take", "pass", "take-aloud", "pass-aloud", "try", "churn"}
 
 
@@ -79,21 +85,27 @@ class LockHolder:
         fault: str = "",
         within: Sequence[str] = (),
     ) -> None:
-        root = Path(__file__).resolve().parents[2]
         options = ["--backend", backend, "--fault", fault, *(["--served", str(served)] if served else [])]
+        arguments = [*options, kind, str(path)]
+        environ = {**os.environ, **(env or {})}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._unread = b""
-        self._process = subprocess.Popen(
-            [*within, sys.executable, "-m", __name__, *options, kind, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd=root,
-            env={**os.environ, **(env or {})},
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        (stdin, self._stdin), (self._stdout, stdout) = os.pipe(), os.pipe()
+        streams = (stdin, stdout, self._errors.fileno())
+        self._process: Forked | subprocess.Popen[bytes]
+        if within or fault or kind == "flock":  # what is not like the nursery, or starts faster without
+            self._process = subprocess.Popen(
+                [*within, sys.executable, "-m", __name__, *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=self._errors,
+                cwd=Path(__file__).resolve().parents[2],
+                env=environ,
+            )
+        else:
+            self._process = nursery().start(arguments, env=environ, streams=streams)
+        os.close(stdin)
+        os.close(stdout)
 
     @property
     def pid(self) -> int:
@@ -113,8 +125,7 @@ class LockHolder:
 
     def send(self, command: str) -> None:
         """Give a command without waiting for the answer."""
-        self._stdin.write(f"{command}\n".encode())
-        self._stdin.flush()
+        os.write(self._stdin, f"{command}\n".encode())
 
     def answer(self, timeout_s: float = _ANSWER_S) -> str:
         """Wait for an answer; none within the time, or the end of the process, fails the test."""
@@ -122,7 +133,7 @@ class LockHolder:
         while b"\n" not in self._unread:
             left_s = max(0.0, until - time.monotonic())
             assert select.select([self._stdout], [], [], left_s)[0], f"no answer within {timeout_s:g} s: {self.said}"
-            data = os.read(self._stdout.fileno(), 4096)
+            data = os.read(self._stdout, 4096)
             assert data, f"the process has ended instead of answering: {self.said}"
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
@@ -140,7 +151,10 @@ class LockHolder:
     def wait_stopped(self) -> None:
         """SIGSTOP, and wait until the process stands still."""
         self.signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+        until = time.monotonic() + _ANSWER_S
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < until, "it goes on"
+            time.sleep(0.001)
 
     def wait_dead(self) -> int:
         """Wait for its end, and give its exit code."""
@@ -159,17 +173,22 @@ class LockHolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the process, stopped or not, and pass on what it complained about."""
-        for pipe in (self._stdin, self._stdout):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+        os.close(self._stdin)
+        os.close(self._stdout)
         with contextlib.suppress(ProcessLookupError):
             self.signal(signal.SIGCONT)
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self.kill()
         sys.stderr.write(self.said)
         self._errors.close()
+
+
+@functools.cache
+def nursery() -> Nursery:
+    """Where the processes of these tests come from; started at the first call."""
+    return Nursery(__name__)
 
 
 class _Inside:
@@ -269,6 +288,8 @@ class _Grex:
             group.cancel_scope.cancel()
 
     async def _attempt(self, command: str, name: str) -> None:
+        import anyio  # noqa: PLC0415 - as above
+
         from grex.errors import GrexError, LockBusyError  # noqa: PLC0415 - as above
         from grex.locks import WaitPolicy  # noqa: PLC0415 - as above
 
@@ -279,10 +300,10 @@ class _Grex:
         command = command.removesuffix("-aloud")
         with attempt.scope:
             try:
-                while True:
+                await self._hold(attempt, command, name, policy)
+                while command == "churn":
+                    await anyio.lowlevel.checkpoint()  # a lock that is free is taken without one
                     await self._hold(attempt, command, name, policy)
-                    if command != "churn":
-                        break
             except LockBusyError as error:
                 attempt.error = error.message
                 _say("busy", name)
@@ -378,13 +399,25 @@ def _say(answer: str, name: str = "") -> None:
 
 def main() -> None:
     """Obey until standard input ends."""
+    arguments: list[str] | None = sys.argv[1:]
+    if sys.argv[1] == "nursery":
+        for module in _IMPORTED_BEFORE:
+            importlib.import_module(module)
+        gc.freeze()
+        arguments = serve(int(sys.argv[2]))
+    if arguments is not None:
+        obey(arguments)
+
+
+def obey(arguments: list[str]) -> None:
+    """Be one holder."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--backend", default="asyncio")
     parser.add_argument("--fault", default="")
     parser.add_argument("--served", type=Path)
     parser.add_argument("kind")
     parser.add_argument("path", type=Path)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if given.fault:
         from tests.support.lock_faults import install  # noqa: PLC0415 - few processes have one
 

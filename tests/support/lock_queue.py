@@ -37,15 +37,19 @@ def _lines() -> list[list[str]]:
 
 
 def seen_tickets(*pids: int, inode: int | None = None) -> list[SeenTicket]:
-    """The tickets of these processes (of all, if none is named) on this inode (on any), first in line first."""
-    found = []
-    for fields in _lines():
+    """The tickets of these processes (of all, if none is named) on this inode (on any), first in line first.
+
+    The kernel gives its list in pieces: while locks come and go elsewhere one can be there twice, or be missing. So it
+    is read twice; which tickets there are all the same is a condition for `eventually`.
+    """
+    found = set()
+    for fields in [*_lines(), *_lines()]:
         if fields[1] != "OFDLCK" or int(fields[6]) < _TICKET_BASE:
             continue
         number, pid = divmod(int(fields[6]) - _TICKET_BASE, 1 << _PID_BITS)
         ticket = SeenTicket(number, pid, int(fields[5].rpartition(":")[2]), fields[3] == "READ")
         if ticket.number and (not pids or pid in pids) and inode in {None, ticket.inode}:
-            found.append(ticket)
+            found.add(ticket)
     return sorted(found)
 
 

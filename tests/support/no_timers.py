@@ -6,7 +6,7 @@ import pytest
 
 from grex.locks import WaitPolicy, file_lock, inotify, waiter
 
-__all__ = ["NEVER_S", "UNREPORTED", "take_timers_away"]
+__all__ = ["NEVER_S", "UNREPORTED", "take_safety_interval_away", "take_timers_away"]
 
 NEVER_S = 1000.0
 """Longer than any test."""
@@ -15,10 +15,15 @@ UNREPORTED = WaitPolicy(first_report_s=NEVER_S)
 """A wait that does not look up to report itself."""
 
 
-def take_timers_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no retry after an event, no safety interval and no poll come within a test's time."""
+def take_safety_interval_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody look within a test's time who was told nothing."""
     for module in (inotify, waiter, file_lock):
         monkeypatch.setattr(module, "SAFETY_S", NEVER_S)
+
+
+def take_timers_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no retry after an event, no safety interval and no poll come within a test's time."""
+    take_safety_interval_away(monkeypatch)
     monkeypatch.setattr(inotify, "_FIRST_RETRY_S", NEVER_S)
     monkeypatch.setattr(waiter, "FIRST_POLL_S", NEVER_S)
     monkeypatch.setattr(waiter, "LAST_POLL_S", NEVER_S)
