@@ -43,6 +43,7 @@ __all__ = [
 
 NESTED_TIMEOUT_S = 60.0
 _MAX_ENTRIES = 256
+_CLOCK_SLACK_S = 2.0  # a record says since when in whole seconds of a clock that may be set
 _HINT = "Run it after the outer command has ended, or leave the nested part to the outer command."
 
 
@@ -210,6 +211,10 @@ def check_ancestor(tier: Tier, path: str, holder: HolderRecord) -> None:
     parents = processes.ancestors(os.getpid())
     if holder.pid not in parents or processes.start_time(holder.pid) != holder.pid_start:
         return
+    below = (os.getpid(), *parents)[parents.index(holder.pid)]
+    age_s, held_for_s = processes.age_s(below), holder.held_for_s
+    if age_s is not None and held_for_s is not None and age_s > held_for_s + _CLOCK_SLACK_S:
+        return  # it was started before the lock was taken: its end is not what the holder waits for inside of the hold
     between = reversed(parents[: parents.index(holder.pid)])
     chain = [
         f"pid {holder.pid} holds {tier.name} {path}",

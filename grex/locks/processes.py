@@ -13,7 +13,16 @@ import socket
 from functools import cache
 from pathlib import Path
 
-__all__ = ["ancestors", "boot_id", "command_name", "command_summary", "host_name", "own_start_time", "start_time"]
+__all__ = [
+    "age_s",
+    "ancestors",
+    "boot_id",
+    "command_name",
+    "command_summary",
+    "host_name",
+    "own_start_time",
+    "start_time",
+]
 
 _STATE_FIELD = 0  # counted behind the command name
 _PARENT_FIELD = 1
@@ -62,6 +71,16 @@ def start_time(pid: int) -> int | None:
         return int(fields[_START_TIME_FIELD])
     except ValueError:
         return None
+
+
+def age_s(pid: int) -> float | None:
+    """For how long the process has been running; None if it cannot be told."""
+    started = start_time(pid)
+    try:
+        uptime_s = float(Path("/proc/uptime").read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if started is None else uptime_s - started / os.sysconf("SC_CLK_TCK")
 
 
 def command_name(pid: int) -> str:

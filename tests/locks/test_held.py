@@ -205,6 +205,31 @@ def test_a_holder_among_the_ancestors_is_found_where_the_variable_was_lost(tmp_p
     assert str(lock.path) in message
 
 
+OLDER_THAN_THE_HOLD = """
+import sys
+from grex.locks import PackLock, processes
+processes.age_s = lambda pid: 3600.0
+try:
+    PackLock.open(sys.argv[1]).acquire(timeout_s=0.1)
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+def test_an_ancestor_that_took_the_lock_after_it_started_this_process_is_waited_for(tmp_path: Path) -> None:
+    """A server that starts a program and then, in a task that has nothing to do with it, takes a pack."""
+    lock = PackLock.open(tmp_path / "pack")
+    with lock.try_acquire():
+        done = subprocess.run(
+            [sys.executable, "-c", OLDER_THAN_THE_HOLD, str(lock.path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (done.stdout, done.stderr) == ("LockTimeoutError\n", "")
+
+
 def test_a_holder_that_is_no_ancestor_is_waited_for(tmp_path: Path) -> None:
     lock = PackLock.open(tmp_path / "pack")
     with LockHolder("pack", tmp_path / "pack") as holder:
