@@ -110,6 +110,8 @@ class _Worker:
         sys.setswitchinterval(_SWITCH_S)
         self.warm_up()
         before = self.inventory()
+        # One instance for each that ever waited at the same time stays, for the next one who waits.
+        before["descriptor of anon_inode:inotify"] = len(BACKENDS) + self.settings.threads
         tasks = TaskActors(self.scene, self.tricks, self.settings.tasks)
         threads = ThreadActors(self.scene, self.tricks)
 
