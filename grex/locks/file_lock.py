@@ -61,6 +61,7 @@ from grex.locks.waiter import (
 __all__ = ["Attempt", "acquire_in_task", "acquire_in_thread", "try_acquire"]
 
 _LONGEST_SLEEP_S = 3600.0
+_MOST_PATIENT = 5  # times the safety interval
 _KICK_S = 1.0  # what a head of the line that was woken has to take the lock before it counts as suspended
 
 DEFAULT_POLICY = WaitPolicy()
@@ -79,6 +80,7 @@ class Attempt:
         "_next_probe",
         "_next_report",
         "_opened",
+        "_patience_s",
         "_pid",
         "_policy",
         "_protocol",
@@ -107,6 +109,7 @@ class Attempt:
         self._deadline = self._started + timeout_s
         self._next_report = self._started + policy.first_report_s
         self._next_probe = math.inf
+        self._patience_s = SAFETY_S
         self._waits = False
         self._trace = trace_attempt(target.tier, target.kernel.mode, target.subject)
         self._protocol = Protocol(may_wait=not policy.no_wait)
@@ -285,7 +288,9 @@ class Attempt:
             self._watch = PollingWatch()
         else:
             self._watch = watch_predecessor(self._place().key, target)
-            self._next_probe = time.monotonic() + SAFETY_S
+            # The nearer to the head the sooner: of many waiters the one right behind a suspended head is enough.
+            self._patience_s = SAFETY_S * min(max(1, PATH_MUTEXES.count_before(self._place())), _MOST_PATIENT)
+            self._next_probe = time.monotonic() + self._patience_s
 
     def _unlock(self) -> None:
         unlock(self._target.kernel, self._open())
@@ -412,7 +417,7 @@ class Attempt:
         spent = self._watch is not None and self._watch.collect()
         overdue = not spent and time.monotonic() >= self._next_probe
         if overdue:
-            self._next_probe = time.monotonic() + SAFETY_S
+            self._next_probe = time.monotonic() + self._patience_s
         self._protocol.wake(spent=spent, overdue=overdue)
 
     def abandon(self, error: BaseException) -> None:

@@ -14,6 +14,7 @@ twice, but is never needed and missing.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 from collections.abc import Callable
@@ -26,7 +27,7 @@ import anyio.lowlevel
 from grex.locks import inotify
 from grex.locks.file_system import abilities, warn_of_polling
 from grex.locks.inheritance import close_descriptor
-from grex.locks.inotify import SAFETY_S, Inotify
+from grex.locks.inotify import Inotify
 from grex.locks.kernel import OpenedFile
 from grex.locks.line import connect_to
 from grex.locks.tiers import LockKey
@@ -178,8 +179,8 @@ class PredecessorWatch:
         self.fd: int | None = fd
 
     def delay_s(self) -> float:
-        """The safety interval: its end is what wakes, however it ends."""
-        return SAFETY_S
+        """For ever: its end is what wakes, however it ends, and who waits has a time for a probe besides."""
+        return math.inf
 
     def collect(self) -> bool:
         """Whether the connection has ended."""

@@ -17,7 +17,7 @@ UNREPORTED = WaitPolicy(first_report_s=NEVER_S)
 
 def take_safety_interval_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody look within a test's time who was told nothing."""
-    for module in (inotify, waiter, file_lock):
+    for module in (inotify, file_lock):
         monkeypatch.setattr(module, "SAFETY_S", NEVER_S)
 
 
