@@ -118,10 +118,9 @@ class Inotify:
         return found
 
     def _rest(self) -> None:
-        """Be there for whoever waits next, if nobody watches any more."""
-        if not self._watches and _in_use.get(self._place) is self:
+        """Be there for whoever waits next, if nobody watches any more, and nobody sleeps on the descriptor still."""
+        if not self._watches and self._reader is None and _in_use.get(self._place) is self:
             del _in_use[self._place]
-            self._reader = None
             _idle.append(self)
 
     def watch(self, fd: int, wake: Callable[[], None]) -> FileWatch:

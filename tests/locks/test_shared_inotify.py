@@ -135,3 +135,30 @@ async def test_when_the_reader_and_its_heir_are_cancelled_together_a_third_reads
                 with anyio.fail_after(PATIENCE_S):
                     await third.got.wait()
             assert [a.ask("release"), b.ask("release")] == ["ok", "ok"]
+
+
+@pytest.mark.invariant("L8")
+async def test_a_newcomer_does_not_read_beside_a_reader_that_was_told_and_has_not_run_yet(tmp_path: Path) -> None:
+    """In one turn the reader's pack comes free, the only other one is cancelled, and a third begins to wait."""
+    with (
+        LockHolder("pack", tmp_path / "a") as a,
+        LockHolder("pack", tmp_path / "b") as b,
+        LockHolder("pack", tmp_path / "c") as c,
+    ):
+        for _ in range(10):  # a loop of trio chooses the order of its tasks at random
+            assert [a.ask("take"), b.ask("take"), c.ask("take")] == ["held"] * 3
+            reader, other, newcomer = (Waiter(tmp_path / name) for name in "abc")
+            async with anyio.create_task_group() as group:
+                for one in (reader, other):
+                    group.start_soon(one.run)
+                    await anyio.wait_all_tasks_blocked()
+                other.scope.cancel()
+                group.start_soon(newcomer.run)
+                assert a.ask("release") == "ok"
+                with anyio.fail_after(PATIENCE_S):
+                    await reader.got.wait()
+                await anyio.wait_all_tasks_blocked()
+                assert c.ask("release") == "ok"
+                with anyio.fail_after(PATIENCE_S):
+                    await newcomer.got.wait()
+            assert b.ask("release") == "ok"
