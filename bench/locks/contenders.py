@@ -8,10 +8,12 @@ Libraries are imported where a contender is made: one that is not installed is o
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import importlib
 import importlib.util
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -196,6 +198,46 @@ class _Flock:
         os.close(self._fd)
 
 
+class _FlockByInotify:
+    """The floor of all that can be cancelled: a plain thread that sleeps on the file's events and tries after each.
+
+    No order, no tiers, no record, no second look at the path, and everybody who waits is woken.
+    """
+
+    _ATTRIB, _CLOSE, _ONE_SHOT = 0x4, 0x8 | 0x10, 0x80000000
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / _PEER_FILE
+        self._fd = -1
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._events = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def acquire(self) -> None:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        while not self._try(fd):
+            mask = self._ATTRIB | self._CLOSE | self._ONE_SHOT
+            self._libc.inotify_add_watch(self._events, f"/proc/self/fd/{fd}".encode(), mask)
+            if self._try(fd):
+                break
+            poll = select.poll()
+            poll.register(self._events, select.POLLIN)
+            poll.poll()
+            os.read(self._events, 4096)
+        self._fd = fd
+
+    @staticmethod
+    def _try(fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+
+
 class _FlockCommand:
     """`exec 9>file; flock 9` as a shell script does it: the command locks a descriptor that its caller keeps."""
 
@@ -266,6 +308,7 @@ CONTENDERS: dict[str, Contender] = {
     "to-thread": TaskContender("flock in to_thread, asyncio", _PEER_FILE, "kernel", "asyncio", _FlockInThreadOfLoop),
     "to-thread-trio": TaskContender("flock in to_thread, trio", _PEER_FILE, "kernel", "trio", _FlockInThreadOfLoop),
     "flock": ThreadContender("flock, plain thread", _PEER_FILE, "kernel", _Flock),
+    "inotify": ThreadContender("flock at each inotify event, thread", _PEER_FILE, "nowhere", _FlockByInotify),
     "flock-command": ThreadContender("flock(1)", _PEER_FILE, "kernel", _FlockCommand),
 }
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,11 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.locks.contenders import Contender
+from tests.support.dialogue import ANSWER_S, Dialogue, start_module
 
 __all__ = ["Crew", "Line", "Worker", "queue_length"]
 
-_ROOT = Path(__file__).resolve().parents[2]
-_HANG_S = 60.0
 _PAUSE_S = 0.02
 _TICKETS_SHOW_WITHIN_S = 1.0
 _FIRST_TICKET_BYTE = 1 << 62
@@ -27,27 +23,16 @@ _FIRST_TICKET_BYTE = 1 << 62
 _LOCK = re.compile(r"\d+:\s+(->\s+)?(FLOCK|POSIX|OFDLCK)\s+\w+\s+\w+\s+-?\d+\s+\w+:\w+:(\d+)\s+(\d+)\s")
 
 
-class Worker:
+class Worker(Dialogue):
     """One process of `bench.locks.worker`."""
 
     def __init__(self) -> None:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("GREX_")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.locks.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            cwd=_ROOT,
-            env=environ,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._buffer = b""
+        super().__init__(*start_module("bench.locks.worker", env=environ))
 
     def say(self, *words: str) -> None:
         """Give a command."""
-        self._stdin.write(json.dumps(words).encode() + b"\n")
+        self.send(json.dumps(words))
 
     def hear(self, expected: str) -> list[int]:
         """Wait for an answer; gives its figures.
@@ -55,28 +40,10 @@ class Worker:
         Raises:
             RuntimeError: it is another one, or none within a minute.
         """
-        answer = self._line()
-        if answer[0] != expected:
-            raise RuntimeError(f"pid {self.pid} answered {answer} instead of {expected!r}")
-        return answer[1:]
-
-    def _line(self) -> list[Any]:
-        deadline = time.monotonic() + _HANG_S
-        while b"\n" not in self._buffer:
-            if not select.select([self._stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise RuntimeError(f"pid {self.pid} has not answered for {_HANG_S:.0f} s")
-            data = os.read(self._stdout.fileno(), 65536)
-            if not data:
-                raise RuntimeError(f"pid {self.pid} has ended with {self._process.wait()}")
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        words: list[Any] = json.loads(line)
-        return words
-
-    @property
-    def pid(self) -> int:
-        """The pid of the process."""
-        return self._process.pid
+        words: list[Any] = json.loads(self.answer())
+        if words[0] != expected:
+            raise RuntimeError(f"pid {self.pid} answered {words} instead of {expected!r}")
+        return words[1:]
 
     def cpu_ns(self) -> int:
         """The CPU time that all its threads have used so far, of the kernel's clock for this process."""
@@ -88,22 +55,10 @@ class Worker:
         self.hear("waiting")
         self.hear("held")
 
-    def kill(self) -> None:
-        """SIGKILL, and reap."""
-        self._process.kill()
-        self._process.wait()
-
-    def __enter__(self) -> Self:
-        """Start, without a session."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """End the process, whatever it does."""
         self.kill()  # before its input ends, so that it does not begin to tidy up
-        self._stdin.close()
-        self._stdout.close()
+        super().close()
 
 
 class Crew:
@@ -174,7 +129,7 @@ class Line:
         if self._queue == "nowhere":
             time.sleep(_PAUSE_S)
             return
-        patience_s = _TICKETS_SHOW_WITHIN_S if self._queue == "tickets" else _HANG_S
+        patience_s = _TICKETS_SHOW_WITHIN_S if self._queue == "tickets" else ANSWER_S
         deadline = time.monotonic() + patience_s
         while queue_length(self._file) < self._length:
             if time.monotonic() > deadline:

@@ -30,6 +30,7 @@ _KEYS = (
     "to-thread",
     "to-thread-trio",
     "flock",
+    "inotify",
     "flock-command",
 )
 _EACH = 6
@@ -53,9 +54,9 @@ def run(base: Path, rounds: int, *, each: int = _EACH, waited_s: tuple[float, fl
             for key in [*keys[turn:], *keys[:turn]]:
                 samples[key] += _hand_over(crew, key, base / key, each, pauses)
     medians = {key: median(samples[key]) for key in keys}
-    rows = [["", "median us", "p90 us", "/ AsyncFileLock", "/ flock, plain thread", "samples"]]
+    rows = [["", "median us", "p90 us", "/ AsyncFileLock", "/ flock, plain thread", "/ inotify", "samples"]]
     for key in keys:
-        against = [f"{medians[key] / medians[other]:.3f}" for other in ("async-filelock", "flock")]
+        against = [f"{medians[key] / medians[other]:.3f}" for other in ("async-filelock", "flock", "inotify")]
         tail = micro(percentile(samples[key], 0.9))
         rows.append([CONTENDERS[key].name, micro(medians[key]), tail, *against, str(len(samples[key]))])
     table("Hand-off between two processes", rows)
@@ -68,6 +69,10 @@ def run(base: Path, rounds: int, *, each: int = _EACH, waited_s: tuple[float, fl
     for ours, floor in _NO_BARS:
         ratio = medians[ours] / medians[floor]
         print(f"  {CONTENDERS[ours].name} / {CONTENDERS[floor].name}: {ratio:.3g} (no bar: a task against a thread)")
+    floor = medians["inotify"] / medians["flock"]
+    print(
+        f"  {CONTENDERS['inotify'].name} / {CONTENDERS['flock'].name}: {floor:.3g} (what can be cancelled costs that)"
+    )
 
 
 def _draw(shortest_s: float, longest_s: float) -> Iterator[float]:

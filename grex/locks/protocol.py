@@ -1,7 +1,7 @@
 """How one attempt gets a lock, as a state machine without any I/O: what to ask of the world, and what to make of it.
 
 `Protocol.ask` is the one thing that has to be done or found out now. Whoever runs the machine does it and hands the
-answer to `advance`. `grex.locks.file_lock.Attempt` runs it against the kernel; the tests run it against a model of the
+answer to `advance`. `grex.locks.attempt.Attempt` runs it against the kernel; the tests run it against a model of the
 kernel, in every order in which several attempts, cancellations and deaths of processes can interleave.
 
     ENTER ──front──> LOOK ──nobody before──> TRY ──locked──> JUDGE ──right file──> RETIRE ──> DONE

@@ -113,7 +113,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "cancelling": {"each": 2, "waits": 150},
     "killed": {"waiters": 2},
 }
-ROWS = {"uncontended": 17, "handoff": 11, "crowd": 13, "cancelling": 3, "killed": 6}
+ROWS = {"uncontended": 17, "handoff": 12, "crowd": 13, "cancelling": 3, "killed": 6}
 BARS = {"uncontended": 3, "handoff": 6, "crowd": 19, "cancelling": 10, "killed": 6}
 
 

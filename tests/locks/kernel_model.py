@@ -1,4 +1,4 @@
-"""A model of the kernel, and of everything else that `grex.locks.file_lock.Attempt` does for a `Protocol`.
+"""A model of the kernel, and of everything else that `grex.locks.attempt.Attempt` does for a `Protocol`.
 
 What decides is the real code: `protocol.Protocol`, `protocol.RELEASE` and `path_mutex.PathMutexes`. What is modelled
 is what they are told: kernel locks by inode, tickets, connections, watches, the guard, the death of processes. A

@@ -2,7 +2,7 @@
 
 Most are the real source with one place replaced; a place that is not there any more (or there twice) is an error, so
 that a mutation cannot quietly turn into the real code. Where the mistake would be in code that the model stands for
-(`line`, `file_lock`) it is the model that makes it, by a name in `Code.faults`.
+(`line`, `attempt`) it is the model that makes it, by a name in `Code.faults`.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ def test_the_holder_and_the_first_in_line_die_at_once(fleet: WaiterFleet) -> Non
 
 STEPS = {
     "won, and not yet judged": "grex.locks.target:PlainLockFile.confirm before",
-    "granted, and nothing written": "grex.locks.file_lock:write_record before",
-    "recorded, and not yet returned": "grex.locks.file_lock:write_record after",
+    "granted, and nothing written": "grex.locks.attempt:write_record before",
+    "recorded, and not yet returned": "grex.locks.attempt:write_record after",
     "half of the record": "os:pwrite torn",
     "releasing, with the record there": "grex.locks.hold:empty_record before",
     "releasing, with the record emptied": "grex.locks.hold:empty_record after",

@@ -21,7 +21,7 @@ import anyio
 import pytest
 
 from grex.errors import LockBusyError
-from grex.locks import PACK_LOCK_FILE_NAME, PackLock, WorkspaceLock, file_lock, waiter
+from grex.locks import PACK_LOCK_FILE_NAME, PackLock, WorkspaceLock, attempt, waiter
 from grex.locks.inheritance import close_descriptor
 from grex.locks.kernel import open_lock_file
 from grex.locks.line import KernelLine, connect_to
@@ -245,7 +245,7 @@ async def test_one_that_leaves_just_before_we_connect_to_its_process_is_not_wait
         take(other)  # behind us: so there still is somebody to connect to
         other.drop(number)
 
-    monkeypatch.setattr(file_lock, "watch_predecessor", first(leave, waiter.watch_predecessor))
+    monkeypatch.setattr(attempt, "watch_predecessor", first(leave, waiter.watch_predecessor))
     async with somebody_waiting(lock):
         pass
 
@@ -260,7 +260,7 @@ async def test_a_lock_that_comes_free_just_before_we_watch_its_file_is_not_waite
     with LockHolder("pack", lock.path) as holder:
         assert holder.ask("take") == "held"
         number = take(other)
-        monkeypatch.setattr(file_lock, "watch_file", first(lambda: holder.ask("release"), waiter.watch_file))
+        monkeypatch.setattr(attempt, "watch_file", first(lambda: holder.ask("release"), waiter.watch_file))
         async with somebody_waiting(lock) as got:
             assert not got.is_set()
             other.drop(number)

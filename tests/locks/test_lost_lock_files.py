@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from grex.errors import LockBusyError
-from grex.locks import ManifestLock, WaitPolicy, file_lock
+from grex.locks import ManifestLock, WaitPolicy, attempt
 from grex.locks.guard import take_guard
 from tests.support.killing import eventually
 from tests.support.lock_holder import Kind, LockHolder, lock_file
@@ -192,7 +192,7 @@ async def test_a_file_that_is_lost_just_before_the_guard_is_taken_does_not_let_a
             assert reader.ask("take") == "held"
             return take_guard(*arguments, **keywords)
 
-        monkeypatch.setattr(file_lock, "take_guard", take_late)
+        monkeypatch.setattr(attempt, "take_guard", take_late)
         with pytest.raises(LockBusyError):
             await ManifestLock(workspace).acquire_exclusive(WaitPolicy(no_wait=True))
         assert reader.ask("release") == "ok"

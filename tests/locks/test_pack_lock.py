@@ -21,7 +21,7 @@ from grex.errors import (
     LockUnsupportedError,
     TierOrderError,
 )
-from grex.locks import PACK_LOCK_FILE_NAME, PackLock, Tier, WaitPolicy, WaitReport, file_lock, held_tiers, set_verb
+from grex.locks import PACK_LOCK_FILE_NAME, PackLock, Tier, WaitPolicy, WaitReport, attempt, held_tiers, set_verb
 from grex.locks import hold as hold_module
 from grex.locks.kernel import EXCLUSIVE, open_lock_file
 from grex.locks.line import KernelLine
@@ -428,10 +428,10 @@ def test_a_release_goes_the_way_of_the_acquire_backwards(tmp_path: Path, monkeyp
     lock = PackLock.open(tmp_path / "pack")
     lock.try_acquire().release()  # loads what is loaded at the first lock
     for owner, attribute, name in (
-        (file_lock, "enter_tier", "enter tier"),
+        (attempt, "enter_tier", "enter tier"),
         (PATH_MUTEXES, "enter", "enter mutex"),
         (EXCLUSIVE, "_lock", "lock"),
-        (file_lock, "write_record", "write record"),
+        (attempt, "write_record", "write record"),
         (hold_module, "empty_record", "empty record"),
         (EXCLUSIVE, "_unlock", "unlock"),
         (PATH_MUTEXES, "leave", "leave mutex"),

@@ -223,22 +223,22 @@ def test_hooks_that_really_wait_for_each_other_do_not_wait_for_ever(workspaces: 
     p1.ask("hold", "PACK", pack)
     p2.ask("hold", "WORKSPACE", str(workspaces.two))
     c1, c2 = p1.spawn(), p2.spawn()
-    p1.send("hook", "wait", "WORKSPACE", str(workspaces.two))
-    p2.send("hook", "wait", "PACK", pack)
-    ready, _, _ = select.select([p1.stdout, p2.stdout], [], [], 30)
+    p1.tell("hook", "wait", "WORKSPACE", str(workspaces.two))
+    p2.tell("hook", "wait", "PACK", pack)
+    ready, _, _ = select.select([p1, p2], [], [], 30)
     assert ready, "both wait"
     sides = ((p1, c1, p2, c2), (p2, c2, p1, c1))
     for mine, me, _, other in sides:
-        if mine.stdout in ready:
-            chain = mine.answer()
+        if mine in ready:
+            chain = mine.told()
             assert isinstance(chain, list)
             assert chain[0].startswith(f"pid {mine.pid} (grex sync) holds ")
             assert chain[1].startswith(f"pid {other} ")
             assert chain[3].startswith(f"pid {me} wants ")
     for mine, _, theirs, _ in sides:
-        if mine.stdout not in ready:
+        if mine not in ready:
             theirs.close()  # the refused hook and its holder end
-            said = mine.answer()
+            said = mine.told()
             assert said == "held" or len(said) == 4  # it may have been refused at the same moment
 
 

@@ -90,9 +90,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "::test_a_waiter_cancelled_in_the_tick_of_its_grant_passes_the_grant_on",
         (
             Edit(
-                "grex/locks/file_lock.py",
+                "grex/locks/attempt.py",
                 "            give_up(self._target.kernel, opened, self._ticket, self._frame,",
-                "            left = self._ticket if self._is_locked or not self._ticket.granted else None\n"
+                "            left = self._ticket if self._protocol.locked or not self._ticket.granted else None\n"
                 "            give_up(self._target.kernel, opened, left, self._frame,",
             ),
         ),
@@ -315,7 +315,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{_LOCKS}/test_pack_lock_cancellation.py::test_a_token_that_fired_before_never_acquires_and_is_no_lock_error",
         (
             Edit(
-                "grex/locks/file_lock.py",
+                "grex/locks/attempt.py",
                 "        if self._token is not None and self._token.fired:\n",
                 "        if self._token is not None and self._waits and self._token.fired:\n",
             ),

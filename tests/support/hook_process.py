@@ -17,11 +17,10 @@ import fcntl
 import json
 import os
 import struct
-import subprocess
 import sys
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any
+
+from tests.support.dialogue import Dialogue, start_module
 
 __all__ = ["HookProcess"]
 
@@ -29,74 +28,40 @@ _MODULE = "tests.support.hook_process"  # this one, also where it runs under the
 _FLOCK = struct.Struct("hhqqi4x")
 
 
-class HookProcess:
+class HookProcess(Dialogue):
     """The process, seen from whoever started it; ended with the block, and its hook with it."""
 
     def __init__(self, *, env: dict[str, str] | None = None, orphan: bool = False) -> None:
         self.hook_pid = 0
+        self._own_pid = 0
         shell = ["sh", "-c", 'exec 3<&0; "$@" <&3 & exit 0', "sh"] if orphan else []
-        self._process = subprocess.Popen(
-            [*shell, sys.executable, "-m", _MODULE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).resolve().parents[2],
-            env={**os.environ, **(env or {})},
-        )
+        super().__init__(*start_module(_MODULE, env={**os.environ, **(env or {})}, within=shell))
         if orphan:
-            self._process.wait()
-        self.pid: int = self.ask("pid")
+            self.wait_dead()  # the shell
+        self._own_pid = int(self.ask("pid"))
 
-    def send(self, *command: object) -> None:
+    @property
+    def pid(self) -> int:
+        """The pid of the process, whatever started it."""
+        return self._own_pid
+
+    def tell(self, *command: object) -> None:
         """Give a command without waiting for the answer."""
-        if self._process.stdin is None:
-            raise RuntimeError("the process has no pipes")
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
+        self.send(json.dumps(command))
 
-    def answer(self) -> Any:
+    def told(self) -> Any:
         """Wait for an answer."""
-        if self._process.stdout is None:
-            raise RuntimeError("the process has no pipes")
-        return json.loads(self._process.stdout.readline())
+        return json.loads(self.answer())
 
     def ask(self, *command: object) -> Any:
         """Give a command and wait for the answer."""
-        self.send(*command)
-        return self.answer()
-
-    @property
-    def stdout(self) -> IO[str]:
-        """Where its answers come."""
-        if self._process.stdout is None:
-            raise RuntimeError("the process has no pipes")
-        return self._process.stdout
+        self.tell(*command)
+        return self.told()
 
     def spawn(self, how: str = "spawn") -> int:
         """Have it start a hook inside of its holds; the hook's pid."""
         self.hook_pid = int(self.ask(how))
         return self.hook_pid
-
-    def close(self) -> None:
-        """End the process, and with it its hook."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def __enter__(self) -> Self:
-        """Start, with nothing held."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the process."""
-        self.close()
 
 
 class _Obeying:

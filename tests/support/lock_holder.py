@@ -40,15 +40,14 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from tests.support.nursery import Forked, Nursery, serve
+from tests.support.dialogue import ANSWER_S, Dialogue, start_module
+from tests.support.nursery import Nursery, serve
 
 __all__ = ["Kind", "LockHolder", "lock_file", "nursery"]
 
 Kind = Literal["flock", "pack", "workspace", "backend", "reader", "writer", "command"]
-_ANSWER_S = 60.0
 _IMPORTED_BEFORE = ("anyio._backends._asyncio", "anyio._backends._trio", "grex.locks", "grex.locks.inspection")
 _ATTEMPTS = {"take", "pass", "take-aloud", "pass-aloud", "try", "churn"}
 
@@ -61,7 +60,7 @@ def lock_file(kind: Kind, path: Path) -> Path:
     return path / names.get(kind, ".grex.jsonl.lock")
 
 
-class LockHolder:
+class LockHolder(Dialogue):
     """The process, seen from the test; ended with the block, killed if it must be.
 
     Args:
@@ -89,28 +88,16 @@ class LockHolder:
         arguments = [*options, kind, str(path)]
         environ = {**os.environ, **(env or {})}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-        self._unread = b""
-        (stdin, self._stdin), (self._stdout, stdout) = os.pipe(), os.pipe()
-        streams = (stdin, stdout, self._errors.fileno())
-        self._process: Forked | subprocess.Popen[bytes]
         if within or fault or kind == "flock":  # what is not like the nursery, or starts faster without
-            self._process = subprocess.Popen(
-                [*within, sys.executable, "-m", __name__, *arguments],
-                stdin=stdin,
-                stdout=stdout,
-                stderr=self._errors,
-                cwd=Path(__file__).resolve().parents[2],
-                env=environ,
-            )
+            errors = self._errors.fileno()
+            started = start_module(__name__, *arguments, env=environ, within=within, stderr=errors)
+            super().__init__(*started)
         else:
-            self._process = nursery().start(arguments, env=environ, streams=streams)
-        os.close(stdin)
-        os.close(stdout)
-
-    @property
-    def pid(self) -> int:
-        """The pid of the process."""
-        return self._process.pid
+            (theirs, stdin), (stdout, ours) = os.pipe(), os.pipe()
+            forked = nursery().start(arguments, env=environ, streams=(theirs, ours, self._errors.fileno()))
+            os.close(theirs)
+            os.close(ours)
+            super().__init__(forked, stdin, stdout)
 
     @property
     def said(self) -> str:
@@ -123,66 +110,25 @@ class LockHolder:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def send(self, command: str) -> None:
-        """Give a command without waiting for the answer."""
-        os.write(self._stdin, f"{command}\n".encode())
-
-    def answer(self, timeout_s: float = _ANSWER_S) -> str:
-        """Wait for an answer; none within the time, or the end of the process, fails the test."""
-        until = time.monotonic() + timeout_s
-        while b"\n" not in self._unread:
-            left_s = max(0.0, until - time.monotonic())
-            assert select.select([self._stdout], [], [], left_s)[0], f"no answer within {timeout_s:g} s: {self.said}"
-            data = os.read(self._stdout, 4096)
-            assert data, f"the process has ended instead of answering: {self.said}"
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line.decode()
-
     def ask(self, command: str) -> str:
         """Give a command and wait for the answer."""
         self.send(command)
         return self.answer()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, and do not wait for what it does."""
-        self._process.send_signal(number)
-
     def wait_stopped(self) -> None:
         """SIGSTOP, and wait until the process stands still."""
         self.signal(signal.SIGSTOP)
-        until = time.monotonic() + _ANSWER_S
+        until = time.monotonic() + ANSWER_S
         while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
             assert time.monotonic() < until, "it goes on"
             time.sleep(0.001)
 
-    def wait_dead(self) -> int:
-        """Wait for its end, and give its exit code."""
-        return self._process.wait(timeout=_ANSWER_S)
-
-    def kill(self) -> None:
-        """SIGKILL, and reap."""
-        self._process.kill()
-        self._process.wait()
-
-    def __enter__(self) -> Self:
-        """Start, with nothing held."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """End the process, stopped or not, and pass on what it complained about."""
-        os.close(self._stdin)
-        os.close(self._stdout)
-        with contextlib.suppress(ProcessLookupError):
-            self.signal(signal.SIGCONT)
-        try:
-            self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        sys.stderr.write(self.said)
-        self._errors.close()
+        super().close()
+        if not self._errors.closed:
+            sys.stderr.write(self.said)
+            self._errors.close()
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grex.locks import WaitPolicy, file_lock, inotify, waiter
+from grex.locks import WaitPolicy, inotify, wait_clock, waiter
 
 __all__ = ["NEVER_S", "UNREPORTED", "take_safety_interval_away", "take_timers_away"]
 
@@ -17,7 +17,7 @@ UNREPORTED = WaitPolicy(first_report_s=NEVER_S)
 
 def take_safety_interval_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody look within a test's time who was told nothing."""
-    for module in (inotify, file_lock):
+    for module in (inotify, wait_clock):
         monkeypatch.setattr(module, "SAFETY_S", NEVER_S)
 
 

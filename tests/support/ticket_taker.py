@@ -9,12 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tests.support.dialogue import Dialogue, start_module
 
 __all__ = ["TicketTaker"]
 
@@ -23,52 +22,16 @@ _TICKET_BASE = 1 << 62  # as in `grex.locks.ticket`, which is not imported: it t
 _PID_BITS = 22
 
 
-class TicketTaker:
+class TicketTaker(Dialogue):
     """The process, seen from the test; ended with the block."""
 
     def __init__(self, path: Path, *, env: Mapping[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).resolve().parents[2],
-            env={**os.environ, **(env or {})},
-        )
-
-    @property
-    def pid(self) -> int:
-        """The pid of the process."""
-        return self._process.pid
+        super().__init__(*start_module(__name__, str(path), env={**os.environ, **(env or {})}))
 
     def ask(self, command: str) -> None:
         """Give a command and wait until it is done."""
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("the process has no pipes")
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline() == "ok\n"
-
-    def kill(self) -> None:
-        """SIGKILL, and reap."""
-        self._process.kill()
-        self._process.wait()
-
-    def __enter__(self) -> Self:
-        """Start, with no ticket."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the process."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.send(command)
+        assert self.answer() == "ok"
 
 
 def main() -> None:
