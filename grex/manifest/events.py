@@ -145,7 +145,7 @@ def installed_event(pack_id: str, *, actions_hash: str | None, ts: str | None = 
 
 
 def action_started_event(
-    pack_id: str, *, action: str, kind: str, run: str, phase: Phase = "do", ts: str | None = None
+    pack_id: str, *, action: str, kind: str, run: str, undo: Json = None, phase: Phase = "do", ts: str | None = None
 ) -> Event:
     """An action begins; a crash from here on leaves an open bracket.
 
@@ -154,10 +154,14 @@ def action_started_event(
         action: its index path, such as `0` or `1.actions.2`.
         kind: its name, such as `symlink`.
         run: the run that does it.
+        undo: all that taking it back would need, however far it comes; None if there is nothing to take back.
         phase: whether it is done or undone.
         ts: when it happened, if that is not now.
     """
-    return Event("action_started", ts or timestamp(), pack_id, _bracket(action, kind, run, phase))
+    data = _bracket(action, kind, run, phase)
+    if undo is not None:
+        data["undo"] = undo
+    return Event("action_started", ts or timestamp(), pack_id, data)
 
 
 def action_completed_event(
@@ -171,7 +175,10 @@ def action_completed_event(
 def action_halted_event(
     pack_id: str, *, action: str, kind: str, run: str, reason: str, phase: Phase = "do", ts: str | None = None
 ) -> Event:
-    """An action ended without being through; `reason` is one sentence, or `cancelled`."""
+    """An action ended without being through; `reason` is `failed`, `skipped` or `cancelled`.
+
+    Only what was cancelled may have left something behind: of the others nothing is there to take back any more.
+    """
     data = {**_bracket(action, kind, run, phase), "reason": reason}
     return Event("action_halted", ts or timestamp(), pack_id, data)
 

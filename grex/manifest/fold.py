@@ -10,8 +10,9 @@ The fold is pure and reads events in order; the last writer of a fact wins.
 | `rm`, `prune` | the pack goes to `removed`; one that is not there changes nothing |
 | `restore` | a removed pack is back as it was, with what the event gives replaced |
 | `installed` | `installed`, and no bracket is open; with a null hash, nothing is installed, nothing is left to undo |
-| `action_started` | opens a bracket, named by run, action and phase |
-| `action_completed`, `action_halted` | close it |
+| `action_started` | opens a bracket, named by run, action and phase; its `undo` is there to take back from now on |
+| `action_completed` | closes it; its `undo` takes the place of the one it was started with |
+| `action_halted` | closes it; unless it was cancelled, what it was started with is taken back already |
 
 Anything but a removal or an end of a bracket makes the pack if it is not there, without a URL and not owned: the
 root pack is installed and never added, and a checkout that no `add` speaks of must never be taken for ours.
@@ -23,7 +24,9 @@ and what an earlier run recorded must not be lost by that:
 - with nothing to undo, nothing changes: it found everything in place, so the older entry still says what to undo;
 - with other undo data it is pushed: after `dst` has changed, there are two links to take away.
 
-An action that completes in phase `undo` pops the newest entry of that action and kind. Within one action and kind
+An action writes its undo data down before it begins, so that a kill between its first change and its last line loses
+nothing: an undo takes back what it finds, however far the action came. One that completes in phase `undo` pops the
+newest entry of that action and kind. Within one action and kind
 there is either one entry without undo data or any number of different ones with it - the invariant by which
 compaction can write the stack as a sequence of events.
 """
@@ -159,6 +162,22 @@ class _Draft:
         self.completed: dict[tuple[str, str, str], CompletedAction] = {}
         # (action, kind): the canonical undo of each entry above, oldest first
         self.stacks: dict[tuple[str, str], list[str]] = {}
+        # (run, action): the canonical undo of an entry that is there only because the action was begun
+        self.begun: dict[tuple[str, str], str] = {}
+
+    def begin(self, begun: CompletedAction) -> None:
+        undo = _canonical(begun.undo)
+        if (begun.action, begun.kind, undo) not in self.completed:
+            self.begun[begun.run, begun.action] = undo
+        self.complete(begun)
+
+    def forget_begun(self, run: str, action: str, kind: str, *, unless: str | None = None) -> None:
+        """Take the entry away that a start has put there, unless the end confirms it."""
+        undo = self.begun.pop((run, action), None)
+        if undo is None or undo == unless:
+            return
+        if self.completed.pop((action, kind, undo), None) is not None:
+            self.stacks[action, kind].remove(undo)
 
     def complete(self, done: CompletedAction) -> None:
         stack = self.stacks.setdefault((done.action, done.kind), [])
@@ -196,6 +215,7 @@ class _Draft:
 
 _canonical = json.JSONEncoder(sort_keys=True).encode
 _NOTHING = _canonical(None)
+_NOTHING_LEFT = frozenset({"failed", "skipped"})
 
 
 class _Removed(NamedTuple):
@@ -260,18 +280,30 @@ def _installed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
     draft = state.packs.get(event.id)
     if draft is not None:
         draft.open.clear()  # of runs that died before the one that got through
+        draft.begun.clear()  # what they had begun stays to be undone
     if actions_hash is not None:
         state.draft(event).installed = InstalledRecord(actions_hash, event.ts)
     elif draft is not None:
         draft.installed = None
         draft.completed.clear()
         draft.stacks.clear()
+        draft.begun.clear()
 
 
 def _action_started(state: _State, event: Event, data: Mapping[str, Any]) -> None:
     phase = data.get("phase", "do")
     bracket = OpenBracket(data["action"], data["kind"], data["run"], phase, event.ts)
-    state.draft(event).open[bracket.run, bracket.action, phase] = bracket
+    draft = state.draft(event)
+    draft.open[bracket.run, bracket.action, phase] = bracket
+    if phase == "do" and data.get("undo") is not None:
+        draft.begin(CompletedAction(bracket.action, bracket.kind, bracket.run, data["undo"], event.ts))
+
+
+def _action_halted(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    _close(state, event, data)
+    draft = state.packs.get(event.id)
+    if draft is not None and data.get("phase", "do") == "do" and data.get("reason") in _NOTHING_LEFT:
+        draft.forget_begun(data["run"], data["action"], data["kind"])
 
 
 def _close(state: _State, event: Event, data: Mapping[str, Any]) -> None:
@@ -285,9 +317,11 @@ def _action_completed(state: _State, event: Event, data: Mapping[str, Any]) -> N
     action, kind = data["action"], data["kind"]
     if data.get("phase", "do") == "do":
         done = CompletedAction(action, kind, data["run"], data.get("undo"), event.ts)
-        state.draft(event).complete(done)
-    elif (draft := state.packs.get(event.id)) is not None:
-        draft.take_back(action, kind)
+        draft = state.draft(event)
+        draft.forget_begun(data["run"], action, kind, unless=_canonical(done.undo))
+        draft.complete(done)
+    elif event.id in state.packs:
+        state.packs[event.id].take_back(action, kind)
 
 
 _OPS: Mapping[str, Callable[[_State, Event, Mapping[str, Any]], None]] = {
@@ -300,5 +334,5 @@ _OPS: Mapping[str, Callable[[_State, Event, Mapping[str, Any]], None]] = {
     "installed": _installed,
     "action_started": _action_started,
     "action_completed": _action_completed,
-    "action_halted": _close,
+    "action_halted": _action_halted,
 }

@@ -4,21 +4,11 @@ API version 1. A plugin is a class and an entry point in the group `grex.pack_ty
 ship with grex are registered the same way and get nothing that a third party's would not get.
 """
 
+from grex.plugin.action_type import ActionContext, ActionType
 from grex.plugin.actions import ActionArguments, Exec, Mkdir, Require, Symlink, When
-from grex.plugin.api import (
-    API_VERSION,
-    ActionContext,
-    ActionType,
-    Change,
-    Context,
-    Done,
-    Hold,
-    Outcome,
-    Pack,
-    PackSkippedError,
-    PackType,
-)
+from grex.plugin.pack_type import Context, Hold, PackType
 from grex.plugin.registry import Registry
+from grex.plugin.values import API_VERSION, Change, Done, Outcome, Pack, PackSkippedError, Planned
 
 __all__ = [
     "API_VERSION",
@@ -35,6 +25,7 @@ __all__ = [
     "Pack",
     "PackSkippedError",
     "PackType",
+    "Planned",
     "Registry",
     "Require",
     "Symlink",

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from grex.errors import PluginError, PluginLoadError, UnknownActionError, UnknownPackTypeError
-from grex.plugin.api import ActionType, PackType
+from grex.plugin.action_type import ActionType
+from grex.plugin.pack_type import PackType
+from grex.plugin.values import API_VERSION
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -129,6 +131,12 @@ def _load(entry: EntryPoint, kind: type) -> object:
         raise PluginLoadError(
             f"the plugin {where} is not a {kind.__name__}",
             hint=f"Report it to the authors of {_owner(entry)}.",
+        )
+    wanted = getattr(loaded, "api_version", API_VERSION)
+    if wanted != API_VERSION:
+        raise PluginLoadError(
+            f"the plugin {where} is written for version {wanted} of the plugin API, and this grex has {API_VERSION}",
+            hint=f"Install a version of {_owner(entry)} that fits, or another grex.",
         )
     try:
         return loaded()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from grex.plugin import Pack
-from tests.support.recording_context import RecordingActionContext, RecordingContext
+from grex.plugin.testing import RecordingActionContext, RecordingContext
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from grex.errors import ActionError
 from grex.plugin import ActionArguments, Exec, Mkdir, Pack, PackSkippedError, Symlink
 from grex.plugin import Require as RequireArguments
 from grex.plugin import When as WhenArguments
-from tests.support.recording_context import RecordingActionContext, RecordingContext, entry, predicate
+from grex.plugin.testing import RecordingActionContext, RecordingContext, entry, perform, predicate, would
 
 pytestmark = pytest.mark.anyio
 
@@ -50,14 +50,14 @@ async def test_a_requirement_holds_when_every_list_holds(
 ) -> None:
     arguments = RequireArguments(**lists)
     if expected:
-        assert await REQUIRE.plan(arguments, ctx) is None
-        assert not (await REQUIRE.do(arguments, ctx)).changed
+        assert await would(REQUIRE, arguments, ctx) is None
+        assert not (await perform(REQUIRE, arguments, ctx)).changed
     else:
-        plan = await REQUIRE.plan(arguments, ctx)
+        plan = await would(REQUIRE, arguments, ctx)
         assert plan is not None
         assert plan.startswith("fail unless it holds by then: require: ")
         with pytest.raises(ActionError):
-            await REQUIRE.do(arguments, ctx)
+            await perform(REQUIRE, arguments, ctx)
 
 
 @pytest.mark.parametrize(
@@ -85,40 +85,40 @@ async def test_the_sentence_names_the_condition(
     lists: dict[str, Any], sentence: str, ctx: RecordingActionContext
 ) -> None:
     with pytest.raises(ActionError) as caught:
-        await REQUIRE.do(RequireArguments(**lists), ctx)
+        await perform(REQUIRE, RequireArguments(**lists), ctx)
     assert str(caught.value).startswith(sentence)
 
 
 async def test_a_condition_that_nobody_can_decide_is_reported_even_where_the_rest_holds(
     ctx: RecordingActionContext,
 ) -> None:
-    await REQUIRE.do(RequireArguments(any_of=(UNKNOWN, YES)), ctx)
+    await perform(REQUIRE, RequireArguments(any_of=(UNKNOWN, YES)), ctx)
     assert ctx.notes == ["require: registry_key HKLM\\x cannot be decided on linux and was taken for false"]
 
 
 async def test_an_earlier_condition_protects_a_later_one(ctx: RecordingActionContext) -> None:
     unset, path = predicate("env_set", "NOT_SET"), predicate("path_exists", "$NOT_SET/x")
     with pytest.raises(ActionError, match="env_set NOT_SET does not hold"):
-        await REQUIRE.do(RequireArguments(all_of=(unset, path)), ctx)
-    assert not (await REQUIRE.do(RequireArguments(any_of=(YES, path)), ctx)).changed
+        await perform(REQUIRE, RequireArguments(all_of=(unset, path)), ctx)
+    assert not (await perform(REQUIRE, RequireArguments(any_of=(YES, path)), ctx)).changed
     with pytest.raises(ActionError, match="os linux holds, and must not"):
-        await REQUIRE.do(RequireArguments(none_of=(YES, path)), ctx)
+        await perform(REQUIRE, RequireArguments(none_of=(YES, path)), ctx)
 
 
 async def test_skip_ends_the_pack_without_a_failure(ctx: RecordingActionContext) -> None:
     arguments = RequireArguments(all_of=(NO,), on_fail="skip")
-    for call in (REQUIRE.plan, REQUIRE.do):
+    for call in (would, perform):
         with pytest.raises(PackSkippedError, match="require: os windows, macos does not hold"):
-            await call(arguments, ctx)
+            await call(REQUIRE, arguments, ctx)
 
 
 async def test_warn_notes_it_and_goes_on(ctx: RecordingActionContext) -> None:
     arguments = RequireArguments(all_of=(NO,), on_fail="warn")
-    assert await REQUIRE.plan(arguments, ctx) == (
+    assert await would(REQUIRE, arguments, ctx) == (
         "warn unless it holds by then: require: os windows, macos does not hold"
     )
     assert ctx.notes == []
-    assert not (await REQUIRE.do(arguments, ctx)).changed
+    assert not (await perform(REQUIRE, arguments, ctx)).changed
     assert ctx.notes == ["require: os windows, macos does not hold"]
 
 
@@ -145,8 +145,8 @@ async def test_actions_run_when_every_list_holds(
     lists: dict[str, Any], expected: bool, ctx: RecordingActionContext
 ) -> None:
     arguments = when(Mkdir(path="~/made"), **lists)
-    assert (await WHEN.plan(arguments, ctx)) == (f"mkdir {ctx.home}/made" if expected else None)
-    assert (await WHEN.do(arguments, ctx)).changed is expected
+    assert (await would(WHEN, arguments, ctx)) == (f"mkdir {ctx.home}/made" if expected else None)
+    assert (await perform(WHEN, arguments, ctx)).changed is expected
     assert (ctx.home / "made").exists() is expected
 
 
@@ -155,19 +155,19 @@ async def test_actions_run_when_every_list_holds(
     [("linux", True), ("macos", False), (("macos", "linux"), True), (("macos", "windows"), False)],
 )
 async def test_os_is_one_platform_or_several(platforms: Any, expected: bool, ctx: RecordingActionContext) -> None:
-    await WHEN.do(when(Mkdir(path="~/made"), os=platforms), ctx)
+    await perform(WHEN, when(Mkdir(path="~/made"), os=platforms), ctx)
     assert (ctx.home / "made").exists() is expected
 
 
 async def test_os_and_the_lists_must_all_hold(ctx: RecordingActionContext) -> None:
     for conditions in ({"os": "linux", "all_of": (NO,)}, {"os": "macos", "all_of": (YES,)}):
-        assert not (await WHEN.do(when(Mkdir(path="~/made"), **conditions), ctx)).changed
-    assert (await WHEN.do(when(Mkdir(path="~/made"), os="linux", all_of=(YES,)), ctx)).changed
+        assert not (await perform(WHEN, when(Mkdir(path="~/made"), **conditions), ctx)).changed
+    assert (await perform(WHEN, when(Mkdir(path="~/made"), os="linux", all_of=(YES,)), ctx)).changed
 
 
 async def test_conditions_of_another_platform_are_not_looked_at(ctx: RecordingActionContext) -> None:
     arguments = when(Mkdir(path="~/made"), os="windows", all_of=(predicate("path_exists", "$APPDATA/x"),))
-    assert await WHEN.plan(arguments, ctx) is None
+    assert await would(WHEN, arguments, ctx) is None
 
 
 async def test_the_actions_inside_are_undone_one_by_one(context: RecordingContext, pack: Pack) -> None:
@@ -188,10 +188,10 @@ async def test_the_actions_inside_are_undone_one_by_one(context: RecordingContex
 
 async def test_doing_it_twice_is_doing_it_once(ctx: RecordingActionContext) -> None:
     arguments = when(Mkdir(path="~/a"), Mkdir(path="~/b"), os="linux")
-    assert await WHEN.plan(arguments, ctx) == f"mkdir {ctx.home}/a; mkdir {ctx.home}/b"
-    assert (await WHEN.do(arguments, ctx)).changed
-    assert not (await WHEN.do(arguments, ctx)).changed
-    assert await WHEN.plan(arguments, ctx) is None
+    assert await would(WHEN, arguments, ctx) == f"mkdir {ctx.home}/a; mkdir {ctx.home}/b"
+    assert (await perform(WHEN, arguments, ctx)).changed
+    assert not (await perform(WHEN, arguments, ctx)).changed
+    assert await would(WHEN, arguments, ctx) is None
 
 
 async def test_a_failure_inside_is_a_failure_and_takes_back_what_was_done(
@@ -206,9 +206,9 @@ async def test_a_failure_inside_is_a_failure_and_takes_back_what_was_done(
 
 async def test_skip_inside_skips_the_rest_of_the_pack(ctx: RecordingActionContext) -> None:
     arguments = when(RequireArguments(all_of=(NO,), on_fail="skip"), Mkdir(path="~/a"), os="linux")
-    for call in (WHEN.plan, WHEN.do):
+    for call in (would, perform):
         with pytest.raises(PackSkippedError):
-            await call(arguments, ctx)
+            await call(WHEN, arguments, ctx)
     assert not (ctx.home / "a").exists()
 
 

@@ -17,7 +17,7 @@ import pytest
 from grex.builtin.actions.exec import Exec
 from grex.errors import ActionError
 from grex.plugin import Exec as Arguments
-from tests.support.recording_context import RecordingActionContext, RecordingContext
+from grex.plugin.testing import RecordingActionContext, RecordingContext, perform, would
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ def shell(line: str | None, **others: Any) -> Arguments:
 
 
 async def test_a_command_runs_in_the_pack_without_a_shell(ctx: RecordingActionContext) -> None:
-    done = await EXEC.do(Arguments(cmd=("touch", "a b", "$$HOME;x")), ctx)
+    done = await perform(EXEC, Arguments(cmd=("touch", "a b", "$$HOME;x")), ctx)
     assert sorted(path.name for path in ctx.pack.root.iterdir()) == ["$HOME;x", ".git", "a b"]
     assert done.changed
     assert done.irreversible
@@ -43,12 +43,12 @@ async def test_a_command_runs_in_the_pack_without_a_shell(ctx: RecordingActionCo
 async def test_variables_in_the_command_are_expanded_to_one_argument(context: RecordingContext) -> None:
     context.environ = {**context.environ, "NAME": "two words; rm -rf x"}
     ctx = context.of(context.make_pack())
-    await EXEC.do(Arguments(cmd=("touch", "${NAME}")), ctx)
+    await perform(EXEC, Arguments(cmd=("touch", "${NAME}")), ctx)
     assert (ctx.pack.root / "two words; rm -rf x").exists()
 
 
 async def test_a_shell_line_reaches_the_shell_as_it_is_written(ctx: RecordingActionContext) -> None:
-    await EXEC.do(shell('set -- one; printf \'%s %s %%\' "$1" "$GREX_PACK_NAME" > out'), ctx)
+    await perform(EXEC, shell('set -- one; printf \'%s %s %%\' "$1" "$GREX_PACK_NAME" > out'), ctx)
     assert (ctx.pack.root / "out").read_text() == "one tools %"
 
 
@@ -56,18 +56,18 @@ async def test_a_program_of_the_pack_is_found_from_its_directory(ctx: RecordingA
     program = ctx.pack.root / "install"
     program.write_text("#!/bin/sh\necho done > out\n")
     program.chmod(0o755)
-    await EXEC.do(Arguments(cmd=("./install",)), ctx)
+    await perform(EXEC, Arguments(cmd=("./install",)), ctx)
     assert (ctx.pack.root / "out").read_text() == "done\n"
 
 
 async def test_a_program_that_does_not_exist_is_an_error_of_the_action(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError, match="no-such-program"):
-        await EXEC.do(Arguments(cmd=("no-such-program",)), ctx)
+        await perform(EXEC, Arguments(cmd=("no-such-program",)), ctx)
 
 
 async def test_a_variable_that_is_not_set_is_an_error_and_nothing_runs(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError, match="NOT_SET"):
-        await EXEC.do(Arguments(cmd=("touch", "out", "$NOT_SET")), ctx)
+        await perform(EXEC, Arguments(cmd=("touch", "out", "$NOT_SET")), ctx)
     assert not (ctx.pack.root / "out").exists()
 
 
@@ -76,13 +76,13 @@ async def test_a_variable_that_is_not_set_is_an_error_and_nothing_runs(ctx: Reco
 
 async def test_cwd_is_relative_to_the_pack(ctx: RecordingActionContext) -> None:
     (ctx.pack.root / "sub").mkdir()
-    await EXEC.do(shell("pwd > here", cwd="sub"), ctx)
+    await perform(EXEC, shell("pwd > here", cwd="sub"), ctx)
     assert (ctx.pack.root / "sub/here").read_text().strip() == str(ctx.pack.root / "sub")
 
 
 async def test_an_absolute_cwd_is_taken_as_it_is(ctx: RecordingActionContext) -> None:
-    await EXEC.do(shell("touch here", cwd="~"), ctx)
-    await EXEC.do(shell("touch there", cwd="$GREX_WORKSPACE"), ctx)
+    await perform(EXEC, shell("touch here", cwd="~"), ctx)
+    await perform(EXEC, shell("touch there", cwd="$GREX_WORKSPACE"), ctx)
     assert (ctx.home / "here").exists()
     assert (ctx.workspace / "there").exists()
 
@@ -94,18 +94,18 @@ async def test_a_relative_cwd_that_leads_out_of_the_pack_is_refused(
     (ctx.workspace / "tools-evil").mkdir()
     (tmp_path / "deep").mkdir()
     (ctx.pack.root / "out").symlink_to(tmp_path)
-    for call in (EXEC.plan, EXEC.do):
+    for call in (would, perform):
         with pytest.raises(ActionError, match="leads out of the pack tools"):
-            await call(Arguments(cmd=("true",), cwd=cwd), ctx)
+            await call(EXEC, Arguments(cmd=("true",), cwd=cwd), ctx)
 
 
 async def test_a_cwd_that_is_missing_is_named(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError, match=f"its directory {ctx.pack.root}/absent does not exist"):
-        await EXEC.do(Arguments(cmd=("true",), cwd="absent"), ctx)
+        await perform(EXEC, Arguments(cmd=("true",), cwd="absent"), ctx)
 
 
 async def test_env_is_added_to_the_environment_with_its_variables_expanded(ctx: RecordingActionContext) -> None:
-    await EXEC.do(shell('echo "$DIR $HOME" > out', env={"DIR": "${GREX_PACK_NAME}/bin"}), ctx)
+    await perform(EXEC, shell('echo "$DIR $HOME" > out', env={"DIR": "${GREX_PACK_NAME}/bin"}), ctx)
     assert (ctx.pack.root / "out").read_text() == f"tools/bin {ctx.home}\n"
 
 
@@ -113,7 +113,7 @@ async def test_env_is_added_to_the_environment_with_its_variables_expanded(ctx: 
 async def test_what_it_creates_keeps_it_from_running(kind: str, ctx: RecordingActionContext) -> None:
     created = ctx.pack.root / "made"
     arguments = Arguments(cmd=("touch", "ran"), creates="$GREX_PACK_PATH/made")
-    assert await EXEC.plan(arguments, ctx) == "exec touch ran"
+    assert await would(EXEC, arguments, ctx) == "exec touch ran"
     match kind:
         case "file":
             created.touch()
@@ -121,27 +121,27 @@ async def test_what_it_creates_keeps_it_from_running(kind: str, ctx: RecordingAc
             created.mkdir()
         case _:
             created.symlink_to("/nowhere")
-    assert await EXEC.plan(arguments, ctx) is None
-    done = await EXEC.do(arguments, ctx)
+    assert await would(EXEC, arguments, ctx) is None
+    done = await perform(EXEC, arguments, ctx)
     assert not done.changed
     assert not (ctx.pack.root / "ran").exists()
 
 
 async def test_doing_it_twice_with_creates_is_doing_it_once(ctx: RecordingActionContext) -> None:
     arguments = shell("echo x >> out", creates="out")
-    assert (await EXEC.do(arguments, ctx)).changed
-    assert not (await EXEC.do(arguments, ctx)).changed
+    assert (await perform(EXEC, arguments, ctx)).changed
+    assert not (await perform(EXEC, arguments, ctx)).changed
     assert (ctx.pack.root / "out").read_text() == "x\n"
     assert ctx.notes == []
 
 
 async def test_a_command_that_does_not_create_what_it_says_is_noted(ctx: RecordingActionContext) -> None:
-    await EXEC.do(Arguments(cmd=("true",), creates="out"), ctx)
+    await perform(EXEC, Arguments(cmd=("true",), creates="out"), ctx)
     assert ctx.notes == ["exec true: succeeded and did not create out, so it will run again"]
 
 
 async def test_a_plan_runs_nothing(ctx: RecordingActionContext) -> None:
-    assert await EXEC.plan(Arguments(cmd=("touch", "out")), ctx) == "exec touch out"
+    assert await would(EXEC, Arguments(cmd=("touch", "out")), ctx) == "exec touch out"
     assert not (ctx.pack.root / "out").exists()
 
 
@@ -150,20 +150,20 @@ async def test_a_plan_runs_nothing(ctx: RecordingActionContext) -> None:
 
 async def test_a_failure_says_how_it_ended_with_the_last_line_of_what_it_said(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError, match=r"^exec .* exited with code 3: it broke$") as caught:
-        await EXEC.do(shell("echo progress; echo it broke >&2; exit 3"), ctx)
+        await perform(EXEC, shell("echo progress; echo it broke >&2; exit 3"), ctx)
     assert caught.value.details == {"output": "progress\nit broke", "returncode": 3}
     assert caught.value.hint is not None
 
 
 async def test_a_death_by_signal_is_named(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError, match="was ended by SIGKILL"):
-        await EXEC.do(shell("kill -9 $$"), ctx)
+        await perform(EXEC, shell("kill -9 $$"), ctx)
 
 
 async def test_the_error_has_the_last_two_kib_cut_between_two_characters(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError) as caught:
-        await EXEC.do(
-            shell("i=0; while [ $i -lt 3000 ]; do printf '日'; i=$((i+1)); done >&2; echo end >&2; false"), ctx
+        await perform(
+            EXEC, shell("i=0; while [ $i -lt 3000 ]; do printf '日'; i=$((i+1)); done >&2; echo end >&2; false"), ctx
         )
     output = caught.value.details["output"]
     assert output == "日" * ((2048 - len("end\n")) // 3) + "end"
@@ -172,13 +172,13 @@ async def test_the_error_has_the_last_two_kib_cut_between_two_characters(ctx: Re
 
 async def test_standard_output_fills_the_room_that_standard_error_leaves(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError) as caught:
-        await EXEC.do(shell("head -c 5000 /dev/zero | tr '\\0' x; echo why >&2; false"), ctx)
+        await perform(EXEC, shell("head -c 5000 /dev/zero | tr '\\0' x; echo why >&2; false"), ctx)
     assert caught.value.details["output"] == "x" * (2048 - len("why\n")) + "\nwhy"
 
 
 async def test_output_reaches_the_error_without_escapes_and_credentials(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError) as caught:
-        await EXEC.do(shell("printf '\\033[31mred\\007 https://u:secret@host/x\\n' >&2; false"), ctx)
+        await perform(EXEC, shell("printf '\\033[31mred\\007 https://u:secret@host/x\\n' >&2; false"), ctx)
     assert caught.value.details["output"] == "red https://***@host/x"
     assert "secret" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
@@ -190,20 +190,20 @@ async def test_on_fail_decides_what_a_failure_means(line: str, ctx: RecordingAct
         return shell(line, on_fail=on_fail, timeout_s=0.2, undo=("true",))
 
     with pytest.raises(ActionError):
-        await EXEC.do(arguments("error"), ctx)
+        await perform(EXEC, arguments("error"), ctx)
     assert ctx.notes == []
-    ignored = await EXEC.do(arguments("ignore"), ctx)
+    ignored = await perform(EXEC, arguments("ignore"), ctx)
     assert ignored.changed
     assert ignored.undo is not None
     assert ctx.notes == []
-    assert (await EXEC.do(arguments("warn"), ctx)).changed
+    assert (await perform(EXEC, arguments("warn"), ctx)).changed
     (note,) = ctx.notes
     assert note.startswith("exec ")
 
 
 async def test_a_command_that_takes_too_long_is_ended(ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError, match=r"within 0\.1 seconds"):
-        await EXEC.do(Arguments(cmd=("sleep", "60"), timeout_s=0.1), ctx)
+        await perform(EXEC, Arguments(cmd=("sleep", "60"), timeout_s=0.1), ctx)
 
 
 async def test_a_cancelled_command_ends_with_its_whole_group(ctx: RecordingActionContext) -> None:
@@ -229,7 +229,7 @@ async def test_a_cancelled_command_ends_with_its_whole_group(ctx: RecordingActio
     listener.start()
     line = "trap '' TERM; exec 3> fifo; (echo running >&3; while :; do sleep 60; done) & wait"
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(EXEC.do, shell(line), ctx)
+        tasks.start_soon(perform, EXEC, shell(line), ctx)
         await running.wait()
         tasks.cancel_scope.cancel()
     with anyio.fail_after(30):
@@ -247,7 +247,7 @@ async def test_undo_runs_the_undo_command_in_the_same_place(context: RecordingCo
     arguments = Arguments(
         cmd=("touch", "out"), cwd="sub", env={"T": "$TOKEN"}, undo=("/bin/sh", "-c", 'echo "$$T" > undone'), timeout_s=5
     )
-    done = await EXEC.do(arguments, ctx)
+    done = await perform(EXEC, arguments, ctx)
     assert not done.irreversible
     assert done.undo is not None
     assert "s3cret" not in str(done.undo)
@@ -256,7 +256,7 @@ async def test_undo_runs_the_undo_command_in_the_same_place(context: RecordingCo
 
 
 async def test_an_undo_command_that_fails_is_an_error(ctx: RecordingActionContext) -> None:
-    done = await EXEC.do(Arguments(cmd=("true",), undo=("/bin/sh", "-c", "echo no >&2; exit 4")), ctx)
+    done = await perform(EXEC, Arguments(cmd=("true",), undo=("/bin/sh", "-c", "echo no >&2; exit 4")), ctx)
     assert done.undo is not None
     with pytest.raises(ActionError, match=r"\(undo\) exited with code 4: no"):
         await EXEC.undo(done.undo, ctx)

@@ -10,7 +10,7 @@ import pytest
 from grex.builtin.actions import hook as module
 from grex.builtin.actions.hook import HookAction, HookArguments, hook_file
 from grex.errors import ActionError
-from tests.support.recording_context import RecordingActionContext, RecordingContext
+from grex.plugin.testing import RecordingActionContext, RecordingContext, perform, would
 
 pytestmark = pytest.mark.anyio
 
@@ -27,14 +27,14 @@ def write_hook(ctx: RecordingActionContext, text: str, name: str = "setup.sh", m
 
 
 async def test_a_hook_that_is_not_there_is_no_change(ctx: RecordingActionContext) -> None:
-    assert await HOOK.plan(SETUP, ctx) is None
-    assert not (await HOOK.do(SETUP, ctx)).changed
+    assert await would(HOOK, SETUP, ctx) is None
+    assert not (await perform(HOOK, SETUP, ctx)).changed
     assert HOOK.needs_trust(SETUP, ctx) == ()
 
 
 async def test_a_hook_runs_in_the_root_of_its_pack_and_knows_it(ctx: RecordingActionContext) -> None:
     write_hook(ctx, "#!/bin/sh\npwd > out; echo $GREX_PACK_NAME $GREX_PACK_OS $GREX_WORKSPACE >> out\n")
-    done = await HOOK.do(SETUP, ctx)
+    done = await perform(HOOK, SETUP, ctx)
     assert done.changed
     assert done.irreversible
     assert done.text == "hook .grex/hooks/setup.sh"
@@ -43,7 +43,7 @@ async def test_a_hook_runs_in_the_root_of_its_pack_and_knows_it(ctx: RecordingAc
 
 async def test_an_executable_hook_chooses_its_interpreter(ctx: RecordingActionContext) -> None:
     write_hook(ctx, "#!/bin/cat\nI am not for a shell\n")
-    assert (await HOOK.do(SETUP, ctx)).changed
+    assert (await perform(HOOK, SETUP, ctx)).changed
 
 
 @pytest.mark.parametrize(("text", "mode"), [("#!/bin/cat\necho hi > out", 0o644), ("echo hi > out", 0o755)])
@@ -51,20 +51,20 @@ async def test_a_hook_without_mode_bit_or_interpreter_is_run_by_the_shell(
     text: str, mode: int, ctx: RecordingActionContext
 ) -> None:
     write_hook(ctx, text, mode=mode)
-    await HOOK.do(SETUP, ctx)
+    await perform(HOOK, SETUP, ctx)
     assert (ctx.pack.root / "out").read_text() == "hi\n"
 
 
 async def test_a_plan_names_the_hook_and_does_not_run_it(ctx: RecordingActionContext) -> None:
     write_hook(ctx, "touch out")
-    assert await HOOK.plan(SETUP, ctx) == "hook .grex/hooks/setup.sh"
+    assert await would(HOOK, SETUP, ctx) == "hook .grex/hooks/setup.sh"
     assert not (ctx.pack.root / "out").exists()
 
 
 async def test_a_hook_that_fails_says_why(ctx: RecordingActionContext) -> None:
     write_hook(ctx, "echo missing tool >&2; exit 2")
     with pytest.raises(ActionError, match=r"^hook \.grex/hooks/setup\.sh exited with code 2: missing tool$") as caught:
-        await HOOK.do(SETUP, ctx)
+        await perform(HOOK, SETUP, ctx)
     assert caught.value.details["output"] == "missing tool"
 
 
@@ -73,13 +73,13 @@ async def test_a_hook_has_a_time_limit(ctx: RecordingActionContext, monkeypatch:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.1)
     write_hook(ctx, "sleep 60")
     with pytest.raises(ActionError, match=r"within 0\.1 seconds"):
-        await HOOK.do(SETUP, ctx)
+        await perform(HOOK, SETUP, ctx)
 
 
 async def test_a_hook_may_be_a_link_to_another_file_of_the_pack(ctx: RecordingActionContext) -> None:
     write_hook(ctx, "touch out", name="sync.sh")
     (ctx.pack.root / ".grex/hooks/setup.sh").symlink_to("sync.sh")
-    await HOOK.do(SETUP, ctx)
+    await perform(HOOK, SETUP, ctx)
     assert (ctx.pack.root / "out").exists()
 
 
@@ -98,9 +98,9 @@ async def test_a_hook_that_is_a_link_out_of_the_pack_is_refused(
         target_is_directory=True,
     )
     assert HOOK.needs_trust(SETUP, ctx) == ("hook .grex/hooks/setup.sh",)
-    for call in (HOOK.plan, HOOK.do):
+    for call in (would, perform):
         with pytest.raises(ActionError, match="is a link that leads out of the pack tools"):
-            await call(SETUP, ctx)
+            await call(HOOK, SETUP, ctx)
     assert not (ctx.pack.root / "out").exists()
 
 
@@ -118,7 +118,7 @@ async def test_a_hook_that_is_no_file_is_refused_without_waiting(kind: str, ctx:
         case _:
             path.symlink_to("absent")
     with pytest.raises(ActionError, match=r"hook \.grex/hooks/setup\.sh cannot be read"):
-        await HOOK.do(SETUP, ctx)
+        await perform(HOOK, SETUP, ctx)
 
 
 async def test_windows_has_hooks_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,5 +135,5 @@ async def test_windows_has_hooks_of_its_own(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(ctx, "run_process", run_process)
     with pytest.raises(ActionError, match="not on this machine"):
-        await HOOK.do(SETUP, ctx)
+        await perform(HOOK, SETUP, ctx)
     assert asked == [("powershell", "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", str(script))]

@@ -13,7 +13,7 @@ from grex.builtin.directories import make_missing
 from grex.errors import ActionError
 from grex.pack import Mode
 from grex.plugin import Mkdir as Arguments
-from tests.support.recording_context import RecordingActionContext, RecordingContext
+from grex.plugin.testing import RecordingActionContext, RecordingContext, perform, would
 from tests.support.unprivileged import unprivileged_directory
 
 pytestmark = pytest.mark.anyio
@@ -28,22 +28,22 @@ def permissions(path: Path) -> int:
 async def test_a_directory_is_made_with_its_parents_and_the_undo_data_names_them_outermost_first(
     ctx: RecordingActionContext,
 ) -> None:
-    done = await MKDIR.do(Arguments(path="~/a/b/c"), ctx)
+    done = await perform(MKDIR, Arguments(path="~/a/b/c"), ctx)
     assert (ctx.home / "a/b/c").is_dir()
     assert done.changed
     assert done.undo == {"made": [str(ctx.home / name) for name in ("a", "a/b", "a/b/c")]}
 
 
 async def test_a_relative_path_starts_at_the_pack_and_variables_are_expanded(ctx: RecordingActionContext) -> None:
-    await MKDIR.do(Arguments(path="out/${GREX_PACK_NAME}"), ctx)
+    await perform(MKDIR, Arguments(path="out/${GREX_PACK_NAME}"), ctx)
     assert (ctx.pack.root / "out/tools").is_dir()
 
 
 async def test_the_mode_of_everything_made_is_exact_under_any_umask(ctx: RecordingActionContext) -> None:
     before = os.umask(0o077)
     try:
-        await MKDIR.do(Arguments(path="~/open/inner", mode=Mode("0775")), ctx)
-        await MKDIR.do(Arguments(path="~/default"), ctx)
+        await perform(MKDIR, Arguments(path="~/open/inner", mode=Mode("0775")), ctx)
+        await perform(MKDIR, Arguments(path="~/default"), ctx)
     finally:
         os.umask(before)
     assert permissions(ctx.home / "open") == permissions(ctx.home / "open/inner") == 0o775
@@ -53,7 +53,7 @@ async def test_the_mode_of_everything_made_is_exact_under_any_umask(ctx: Recordi
 async def test_a_mode_that_bars_its_owner_does_not_bar_the_directories_inside() -> None:
     with unprivileged_directory() as directory:  # nothing bars root
         context = RecordingContext(directory)
-        await MKDIR.do(Arguments(path="~/shut/inner", mode=Mode("400")), context.of(context.make_pack()))
+        await perform(MKDIR, Arguments(path="~/shut/inner", mode=Mode("400")), context.of(context.make_pack()))
         assert permissions(context.home / "shut") == 0o400
         (context.home / "shut").chmod(0o700)
         assert permissions(context.home / "shut/inner") == 0o400
@@ -62,30 +62,30 @@ async def test_a_mode_that_bars_its_owner_does_not_bar_the_directories_inside() 
 async def test_an_existing_directory_keeps_its_mode_and_is_no_change(ctx: RecordingActionContext) -> None:
     (ctx.home / "bin").mkdir(mode=0o700)
     arguments = Arguments(path="~/bin", mode=Mode("0755"))
-    assert await MKDIR.plan(arguments, ctx) is None
-    done = await MKDIR.do(arguments, ctx)
+    assert await would(MKDIR, arguments, ctx) is None
+    done = await perform(MKDIR, arguments, ctx)
     assert not done.changed
     assert done.undo is None
     assert permissions(ctx.home / "bin") == 0o700
 
 
 async def test_doing_it_twice_is_doing_it_once(ctx: RecordingActionContext) -> None:
-    assert await MKDIR.plan(Arguments(path="~/a/b"), ctx) == f"mkdir {ctx.home}/a/b"
-    await MKDIR.do(Arguments(path="~/a/b"), ctx)
-    again = await MKDIR.do(Arguments(path="~/a/b"), ctx)
+    assert await would(MKDIR, Arguments(path="~/a/b"), ctx) == f"mkdir {ctx.home}/a/b"
+    await perform(MKDIR, Arguments(path="~/a/b"), ctx)
+    again = await perform(MKDIR, Arguments(path="~/a/b"), ctx)
     assert not again.changed
     assert again.undo is None
-    assert await MKDIR.plan(Arguments(path="~/a/b"), ctx) is None
+    assert await would(MKDIR, Arguments(path="~/a/b"), ctx) is None
 
 
 async def test_a_plan_makes_nothing(ctx: RecordingActionContext) -> None:
-    await MKDIR.plan(Arguments(path="~/a/b"), ctx)
+    await would(MKDIR, Arguments(path="~/a/b"), ctx)
     assert not (ctx.home / "a").exists()
 
 
 async def test_undo_removes_what_was_made_and_nothing_more(ctx: RecordingActionContext) -> None:
     (ctx.home / "kept").mkdir()
-    done = await MKDIR.do(Arguments(path="~/kept/a/b"), ctx)
+    done = await perform(MKDIR, Arguments(path="~/kept/a/b"), ctx)
     assert done.undo is not None
     await MKDIR.undo(done.undo, ctx)
     await MKDIR.undo(done.undo, ctx)  # a second time changes nothing
@@ -93,7 +93,7 @@ async def test_undo_removes_what_was_made_and_nothing_more(ctx: RecordingActionC
 
 
 async def test_undo_leaves_what_somebody_put_something_into(ctx: RecordingActionContext) -> None:
-    done = await MKDIR.do(Arguments(path="~/a/b/c"), ctx)
+    done = await perform(MKDIR, Arguments(path="~/a/b/c"), ctx)
     (ctx.home / "a/b/mine").touch()
     assert done.undo is not None
     await MKDIR.undo(done.undo, ctx)
@@ -102,7 +102,7 @@ async def test_undo_leaves_what_somebody_put_something_into(ctx: RecordingAction
 
 
 async def test_undo_goes_on_where_the_innermost_is_gone_already(ctx: RecordingActionContext) -> None:
-    done = await MKDIR.do(Arguments(path="~/a/b"), ctx)
+    done = await perform(MKDIR, Arguments(path="~/a/b"), ctx)
     (ctx.home / "a/b").rmdir()
     assert done.undo is not None
     await MKDIR.undo(done.undo, ctx)
@@ -110,7 +110,7 @@ async def test_undo_goes_on_where_the_innermost_is_gone_already(ctx: RecordingAc
 
 
 async def test_undo_follows_no_link_that_took_a_directorys_place(ctx: RecordingActionContext, tmp_path: Path) -> None:
-    done = await MKDIR.do(Arguments(path="~/a"), ctx)
+    done = await perform(MKDIR, Arguments(path="~/a"), ctx)
     (ctx.home / "a").rmdir()
     (tmp_path / "elsewhere").mkdir()
     (ctx.home / "a").symlink_to(tmp_path / "elsewhere")
@@ -131,9 +131,9 @@ async def test_undo_data_that_do_cannot_have_written_is_refused(
 @pytest.mark.parametrize("path", ["~/taken", "~/taken/below/it"])
 async def test_a_file_in_the_way_is_named_and_nothing_is_made(path: str, ctx: RecordingActionContext) -> None:
     (ctx.home / "taken").write_text("mine")
-    for call in (MKDIR.plan, MKDIR.do):
+    for call in (would, perform):
         with pytest.raises(ActionError, match=f"{ctx.home}/taken is in the way and is not a directory"):
-            await call(Arguments(path=path), ctx)
+            await call(MKDIR, Arguments(path=path), ctx)
     assert (ctx.home / "taken").read_text() == "mine"
 
 
@@ -142,7 +142,7 @@ async def test_a_dangling_link_in_the_way_is_named_and_not_filled_in(
 ) -> None:
     (ctx.home / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ActionError, match=f"{ctx.home}/link is a link to something that does not exist"):
-        await MKDIR.do(Arguments(path="~/link/below"), ctx)
+        await perform(MKDIR, Arguments(path="~/link/below"), ctx)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -158,13 +158,13 @@ async def test_a_failure_half_way_takes_back_what_was_made(
 
     monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(ActionError, match="no space left on device") as caught:
-        await MKDIR.do(Arguments(path="~/a/b/c"), ctx)
+        await perform(MKDIR, Arguments(path="~/a/b/c"), ctx)
     assert caught.value.hint == "Free some space; the next sync goes on from here."
     assert not (ctx.home / "a").exists()
 
 
 async def test_dots_in_the_path_are_resolved_before_anything_is_made(ctx: RecordingActionContext) -> None:
-    done = await MKDIR.do(Arguments(path="~/a/../b/c"), ctx)
+    done = await perform(MKDIR, Arguments(path="~/a/../b/c"), ctx)
     assert (ctx.home / "b/c").is_dir()
     assert not (ctx.home / "a").exists()
     assert done.undo == {"made": [str(ctx.home / "b"), str(ctx.home / "b/c")]}
@@ -172,7 +172,7 @@ async def test_dots_in_the_path_are_resolved_before_anything_is_made(ctx: Record
 
 @pytest.mark.parametrize("name", ["Ünïcode 🌱", "e\u0301", "日本語", " spaces and 'quotes' ", "-dash", "%100"])
 async def test_any_name_is_made_as_it_is_written(name: str, ctx: RecordingActionContext) -> None:
-    done = await MKDIR.do(Arguments(path=f"~/{name}"), ctx)
+    done = await perform(MKDIR, Arguments(path=f"~/{name}"), ctx)
     assert os.listdir(ctx.home) == [name]  # noqa: PTH208 - the names
     assert done.undo is not None
     await MKDIR.undo(done.undo, ctx)
@@ -180,14 +180,14 @@ async def test_any_name_is_made_as_it_is_written(name: str, ctx: RecordingAction
 
 
 async def test_control_characters_of_a_name_do_not_reach_the_report(ctx: RecordingActionContext) -> None:
-    done = await MKDIR.do(Arguments(path="~/a\x1b[31m\nb"), ctx)
+    done = await perform(MKDIR, Arguments(path="~/a\x1b[31m\nb"), ctx)
     assert done.text == f"mkdir {ctx.home}/a b"
 
 
 @pytest.mark.parametrize("path", ["~/a\0b", "~/" + "x" * 300, "~/$NOT_SET/x"])
 async def test_a_path_that_cannot_be_is_an_error_of_the_action(path: str, ctx: RecordingActionContext) -> None:
     with pytest.raises(ActionError):
-        await MKDIR.do(Arguments(path=path), ctx)
+        await perform(MKDIR, Arguments(path=path), ctx)
 
 
 def test_an_empty_path_is_refused_before_anything_runs() -> None:

@@ -13,7 +13,7 @@ from grex.builtin.pack_types.plain import Plain
 from grex.builtin.pack_types.scripted import Scripted
 from grex.errors import ActionError
 from grex.plugin import ActionArguments, Exec, Mkdir, Outcome, Pack, PackType, Require, Symlink, When
-from tests.support.recording_context import RecordingContext, entry, predicate
+from grex.plugin.testing import RecordingContext, entry, predicate
 
 pytestmark = pytest.mark.anyio
 

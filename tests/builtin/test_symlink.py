@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from grex.builtin.actions import symlink as module
+from grex.builtin import backups
 from grex.builtin.actions.symlink import Symlink
 from grex.builtin.pack_types.declarative import Declarative
 from grex.errors import ActionError
 from grex.plugin import Done, Exec
 from grex.plugin import Symlink as Arguments
-from tests.support.recording_context import RecordingActionContext, RecordingContext
+from grex.plugin.testing import RecordingActionContext, RecordingContext, perform, would
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ def names(directory: Path) -> list[str]:
 async def test_a_link_is_made_with_the_absolute_path_of_its_source(
     ctx: RecordingActionContext, rc: Path, dst: Path
 ) -> None:
-    done = await SYMLINK.do(RC, ctx)
+    done = await perform(SYMLINK, RC, ctx)
     assert dst.readlink() == rc
     assert done.changed
     assert done.text == f"symlink {dst} -> {rc}"
@@ -62,31 +62,31 @@ async def test_a_link_is_made_with_the_absolute_path_of_its_source(
 async def test_plugins_may_give_paths_and_pack_yaml_may_give_variables(
     ctx: RecordingActionContext, rc: Path, dst: Path
 ) -> None:
-    await SYMLINK.do(Arguments(src=rc, dst=dst), ctx)
-    assert await SYMLINK.plan(Arguments(src="$GREX_PACK_PATH/files/rc", dst="${HOME}/.rc"), ctx) is None
+    await perform(SYMLINK, Arguments(src=rc, dst=dst), ctx)
+    assert await would(SYMLINK, Arguments(src="$GREX_PACK_PATH/files/rc", dst="${HOME}/.rc"), ctx) is None
 
 
 async def test_doing_it_twice_is_doing_it_once(ctx: RecordingActionContext, rc: Path, dst: Path) -> None:
-    assert await SYMLINK.plan(RC, ctx) == f"symlink {dst} -> {rc}"
-    await SYMLINK.do(RC, ctx)
+    assert await would(SYMLINK, RC, ctx) == f"symlink {dst} -> {rc}"
+    await perform(SYMLINK, RC, ctx)
     before = dst.lstat()
-    again = await SYMLINK.do(RC, ctx)
+    again = await perform(SYMLINK, RC, ctx)
     assert not again.changed
     assert dst.lstat() == before
-    assert await SYMLINK.plan(RC, ctx) is None
+    assert await would(SYMLINK, RC, ctx) is None
 
 
 async def test_a_plan_changes_nothing(ctx: RecordingActionContext, rc: Path, dst: Path) -> None:
-    await SYMLINK.plan(Arguments(src="files/rc", dst="~/a/b"), ctx)
+    await would(SYMLINK, Arguments(src="files/rc", dst="~/a/b"), ctx)
     dst.write_text("mine")
-    assert await SYMLINK.plan(RC_BACKUP, ctx) == f"symlink {dst} -> {rc}, with a backup of what is there"
+    assert await would(SYMLINK, RC_BACKUP, ctx) == f"symlink {dst} -> {rc}, with a backup of what is there"
     assert names(ctx.home) == [".rc"]
     assert dst.read_text() == "mine"
 
 
 async def test_undo_removes_the_link_and_the_parents_that_were_made(ctx: RecordingActionContext, rc: Path) -> None:
     (ctx.home / "kept").mkdir()
-    done = await SYMLINK.do(Arguments(src="files/rc", dst="~/kept/a/b/rc"), ctx)
+    done = await perform(SYMLINK, Arguments(src="files/rc", dst="~/kept/a/b/rc"), ctx)
     assert facts(done)["made"] == [str(ctx.home / "kept/a"), str(ctx.home / "kept/a/b")]
     await SYMLINK.undo(facts(done), ctx)
     await SYMLINK.undo(facts(done), ctx)  # a second time changes nothing
@@ -97,7 +97,7 @@ async def test_undo_removes_the_link_and_the_parents_that_were_made(ctx: Recordi
 async def test_undo_leaves_a_link_that_points_elsewhere_by_now_and_says_so(
     ctx: RecordingActionContext, rc: Path, dst: Path
 ) -> None:
-    done = await SYMLINK.do(RC, ctx)
+    done = await perform(SYMLINK, RC, ctx)
     dst.unlink()
     dst.symlink_to("/somewhere/else")
     await SYMLINK.undo(facts(done), ctx)
@@ -106,7 +106,7 @@ async def test_undo_leaves_a_link_that_points_elsewhere_by_now_and_says_so(
 
 
 async def test_undo_leaves_a_file_that_took_the_links_place(ctx: RecordingActionContext, rc: Path, dst: Path) -> None:
-    done = await SYMLINK.do(RC, ctx)
+    done = await perform(SYMLINK, RC, ctx)
     dst.unlink()
     dst.write_text("mine")
     await SYMLINK.undo(facts(done), ctx)
@@ -130,9 +130,9 @@ async def test_something_foreign_is_an_error_and_stays(
 ) -> None:
     make_foreign(dst, kind)
     before = dst.lstat()
-    for call in (SYMLINK.plan, SYMLINK.do):
+    for call in (would, perform):
         with pytest.raises(ActionError, match="something that grex did not make is in the way") as caught:
-            await call(RC, ctx)
+            await call(SYMLINK, RC, ctx)
         assert caught.value.hint is not None
         assert "`backup: true`" in caught.value.hint
     assert dst.lstat() == before
@@ -145,7 +145,7 @@ async def test_something_foreign_is_kept_as_a_backup_and_undo_brings_it_back(
 ) -> None:
     make_foreign(dst, kind)
     before = dst.lstat()
-    done = await SYMLINK.do(RC_BACKUP, ctx)
+    done = await perform(SYMLINK, RC_BACKUP, ctx)
     backup = Path(facts(done)["backup"])
     assert dst.readlink() == rc
     assert backup.lstat().st_ino == before.st_ino
@@ -159,28 +159,28 @@ async def test_something_foreign_is_kept_as_a_backup_and_undo_brings_it_back(
 async def test_a_backup_never_replaces_another(
     ctx: RecordingActionContext, rc: Path, dst: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "utc_stamp", lambda: "NOW")
+    monkeypatch.setattr(backups, "utc_stamp", lambda: "NOW")
     for text in ("first", "second", "third"):
         dst.unlink(missing_ok=True)
         dst.write_text(text)
-        await SYMLINK.do(RC_BACKUP, ctx)
-    backups = {path.name: path.read_text() for path in ctx.home.iterdir() if path.name != ".rc"}
-    assert backups == {".rc.grex-bak.NOW": "first", ".rc.grex-bak.NOW-2": "second", ".rc.grex-bak.NOW-3": "third"}
+        await perform(SYMLINK, RC_BACKUP, ctx)
+    kept = {path.name: path.read_text() for path in ctx.home.iterdir() if path.name != ".rc"}
+    assert kept == {".rc.grex-bak.NOW": "first", ".rc.grex-bak.NOW-2": "second", ".rc.grex-bak.NOW-3": "third"}
 
 
 async def test_a_dangling_link_with_the_name_of_a_backup_is_not_replaced_either(
     ctx: RecordingActionContext, rc: Path, dst: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "utc_stamp", lambda: "NOW")
+    monkeypatch.setattr(backups, "utc_stamp", lambda: "NOW")
     dst.write_text("mine")
     (ctx.home / ".rc.grex-bak.NOW").symlink_to("/nowhere")
-    done = await SYMLINK.do(RC_BACKUP, ctx)
+    done = await perform(SYMLINK, RC_BACKUP, ctx)
     assert facts(done)["backup"] == f"{dst}.grex-bak.NOW-2"
 
 
 async def test_undo_keeps_the_backup_where_its_place_is_taken(ctx: RecordingActionContext, rc: Path, dst: Path) -> None:
     dst.write_text("mine")
-    done = await SYMLINK.do(RC_BACKUP, ctx)
+    done = await perform(SYMLINK, RC_BACKUP, ctx)
     dst.unlink()
     dst.write_text("newer")
     await SYMLINK.undo(facts(done), ctx)
@@ -196,7 +196,7 @@ async def test_a_link_of_ours_to_another_source_is_replaced_at_once(
     (rc.parent / "old").touch()
     dst.symlink_to(rc.parent / "old")
     monkeypatch.setattr(Path, "unlink", lambda *_: pytest.fail("there was a moment without the link"))
-    done = await SYMLINK.do(RC, ctx)
+    done = await perform(SYMLINK, RC, ctx)
     monkeypatch.undo()
     assert dst.readlink() == rc
     assert done.changed
@@ -208,13 +208,13 @@ async def test_a_link_of_ours_whose_source_is_gone_is_replaced(
     ctx: RecordingActionContext, rc: Path, dst: Path
 ) -> None:
     dst.symlink_to(rc.parent / "renamed-upstream")
-    await SYMLINK.do(RC, ctx)
+    await perform(SYMLINK, RC, ctx)
     assert dst.readlink() == rc
 
 
 async def test_a_relative_link_into_the_pack_is_ours_too(ctx: RecordingActionContext, rc: Path, dst: Path) -> None:
     dst.symlink_to(Path("../workspace/tools/files/old"))
-    await SYMLINK.do(RC, ctx)
+    await perform(SYMLINK, RC, ctx)
     assert dst.readlink() == rc
 
 
@@ -224,7 +224,7 @@ async def test_a_link_to_a_neighbour_of_the_pack_is_foreign(
 ) -> None:
     dst.symlink_to(text)
     with pytest.raises(ActionError, match="in the way"):
-        await SYMLINK.do(RC, ctx)
+        await perform(SYMLINK, RC, ctx)
 
 
 async def test_a_users_link_that_gets_into_the_pack_by_way_of_another_is_foreign(
@@ -234,14 +234,14 @@ async def test_a_users_link_that_gets_into_the_pack_by_way_of_another_is_foreign
     (ctx.home / "way").symlink_to(rc.parent / "other")
     dst.symlink_to(ctx.home / "way")
     with pytest.raises(ActionError, match="in the way"):
-        await SYMLINK.do(RC, ctx)
+        await perform(SYMLINK, RC, ctx)
 
 
 async def test_a_link_that_resolves_to_the_source_stays_as_the_user_wrote_it(
     ctx: RecordingActionContext, rc: Path, dst: Path
 ) -> None:
     dst.symlink_to("../workspace/tools/files/rc")
-    done = await SYMLINK.do(RC_BACKUP, ctx)
+    done = await perform(SYMLINK, RC_BACKUP, ctx)
     assert not done.changed
     assert done.undo is None
     assert dst.readlink() == Path("../workspace/tools/files/rc")
@@ -259,7 +259,7 @@ async def test_taking_back_a_run_that_found_the_link_in_place_leaves_it(
 
 async def test_a_destination_that_is_the_source_already_is_left_alone(ctx: RecordingActionContext, rc: Path) -> None:
     (ctx.home / "conf").symlink_to(rc.parent)  # so ~/conf/rc is the source itself
-    done = await SYMLINK.do(Arguments(src="files/rc", dst="~/conf/rc", backup=True), ctx)
+    done = await perform(SYMLINK, Arguments(src="files/rc", dst="~/conf/rc", backup=True), ctx)
     assert not done.changed
     assert done.undo is None
     assert rc.read_text() == "from the pack"
@@ -271,7 +271,7 @@ async def test_the_destination_is_not_followed_when_it_is_a_link_to_a_directory(
 ) -> None:
     (tmp_path / "theirs").mkdir()
     dst.symlink_to(tmp_path / "theirs")
-    await SYMLINK.do(RC_BACKUP, ctx)
+    await perform(SYMLINK, RC_BACKUP, ctx)
     assert names(tmp_path / "theirs") == []
     assert dst.readlink() == rc
 
@@ -281,18 +281,18 @@ async def test_the_destination_is_not_followed_when_it_is_a_link_to_a_directory(
 
 async def test_a_source_that_is_missing_is_an_error_and_a_plan_says_so(ctx: RecordingActionContext, rc: Path) -> None:
     arguments = Arguments(src="files/absent", dst="~/a/rc")
-    plan = await SYMLINK.plan(arguments, ctx)
+    plan = await would(SYMLINK, arguments, ctx)
     assert plan is not None
     assert plan.endswith("whose source is not there yet")
     with pytest.raises(ActionError, match="the source does not exist"):
-        await SYMLINK.do(arguments, ctx)
+        await perform(SYMLINK, arguments, ctx)
     assert names(ctx.home) == []
 
 
 async def test_a_dangling_link_as_source_is_missing(ctx: RecordingActionContext, rc: Path) -> None:
     (rc.parent / "dangling").symlink_to("absent")
     with pytest.raises(ActionError, match="the source does not exist"):
-        await SYMLINK.do(Arguments(src="files/dangling", dst="~/x"), ctx)
+        await perform(SYMLINK, Arguments(src="files/dangling", dst="~/x"), ctx)
 
 
 @pytest.mark.parametrize("dst", ["~", "$GREX_WORKSPACE", "$GREX_PACK_PATH", "files", "/"])
@@ -300,7 +300,7 @@ async def test_a_directory_that_everything_hangs_on_is_never_moved(
     dst: str, ctx: RecordingActionContext, rc: Path
 ) -> None:
     with pytest.raises(ActionError):
-        await SYMLINK.do(Arguments(src="files/rc", dst=dst, backup=True), ctx)
+        await perform(SYMLINK, Arguments(src="files/rc", dst=dst, backup=True), ctx)
     assert rc.read_text() == "from the pack"
     assert not any("grex-bak" in name for name in names(ctx.workspace) + names(ctx.home) + names(ctx.pack.root))
 
@@ -308,28 +308,28 @@ async def test_a_directory_that_everything_hangs_on_is_never_moved(
 async def test_a_directory_with_another_packs_checkout_is_not_moved(ctx: RecordingActionContext, rc: Path) -> None:
     (ctx.workspace / "libs/deep/child/.git").mkdir(parents=True)
     with pytest.raises(ActionError, match="holds a checkout and is not moved"):
-        await SYMLINK.do(Arguments(src="files/rc", dst="$GREX_WORKSPACE/libs", backup=True), ctx)
+        await perform(SYMLINK, Arguments(src="files/rc", dst="$GREX_WORKSPACE/libs", backup=True), ctx)
     assert (ctx.workspace / "libs/deep/child/.git").is_dir()
 
 
 async def test_a_users_own_directory_with_checkouts_may_be_moved(ctx: RecordingActionContext, rc: Path) -> None:
     (ctx.home / ".vim/bundle/x/.git").mkdir(parents=True)
-    await SYMLINK.do(Arguments(src="files", dst="~/.vim", backup=True), ctx)
+    await perform(SYMLINK, Arguments(src="files", dst="~/.vim", backup=True), ctx)
     assert (ctx.home / ".vim").readlink() == rc.parent
 
 
 @pytest.mark.parametrize("dst", ["files/rc", "files/../files/rc"])
 async def test_a_link_to_itself_is_refused(dst: str, ctx: RecordingActionContext, rc: Path) -> None:
     with pytest.raises(ActionError, match="a link cannot point to itself"):
-        await SYMLINK.do(Arguments(src="files/rc", dst=dst, backup=True), ctx)
+        await perform(SYMLINK, Arguments(src="files/rc", dst=dst, backup=True), ctx)
     assert rc.read_text() == "from the pack"
 
 
 async def test_a_file_among_the_parents_is_named(ctx: RecordingActionContext, rc: Path) -> None:
     (ctx.home / "taken").touch()
-    for call in (SYMLINK.plan, SYMLINK.do):
+    for call in (would, perform):
         with pytest.raises(ActionError, match=f"{ctx.home}/taken is in the way and is not a directory"):
-            await call(Arguments(src="files/rc", dst="~/taken/x/rc"), ctx)
+            await call(SYMLINK, Arguments(src="files/rc", dst="~/taken/x/rc"), ctx)
 
 
 @pytest.mark.parametrize("dst", ["~/a\0b", "~/" + "x" * 300, "~/$NOT_SET", "~/x/.."])
@@ -337,7 +337,7 @@ async def test_a_destination_that_cannot_be_is_an_error_of_the_action(
     dst: str, ctx: RecordingActionContext, rc: Path
 ) -> None:
     with pytest.raises(ActionError):
-        await SYMLINK.do(Arguments(src="files/rc", dst=dst), ctx)
+        await perform(SYMLINK, Arguments(src="files/rc", dst=dst), ctx)
     assert names(ctx.home) == []
 
 
@@ -351,7 +351,7 @@ async def test_a_failure_puts_the_backup_back_and_removes_what_was_made(
     monkeypatch.setattr(Path, "symlink_to", full)
     for arguments in (RC_BACKUP, Arguments(src="files/rc", dst="~/a/b")):
         with pytest.raises(ActionError, match="no space left on device"):
-            await SYMLINK.do(arguments, ctx)
+            await perform(SYMLINK, arguments, ctx)
     assert names(ctx.home) == [".rc"]
     assert dst.read_text() == "mine"
 
@@ -365,7 +365,7 @@ async def test_a_failed_replacement_leaves_the_old_link_and_no_temporary_one(
     dst.symlink_to(rc.parent / "old")
     monkeypatch.setattr(Path, "replace", refused)
     with pytest.raises(ActionError, match="permission denied"):
-        await SYMLINK.do(RC, ctx)
+        await perform(SYMLINK, RC, ctx)
     assert dst.readlink() == rc.parent / "old"
     assert names(ctx.home) == [".rc"]
 
@@ -382,14 +382,14 @@ async def test_kind_decides_which_link_windows_is_asked_for(
 ) -> None:
     asked: list[bool] = []
     monkeypatch.setattr(Path, "symlink_to", lambda *_, target_is_directory: asked.append(target_is_directory))
-    await SYMLINK.do(Arguments(src=src, dst="~/x", kind=kind), ctx)
+    await perform(SYMLINK, Arguments(src=src, dst="~/x", kind=kind), ctx)
     assert asked == [expected]
 
 
 @pytest.mark.parametrize("name", ["Ünïcode 🌱", "e\u0301", "日本語", " spaces and 'quotes' ", "-dash", "a\nb"])
 async def test_any_name_is_linked_as_it_is_written(name: str, ctx: RecordingActionContext, rc: Path) -> None:
     (rc.parent / name).touch()
-    done = await SYMLINK.do(Arguments(src=f"files/{name}", dst=f"~/{name}"), ctx)
+    done = await perform(SYMLINK, Arguments(src=f"files/{name}", dst=f"~/{name}"), ctx)
     assert (ctx.home / name).readlink() == rc.parent / name
     assert "\n" not in done.text
     await SYMLINK.undo(facts(done), ctx)

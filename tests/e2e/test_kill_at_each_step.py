@@ -32,7 +32,7 @@ CLONE = [
     *(("os:replace", "before", nth) for nth in range(1, 9)),  # a temporary file is left beside its target
 ]
 INSTALL_AND_FINISH = [
-    *(("grex.engine.context:_run_action", when, nth) for nth in (1, 3) for when in BEFORE_AND_AFTER),
+    *(("grex.engine.acting:_run_action", when, nth) for nth in (1, 3) for when in BEFORE_AND_AFTER),
     *(("grex.manifest.log:Log.append", when, nth) for nth in (1, 4, 9) for when in BEFORE_AND_AFTER),
     *(("grex.manifest.log:_write", "torn", nth) for nth in (1, 3, 4, 9)),
     *(("grex.verbs.sync:write_lockfile", when, 1) for when in BEFORE_AND_AFTER),

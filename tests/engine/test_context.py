@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from grex.engine import RunContext, Session
-from grex.engine.context import _ActionRun, _HoldState
+from grex.engine.acting import HoldState
+from grex.engine.action_context import ActionRun
 from grex.engine.surroundings import child_environ
 from grex.errors import ActionError, GrexError, PackSpecError, PluginError
 from grex.pack import parse_pack_spec
@@ -117,11 +118,13 @@ async def test_a_failure_takes_back_what_was_done_last_first_and_closes_the_brac
     calls.raises["do three"] = ActionError("no")
     session = opened(place, calls)
     await fail(session, make_pack(place, mark("one"), mark("two"), mark("three"), mark("four")))
-    assert calls.made == ["do one", "do two", "do three", "undo two", "undo one"]
+    assert calls.made == ["do one", "do two", "do three", "undo three", "undo two", "undo one"]
     assert brackets(place)[4:] == [
         ("started", "2", "do", None),
         ("halted", "2", "do", "failed"),
+        ("started", "1", "undo", None),
         ("completed", "1", "undo", None),
+        ("started", "0", "undo", None),
         ("completed", "0", "undo", None),
     ]
     session.reread()
@@ -227,8 +230,8 @@ async def test_nested_actions_have_brackets_of_their_own_and_are_undone_in_rever
     calls.raises["do late"] = ActionError("no")
     inner = {"when": {"os": "linux", "actions": [mark("b"), {"when": {"os": "linux", "actions": [mark("c")]}}]}}
     await fail(opened(place, calls), make_pack(place, mark("a"), inner, mark("late")))
-    assert calls.made == ["do a", "do b", "do c", "do late", "undo c", "undo b", "undo a"]
-    started = [action for op, action, *_ in brackets(place) if op == "started"]
+    assert calls.made == ["do a", "do b", "do c", "do late", "undo late", "undo c", "undo b", "undo a"]
+    started = [action for op, action, phase, _ in brackets(place) if (op, phase) == ("started", "do")]
     assert started == ["0", "1", "1.0", "1.1", "1.1.0", "2"]
 
 
@@ -276,7 +279,7 @@ async def test_a_dry_undo_says_what_it_would_take_back_and_does_not(place: Place
     session.reread()
     lines = len(place.log())
     outcome = await Declared().teardown(RunContext(session, dry_run=True), pack)
-    assert outcome.changes == ("undid mark", "undid mark")
+    assert outcome.changes == ("undo mark", "undo mark")
     assert calls.made == ["do one", "do two"]
     assert len(place.log()) == lines
 
@@ -361,7 +364,7 @@ async def test_a_command_that_cannot_start_or_takes_too_long_names_its_pack(plac
 )
 def test_paths_are_expanded_and_start_at_the_pack(place: Place, text: str, expected: str) -> None:
     pack = make_pack(place)
-    run = _ActionRun(_HoldState(RunContext(place.session()), pack))
+    run = ActionRun(HoldState(RunContext(place.session()), pack))
     assert run.path(text) == Path(expected.format(home=place.home, pack=pack.root))
 
 

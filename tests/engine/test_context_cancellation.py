@@ -13,7 +13,7 @@ from grex.engine.context import RunContext
 from grex.engine.session import Session, Settings
 from grex.errors import ActionError
 from grex.manifest import fold
-from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Mkdir, Pack
+from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Mkdir, Pack, Planned
 from tests.support.workspace import pack_yaml
 
 pytestmark = pytest.mark.anyio
@@ -32,16 +32,16 @@ class Ending(ActionType[Any]):
     def needs_trust(self, arguments: ActionArguments, ctx: ActionContext) -> Sequence[str]:  # type: ignore[override]  # a tuple is not needed here
         return ()
 
-    async def plan(self, arguments: ActionArguments, ctx: ActionContext) -> str | None:
-        return "something"
+    async def plan(self, arguments: ActionArguments, ctx: ActionContext) -> Planned | None:
+        return Planned("something")
 
-    async def do(self, arguments: ActionArguments, ctx: ActionContext) -> Done:
+    async def do(self, arguments: ActionArguments, planned: Planned, ctx: ActionContext) -> Done:
         if self._how == "fails":
             raise ActionError("it failed")
         self._scope.cancel()
         if self._how == "is-cancelled":
             await anyio.sleep_forever()
-        return Done(changed=True, text="done", undo={"what": "it made"})
+        return Done("done", undo={"what": "it made"})
 
 
 def session_in(root: Path) -> Session:

@@ -47,7 +47,7 @@ events = st.one_of(
     st.builds(restore_event, ids, ts=times),
     st.builds(sync_event, ids, sha=st.sampled_from(["a" * 40, "b" * 40]), branch=refs, ts=times),
     st.builds(installed_event, ids, actions_hash=st.sampled_from(["h1", "h2", None]), ts=times),
-    st.builds(action_started_event, ids, action=actions, kind=kinds, run=runs, phase=phases, ts=times),
+    st.builds(action_started_event, ids, action=actions, kind=kinds, run=runs, phase=phases, undo=undos, ts=times),
     st.builds(action_completed_event, ids, action=actions, kind=kinds, run=runs, undo=undos, phase=phases, ts=times),
     st.builds(
         action_halted_event, ids, action=actions, kind=kinds, run=runs, reason=st.just("x"), phase=phases, ts=times

@@ -227,3 +227,41 @@ def test_the_work_of_a_fold_grows_with_the_number_of_events_and_not_faster(same_
         return counted.total()
 
     assert calls(4_000) <= 2.02 * calls(2_000)
+
+
+def begun(undo: Json, *, run: str = "r2", action: str = "0") -> Event:
+    return action_started_event("a", action=action, kind="symlink", run=run, undo=undo, ts=ts(4))
+
+
+def ended(reason: str, *, run: str = "r2", action: str = "0") -> Event:
+    return action_halted_event("a", action=action, kind="symlink", run=run, reason=reason, ts=ts(5))
+
+
+def test_what_a_killed_run_had_begun_can_be_undone() -> None:
+    assert stack(begun({"link": "x"})) == [("0", {"link": "x"})]
+
+
+def test_what_an_action_did_takes_the_place_of_what_it_was_about_to_do() -> None:
+    assert stack(begun({"made": ["a", "b"]}), done("0", {"made": ["a"]}, run="r2")) == [("0", {"made": ["a"]})]
+    assert stack(begun({"made": ["a"]}), done("0", None, run="r2")) == [("0", None)]
+
+
+@pytest.mark.parametrize(("reason", "left"), [("failed", []), ("skipped", []), ("cancelled", [("0", {"link": "x"})])])
+def test_only_what_was_cancelled_leaves_something_to_undo(reason: str, left: list[tuple[str, Any]]) -> None:
+    assert stack(begun({"link": "x"}), ended(reason)) == left
+
+
+def test_what_an_earlier_run_did_is_not_forgotten_because_doing_it_again_failed() -> None:
+    earlier = done("0", {"link": "x"})
+    assert stack(earlier, begun({"link": "x"}), ended("failed")) == [("0", {"link": "x"})]
+    assert stack(earlier, begun({"link": "y"}), ended("failed")) == [("0", {"link": "x"})]
+
+
+def test_a_later_run_that_fails_takes_nothing_from_a_killed_one() -> None:
+    """What the killed run had begun may be there; that a later one begins the same and fails proves nothing of it."""
+    assert stack(begun({"link": "x"}, run="dead"), begun({"link": "x"}), ended("failed")) == [("0", {"link": "x"})]
+
+
+def test_what_was_begun_is_undone_once() -> None:
+    undone = done("0", None, run="r3", phase="undo")
+    assert stack(begun({"link": "x"}), ended("cancelled"), undone) == []

@@ -17,8 +17,9 @@ from grex.plugin import (
     Outcome,
     Pack,
     PackType,
+    Planned,
 )
-from tests.support.recording_context import RecordingContext
+from grex.plugin.testing import RecordingContext
 
 pytestmark = pytest.mark.anyio
 
@@ -29,11 +30,11 @@ class Nothing(ActionType[ActionArguments]):
     name: ClassVar[str] = "nothing"
     arguments = ActionArguments
 
-    async def plan(self, arguments: ActionArguments, ctx: ActionContext) -> str | None:
+    async def plan(self, arguments: ActionArguments, ctx: ActionContext) -> Planned | None:
         return None
 
-    async def do(self, arguments: ActionArguments, ctx: ActionContext) -> Done:
-        return Done(changed=False, text="nothing")
+    async def do(self, arguments: ActionArguments, planned: Planned, ctx: ActionContext) -> Done:
+        raise AssertionError("there was nothing to do")
 
 
 class Home(PackType):

@@ -17,7 +17,7 @@ import pytest
 
 import grex
 from grex.plugin import Pack, PackType
-from tests.support.recording_context import RecordingContext
+from grex.plugin.testing import RecordingContext
 
 SOURCE = Path(grex.__file__).parent
 EXAMPLE = SOURCE.parent / "examples/grex-dotfiles"

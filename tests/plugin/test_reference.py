@@ -13,7 +13,7 @@ import grex
 from grex.pack import ActionEntry, Mode, Problems, decode, parse_pack_spec
 from grex.plugin import ActionType, Exec, Mkdir, PackType, Registry, Require, Symlink, When
 from grex.plugin.registry import ACTIONS_GROUP
-from tests.support.recording_context import RecordingContext
+from grex.plugin.testing import RecordingContext, perform, would
 
 DOCS = Path(grex.__file__).parents[1] / "docs/reference"
 
@@ -49,11 +49,10 @@ async def test_the_action_of_the_page_keeps_its_promises(tmp_path: Path, monkeyp
     assert isinstance(touch, ActionType)
     context = RecordingContext(tmp_path)
     ctx = context.of(context.make_pack())
-    assert await touch.plan(arguments, ctx) == f"touch {context.home}/x"
-    done = await touch.do(arguments, ctx)
+    assert await would(touch, arguments, ctx) == f"touch {context.home}/x"
+    done = await perform(touch, arguments, ctx)
     assert done.changed
-    assert await touch.plan(arguments, ctx) is None
-    assert not (await touch.do(arguments, ctx)).changed
+    assert not (await perform(touch, arguments, ctx)).changed
     for _ in range(2):
         await touch.undo(done.undo or {}, ctx)
         assert list(context.home.iterdir()) == []

@@ -24,7 +24,7 @@ from grex.builtin.paths import is_within, resolve, shown
 from grex.builtin.recorded import recorded_texts
 from grex.errors import ActionError
 from grex.names import clean
-from grex.plugin import ActionContext, ActionType, Done
+from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Exec as ExecArguments
 
 __all__ = ["Exec"]
@@ -60,21 +60,35 @@ class Exec(ActionType[ExecArguments]):
         undo = (f"exec {shown_command(arguments.undo)} (undo)",) if arguments.undo else ()
         return (_title(arguments), *undo)
 
-    async def plan(self, arguments: ExecArguments, ctx: ActionContext) -> str | None:
+    def limit_s(self, arguments: ExecArguments) -> float | None:
+        """None: the command has a limit of its own."""
+        del arguments
+        return None
+
+    def undo_limit_s(self, undo: Mapping[str, Any]) -> float | None:
+        """None: as above."""
+        del undo
+        return None
+
+    async def plan(self, arguments: ExecArguments, ctx: ActionContext) -> Planned | None:
         """The command, unless what it creates is there."""
         if _is_created(arguments, ctx):
             return None
         _directory(arguments.cwd, ctx)
-        return _title(arguments)
+        return Planned(_title(arguments), undo=_facts(arguments), undo_if_failed=False)
 
-    async def do(self, arguments: ExecArguments, ctx: ActionContext) -> Done:
+    async def drift(self, arguments: ExecArguments, ctx: ActionContext) -> str | None:
+        """What the command creates, if it says so and that is gone; what else it left, nobody knows."""
+        if arguments.creates is None or _is_created(arguments, ctx):
+            return None
+        return f"{_title(arguments)}: {shown(arguments.creates)}, which it creates, is gone"
+
+    async def do(self, arguments: ExecArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Run the command.
 
         Cancellation: its process group has ended before the cancellation goes on.
         """
-        title = _title(arguments)
-        if _is_created(arguments, ctx):
-            return Done(changed=False, text=f"{title}: {shown(arguments.creates or '')} is there")
+        title = planned.text
         argv = ("/bin/sh", "-c", arguments.cmd_shell or "") if arguments.shell else arguments.cmd
         if arguments.shell and ctx.platform == "windows":
             raise ActionError(f"{title}: there is no /bin/sh on Windows", hint="Use `cmd`, or a `when` with `os`.")
@@ -88,7 +102,7 @@ class Exec(ActionType[ExecArguments]):
         else:
             if arguments.creates is not None and not _is_created(arguments, ctx):
                 ctx.note(f"{title}: succeeded and did not create {shown(arguments.creates)}, so it will run again")
-        return Done(changed=True, text=title, undo=_facts(arguments), irreversible=not arguments.undo)
+        return Done(title, undo=planned.undo, irreversible=not arguments.undo)
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Run the undo command; whether running it twice is one time too many is for its author to know."""

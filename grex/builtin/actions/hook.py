@@ -15,13 +15,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 from grex.builtin.command import exit_error, shown_command
 from grex.builtin.paths import disk_error, is_within
 from grex.errors import ActionError
 from grex.fs import open_regular
-from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Pack
+from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Pack, Planned
 
 __all__ = ["HookAction", "HookArguments", "hook_file"]
 
@@ -55,29 +55,39 @@ class HookAction(ActionType[HookArguments]):
         path = hook_file(ctx.pack, arguments.hook, ctx.platform)
         return () if path is None else (_title(path, ctx.pack),)
 
-    async def plan(self, arguments: HookArguments, ctx: ActionContext) -> str | None:
+    def limit_s(self, arguments: HookArguments) -> float | None:
+        """None: the command has a limit of its own."""
+        del arguments
+        return None
+
+    async def plan(self, arguments: HookArguments, ctx: ActionContext) -> Planned | None:
         """The hook, if there is one; what it would change, only it knows."""
         path = hook_file(ctx.pack, arguments.hook, ctx.platform)
         if path is None:
             return None
-        _command(path, ctx)
-        return _title(path, ctx.pack)
+        return Planned(_title(path, ctx.pack), facts=_command(path, ctx))
 
-    async def do(self, arguments: HookArguments, ctx: ActionContext) -> Done:
-        """Run the hook, if there is one.
+    async def do(self, arguments: HookArguments, planned: Planned, ctx: ActionContext) -> Done:
+        """Run the hook.
 
         Cancellation: its process group has ended before the cancellation goes on.
         """
-        path = hook_file(ctx.pack, arguments.hook, ctx.platform)
-        if path is None:
-            return Done(changed=False, text=f"hook {arguments.hook}: there is none")
-        title = _title(path, ctx.pack)
+        del arguments
         finished = await ctx.run_process(
-            _command(path, ctx), cwd=ctx.pack.root, env=ctx.environ, timeout_s=TIMEOUT_S, label=title
+            cast("tuple[str, ...]", planned.facts),
+            cwd=ctx.pack.root,
+            env=ctx.environ,
+            timeout_s=TIMEOUT_S,
+            label=planned.text,
         )
         if finished.returncode:
-            raise exit_error(title, finished, hint="Correct what it complains about and sync again.")
-        return Done(changed=True, text=title, irreversible=True)
+            raise exit_error(planned.text, finished, hint="Correct what it complains about and sync again.")
+        return Done(planned.text, irreversible=True)
+
+    async def drift(self, arguments: HookArguments, ctx: ActionContext) -> str | None:
+        """None: what a hook left, only it knows."""
+        del arguments, ctx
+        return None
 
 
 def _title(path: Path, pack: Pack) -> str:

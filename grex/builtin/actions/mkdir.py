@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import is_inside, resolve, shown
 from grex.builtin.recorded import recorded_paths
 from grex.errors import ActionError
 from grex.pack import mode_bits
-from grex.plugin import ActionContext, ActionType, Done
+from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Mkdir as MkdirArguments
 
 __all__ = ["Mkdir"]
@@ -40,25 +40,25 @@ class Mkdir(ActionType[MkdirArguments]):
             return (f"mkdir {shown(arguments.path)}",)
         return () if is_inside(path, ctx.pack.root) else (f"mkdir {shown(path)}",)
 
-    async def plan(self, arguments: MkdirArguments, ctx: ActionContext) -> str | None:
+    async def plan(self, arguments: MkdirArguments, ctx: ActionContext) -> Planned | None:
         """The path, if there is no directory yet."""
-        path, missing = _look(arguments, ctx)
-        return f"mkdir {shown(path)}" if missing else None
-
-    async def do(self, arguments: MkdirArguments, ctx: ActionContext) -> Done:
-        """Make the directories that are missing."""
-        path, missing = _look(arguments, ctx)
+        path = resolve(ctx, arguments.path, "mkdir")
+        title = f"mkdir {shown(path)}"
+        missing = missing_directories(path, title)
         if not missing:
-            return Done(changed=False, text=f"mkdir {shown(path)}: is there")
-        made = make_missing(missing, f"mkdir {shown(path)}", mode=mode_bits(arguments.mode))
-        return Done(changed=True, text=f"mkdir {shown(path)}", undo={"made": [str(directory) for directory in made]})
+            return None
+        undo = {"made": [str(directory) for directory in missing]}
+        # One that raises has taken back what it made itself: it knows which of them somebody else made meanwhile.
+        return Planned(title, undo=undo, undo_if_failed=False, facts=missing)
+
+    async def do(self, arguments: MkdirArguments, planned: Planned, ctx: ActionContext) -> Done:
+        """Make the directories that are missing."""
+        del ctx
+        missing = cast("tuple[Path, ...]", planned.facts)
+        made = make_missing(missing, planned.text, mode=mode_bits(arguments.mode))
+        return Done(planned.text, undo={"made": [str(directory) for directory in made]})
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove what was made, as far as it is empty."""
         del ctx
         remove_made(recorded_paths(undo, "made"))
-
-
-def _look(arguments: MkdirArguments, ctx: ActionContext) -> tuple[Path, tuple[Path, ...]]:
-    path = resolve(ctx, arguments.path, "mkdir")
-    return path, missing_directories(path, f"mkdir {shown(path)}")

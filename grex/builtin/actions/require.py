@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grex.builtin.conditions import Verdict, judge
 from grex.errors import ActionError
-from grex.plugin import ActionContext, ActionType, Done, PackSkippedError
+from grex.plugin import ActionContext, ActionType, Done, PackSkippedError, Planned
 from grex.plugin import Require as RequireArguments
 
 __all__ = ["Require"]
@@ -27,27 +27,20 @@ class Require(ActionType[RequireArguments]):
         del arguments, ctx
         return ()
 
-    async def plan(self, arguments: RequireArguments, ctx: ActionContext) -> str | None:
-        """What would come of a requirement that does not hold now.
+    async def plan(self, arguments: RequireArguments, ctx: ActionContext) -> Planned | None:
+        """Go on, or not.
 
-        An earlier action of the pack may still make it hold (it makes the path that is asked for), so only `skip` is
-        acted on already here: a plan that goes on behind it would list what a run never does.
+        In a dry run an earlier action of the pack may still make it hold (it makes the path that is asked for), so only
+        `skip` is acted on there: a plan that goes on behind it would list what a run never does.
         """
-        verdict = judge(arguments, ctx)
-        if verdict.holds:
-            return None
-        if arguments.on_fail == "skip":
-            raise PackSkippedError(_sentence(verdict))
-        return f"{'warn' if arguments.on_fail == 'warn' else 'fail'} unless it holds by then: {_sentence(verdict)}"
-
-    async def do(self, arguments: RequireArguments, ctx: ActionContext) -> Done:
-        """Go on, or not."""
         verdict = judge(arguments, ctx)
         if verdict.holds:
             for text in verdict.unsupported:
                 ctx.note(f"require: {text} cannot be decided on {ctx.platform} and was taken for false")
-            return Done(changed=False, text="require: holds")
+            return None
         sentence = _sentence(verdict)
+        if ctx.dry_run and arguments.on_fail != "skip":
+            return Planned(f"{'warn' if arguments.on_fail == 'warn' else 'fail'} unless it holds by then: {sentence}")
         if arguments.on_fail == "error":
             raise ActionError(
                 sentence,
@@ -57,7 +50,12 @@ class Require(ActionType[RequireArguments]):
         if arguments.on_fail == "skip":
             raise PackSkippedError(sentence)
         ctx.note(sentence)
-        return Done(changed=False, text=sentence)
+        return None
+
+    async def do(self, arguments: RequireArguments, planned: Planned, ctx: ActionContext) -> Done:
+        """Nothing: whether the pack goes on was decided by the plan."""
+        del arguments, ctx
+        return Done(planned.text, changed=False)
 
 
 def _sentence(verdict: Verdict) -> str:

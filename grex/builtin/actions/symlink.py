@@ -22,8 +22,8 @@ programs could take a name with this microsecond in it.
 Never moved, whatever `backup` says: a directory that holds the home, the workspace, the pack or the source, and one
 inside the workspace with a checkout in it - moving another pack needs that pack's lock.
 
-Undo data: `{"link", "src", "made", "backup"}`. Undo removes the link only while it holds the text that was written. The
-previous text of a link of ours that was replaced is not kept: what it pointed to is no longer declared.
+Undo data: `{"link", "src", "made", "backup", "was"}`, `was` being the text of a link of ours that was replaced. Undo
+removes the link only while it holds the text that was written.
 
 A link that was right already has no undo data: this run did not make it, and taking back a failed run must not remove
 what an earlier run, or the user, had put there. The earlier run's own data is still in the log.
@@ -31,25 +31,22 @@ what an earlier run, or the user, had put there. The earlier run's own data is s
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
 from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text
 from grex.errors import ActionError
-from grex.fs import TEMP_PREFIX, utc_stamp
-from grex.plugin import ActionContext, ActionType, Done
+from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Symlink as SymlinkArguments
 
 __all__ = ["Symlink"]
-
-_BACKUP_TRIES = 1000
 
 
 class Symlink(ActionType[SymlinkArguments]):
@@ -77,51 +74,69 @@ class Symlink(ActionType[SymlinkArguments]):
         stays = is_inside(dst, root) and ".." not in src.parts and is_within(src, root)
         return () if stays else (f"symlink {shown(dst)} -> {shown(src)}",)
 
-    async def plan(self, arguments: SymlinkArguments, ctx: ActionContext) -> str | None:
+    def claims(self, arguments: SymlinkArguments, ctx: ActionContext) -> tuple[str, ...]:
+        """The link."""
+        return (str(resolve(ctx, arguments.dst, "symlink dst")),)
+
+    async def plan(self, arguments: SymlinkArguments, ctx: ActionContext) -> Planned | None:
         """The link, if it is not there yet."""
         link = _read(arguments, ctx)
+        missing = missing_directories(link.dst.parent, link.title)
         found = _look(link, ctx)
-        missing_directories(link.dst.parent, link.title)
         if found == "right":
             return None
-        if found == "foreign":
-            _refuse_foreign(link, ctx, backup=arguments.backup)
-            return f"{link.title}, with a backup of what is there"
-        return link.title if link.src.exists() else f"{link.title}, whose source is not there yet"
-
-    async def do(self, arguments: SymlinkArguments, ctx: ActionContext) -> Done:
-        """Make the link, unless it is right."""
-        link = _read(arguments, ctx)
         if not link.src.exists():
+            if ctx.dry_run:  # an earlier action of the pack may make it
+                return Planned(f"{link.title}, whose source is not there yet")
             raise ActionError(
                 f"{link.title}: the source does not exist",
                 hint=f"Add it to the pack {ctx.pack.name}, or correct `src` in its pack.yaml.",
             )
-        found = _look(link, ctx)
-        if found == "right":
-            return Done(changed=False, text=f"{link.title}: is there")
         if found == "foreign":
-            _refuse_foreign(link, ctx, backup=arguments.backup)
+            refuse_to_move(link.dst, link.title, ctx, backup=arguments.backup, source=link.src)
+            backup = free_backup(link.dst)
+            text = f"{link.title}, with a backup of what is there"
+            return Planned(text, undo=_facts(link, made=missing, backup=backup), facts=link)
+        was = _link_text(link.dst) if found == "ours" else None
+        return Planned(link.title, undo=_facts(link, made=missing, was=was), facts=link)
+
+    async def do(self, arguments: SymlinkArguments, planned: Planned, ctx: ActionContext) -> Done:
+        """Make the link: its parents, room for it, then itself."""
+        del ctx
+        link, undo = cast("_Link", planned.facts), dict(planned.undo or {})
         try:
-            return _make(link, found, is_directory=_is_directory(link.src, arguments.kind))
+            make_missing(recorded_paths(undo, "made"), link.title)
+            is_directory = link.src.is_dir() if arguments.kind == "auto" else arguments.kind == "dir"
+            if undo["was"] is not None:
+                replace_link(link.dst, str(link.src), is_directory=is_directory)
+            else:
+                if undo["backup"] is not None:
+                    move_aside(link.dst, recorded_path(undo, "backup"))
+                link.dst.symlink_to(link.src, target_is_directory=is_directory)
         except OSError as error:
             raise disk_error(link.title, error) from error
+        if undo["was"] is not None:
+            return Done(f"{link.title}: replaced", undo=undo)
+        if undo["backup"] is not None:
+            return Done(f"{link.title}: kept what was there as {shown(Path(undo['backup']).name)}", undo=undo)
+        return Done(link.title, undo=undo)
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
-        """Remove the link if it is still ours, bring the backup back if its place is free, remove empty parents."""
+        """Remove the link if it is still ours, bring back what was there if its place is free, remove empty parents."""
         dst, text = recorded_path(undo, "link"), recorded_text(undo, "src")
+        was = None if undo.get("was") is None else recorded_text(undo, "was")
         backup = None if undo.get("backup") is None else recorded_path(undo, "backup")
         made = recorded_paths(undo, "made")
         try:
             if _link_text(dst) == text:
-                dst.unlink()
-            elif os.path.lexists(dst):
-                ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
-            if backup is not None and os.path.lexists(backup):
-                if os.path.lexists(dst):
-                    ctx.note(f"{shown(backup)} stays: {shown(dst)} is in its place")
+                if was is None:
+                    dst.unlink()
                 else:
-                    backup.rename(dst)
+                    replace_link(dst, was, is_directory=False)
+            elif os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != was:
+                ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
+            if backup is not None:
+                bring_back(backup, dst, ctx)
         except OSError as error:
             raise disk_error(f"the symlink {shown(dst)} cannot be undone", error) from error
         remove_made(made)
@@ -175,87 +190,15 @@ def _leads_into(dst: Path, root: Path) -> bool:
     return any(Path(target).is_relative_to(spelling) for spelling in (root, os.path.realpath(root)))
 
 
-def _refuse_foreign(link: _Link, ctx: ActionContext, *, backup: bool) -> None:
-    """Say why what is at `dst` may not be moved away, if it may not."""
-    if not backup:
-        raise ActionError(
-            f"{link.title}: something that grex did not make is in the way",
-            hint=f"Move {shown(link.dst)} away, or say `backup: true` to have it kept beside the link.",
-        )
-    if not link.dst.is_dir() or link.dst.is_symlink():
-        return
-    kept = {"the home": ctx.home, "the workspace": ctx.workspace, "the pack": ctx.pack.root, "the source": link.src}
-    held = [name for name, path in kept.items() if is_within(path, link.dst)]
-    if not held and is_within(link.dst, ctx.workspace) and _holds_checkout(link.dst):
-        held = ["a checkout"]
-    if held:
-        raise ActionError(
-            f"{link.title}: the directory in the way holds {held[0]} and is not moved",
-            hint="Choose another `dst` in the pack.yaml.",
-        )
-
-
-def _holds_checkout(directory: Path) -> bool:
-    return any(".git" in names or ".git" in files for _, names, files in os.walk(directory))
-
-
-def _is_directory(src: Path, kind: str) -> bool:
-    """What kind of link Windows is asked for; other systems know only one."""
-    return src.is_dir() if kind == "auto" else kind == "dir"
-
-
-def _make(link: _Link, found: _Found, *, is_directory: bool) -> Done:
-    """Put the link where it belongs.
-
-    Raises:
-        OSError: it could not be done, and everything is as before.
-    """
-    if found == "ours":
-        _replace(link, is_directory=is_directory)
-        return Done(changed=True, text=f"{link.title}: replaced", undo=_facts(link))
-    made = make_missing(missing_directories(link.dst.parent, link.title), link.title)
-    backup = None
-    try:
-        if found == "foreign":
-            backup = _free_name(link.dst)
-            link.dst.rename(backup)
-        link.dst.symlink_to(link.src, target_is_directory=is_directory)
-    except OSError:
-        if backup is not None and os.path.lexists(backup) and not os.path.lexists(link.dst):
-            backup.rename(link.dst)
-        remove_made(made)
-        raise
-    text = link.title if backup is None else f"{link.title}: kept what was there as {shown(backup.name)}"
-    return Done(changed=True, text=text, undo=_facts(link, made=made, backup=backup))
-
-
-def _replace(link: _Link, *, is_directory: bool) -> None:
-    temp = link.dst.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
-    temp.symlink_to(link.src, target_is_directory=is_directory)
-    try:
-        temp.replace(link.dst)
-    except OSError:
-        with contextlib.suppress(OSError):  # the first failure is the one to report
-            temp.unlink()
-        raise
-
-
-def _free_name(dst: Path) -> Path:
-    """A name beside `dst` that nothing has, so that no backup ever replaces another."""
-    first = f"{dst.name}.grex-bak.{utc_stamp()}"
-    names = (first, *(f"{first}-{number}" for number in range(2, _BACKUP_TRIES)))
-    for name in names:
-        if not os.path.lexists(dst.with_name(name)):
-            return dst.with_name(name)
-    raise FileExistsError(f"every name from {first} on is taken")
-
-
-def _facts(link: _Link, *, made: tuple[Path, ...] = (), backup: Path | None = None) -> dict[str, Any]:
+def _facts(
+    link: _Link, *, made: tuple[Path, ...] = (), backup: Path | None = None, was: str | None = None
+) -> dict[str, Any]:
     return {
         "link": str(link.dst),
         "src": str(link.src),
         "made": [str(directory) for directory in made],
         "backup": None if backup is None else str(backup),
+        "was": was,
     }
 
 

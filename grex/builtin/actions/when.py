@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from grex.builtin.conditions import judge
 from grex.builtin.paths import shown
-from grex.plugin import ActionContext, ActionType, Done
+from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import When as WhenArguments
 
 __all__ = ["When"]
@@ -36,21 +36,40 @@ class When(ActionType[WhenArguments]):
         lines = (line for nested in ctx.nested(arguments) for line in ctx.needs_trust(nested))
         return tuple(dict.fromkeys(lines))
 
-    async def plan(self, arguments: WhenArguments, ctx: ActionContext) -> str | None:
-        """What the actions inside would change, if the conditions hold."""
+    def claims(self, arguments: WhenArguments, ctx: ActionContext) -> tuple[str, ...]:
+        """What the actions inside claim, if the conditions hold."""
+        if not _holds(arguments, ctx):
+            return ()
+        return tuple(claim for nested in ctx.nested(arguments) for claim in ctx.claims(nested))
+
+    def limit_s(self, arguments: WhenArguments) -> float | None:
+        """None: the actions inside have limits of their own."""
+        del arguments
+        return None
+
+    async def plan(self, arguments: WhenArguments, ctx: ActionContext) -> Planned | None:
+        """Whether the conditions hold; in a dry run, what the actions inside would change."""
         if not _holds(arguments, ctx):
             return None
-        lines = [await ctx.plan(nested) for nested in ctx.nested(arguments)]
-        return "; ".join(line for line in lines if line is not None) or None
+        if not ctx.dry_run:
+            return Planned("when")  # what is planned inside depends on what is done before it there
+        plans = [await ctx.plan(nested) for nested in ctx.nested(arguments)]
+        text = "; ".join(planned.text for planned in plans if planned is not None)
+        return Planned(text) if text else None
 
-    async def do(self, arguments: WhenArguments, ctx: ActionContext) -> Done:
-        """Run the actions inside one after the other, if the conditions hold."""
-        if not _holds(arguments, ctx):
-            return Done(changed=False, text="when: does not apply here")
+    async def do(self, arguments: WhenArguments, planned: Planned, ctx: ActionContext) -> Done:
+        """Run the actions inside one after the other."""
+        del planned
         changes = [await ctx.run(nested) for nested in ctx.nested(arguments)]
-        return Done(
-            changed=any(change.changed for change in changes), text=f"when: {len(changes)} actions looked after"
-        )
+        # Each of them is in the report by itself.
+        return Done("", changed=any(change.changed for change in changes))
+
+    async def drift(self, arguments: WhenArguments, ctx: ActionContext) -> str | None:
+        """What is not as the actions inside left it, if the conditions hold."""
+        if not _holds(arguments, ctx):
+            return None
+        found = [await ctx.drift(nested) for nested in ctx.nested(arguments)]
+        return "; ".join(text for text in found if text) or None
 
 
 def _names(arguments: WhenArguments) -> tuple[str, ...]:

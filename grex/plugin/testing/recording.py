@@ -16,10 +16,10 @@ from typing import Any, cast
 
 from grex.errors import ActionError
 from grex.pack import ActionEntry, Mark, MissingVariableError, PackSpec, PredicateNode, evaluate, expand_variables
-from grex.plugin import ActionArguments, ActionType, Change, Done, Outcome, Pack, PackSkippedError, Registry
+from grex.plugin import ActionArguments, ActionType, Change, Done, Outcome, Pack, PackSkippedError, Planned, Registry
 from grex.process import Finished, ProcessTimeoutError, run_process
 
-__all__ = ["RecordingActionContext", "RecordingContext", "RecordingHold", "entry", "predicate"]
+__all__ = ["RecordingActionContext", "RecordingContext", "RecordingHold", "entry", "perform", "predicate", "would"]
 
 _NOWHERE = Mark("pack.yaml", 1, 1)
 _REGISTRY = Registry()
@@ -45,6 +45,7 @@ class RecordingContext:
         platform: str = "linux",
         environ: Mapping[str, str] | None = None,
         dry_run: bool = False,
+        force: bool = False,
         implementations: Mapping[str, ActionType[Any]] | None = None,
     ) -> None:
         self.home = directory / "home"
@@ -52,6 +53,7 @@ class RecordingContext:
         self.platform = platform
         self.environ: Mapping[str, str] = {"PATH": os.defpath, "HOME": str(self.home), **(environ or {})}
         self.dry_run = dry_run
+        self.force = force
         self.events: list[str] = []
         self.log: dict[str, list[tuple[ActionType[Any], Done]]] = {}
         self._implementations = dict(implementations or {})
@@ -80,13 +82,20 @@ class RecordingContext:
         return Pack(path=path, root=root, name=root.name, type=type, spec=spec, commit="0" * 40)
 
     def actions(self, pack: Pack) -> tuple[ActionArguments, ...]:
+        """The declared actions."""
         return () if pack.spec is None else _decoded(pack.spec.actions)
 
     def teardown_actions(self, pack: Pack) -> tuple[ActionArguments, ...] | None:
+        """The actions of `teardown`, or None."""
         return None if pack.spec is None or pack.spec.teardown is None else _decoded(pack.spec.teardown)
 
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
+        """What that action would run, or touch outside the pack."""
         return self.of(pack).needs_trust(arguments)
+
+    def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
+        """What that action claims for itself."""
+        return self.of(pack).claims(arguments)
 
     def implementation(self, name: str) -> ActionType[Any]:
         """The given implementation of an action, or the registered one."""
@@ -98,6 +107,7 @@ class RecordingContext:
 
     @asynccontextmanager
     async def hold(self, pack: Pack) -> AsyncGenerator[RecordingHold]:
+        """Hold the pack; a failure takes back what was run under this hold."""
         self.events.append(f"hold {pack.path}")
         hold = RecordingHold(self, pack)
         try:
@@ -118,32 +128,46 @@ class RecordingHold:
         self.pack = pack
         self.changes: list[Change] = []
         self.notes: list[str] = []
+        self.exported: dict[str, str] = {}
         self.count = 0
         self._context = context
 
     @property
     def actions(self) -> tuple[ActionArguments, ...]:
+        """The declared actions."""
         return self._context.actions(self.pack)
 
     async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
+        """Run an action and record it; in a dry run it is only planned."""
         implementation = using or self._context.implementation(arguments.action)
-        action_context = RecordingActionContext(self._context, self)
-        if self._context.dry_run:
-            text = await implementation.plan(arguments, action_context)
-            change = Change(changed=False, text=text or "")
-            if text is not None:
-                self._context.events.append(f"plan {text}")
+        action_context = RecordingActionContext(self._context, self, arguments.action)
+        planned = await implementation.plan(arguments, action_context)
+        if planned is None:
+            change = Change(changed=False, text="already so")
+        elif self._context.dry_run:
+            change = Change(changed=False, text=planned.text)
+            self._context.events.append(f"plan {planned.text}")
         else:
-            self._context.events.append(f"run {arguments.action}")
-            done = await implementation.do(arguments, action_context)
-            change = Change(changed=done.changed, text=done.text)
-            json.dumps(done.undo)  # what cannot be written down cannot be undone later
-            self._context.log.setdefault(self.pack.path, []).append((implementation, done))
-            self.count += 1
+            change = await self._do(implementation, arguments, planned, action_context)
         self.changes.append(change)
         return change
 
-    async def undo(self) -> None:
+    async def _do(
+        self,
+        implementation: ActionType[Any],
+        arguments: ActionArguments,
+        planned: Planned,
+        action_context: RecordingActionContext,
+    ) -> Change:
+        self._context.events.append(f"run {arguments.action}")
+        done = await _do(implementation, arguments, planned, action_context)
+        self._context.log.setdefault(self.pack.path, []).append((implementation, done))
+        self.count += 1
+        return Change(changed=done.changed, text=done.text)
+
+    async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
+        """Take back what was done for this pack, last first."""
+        del using  # the implementations are known here
         if not self._context.dry_run:
             await self.undo_last(len(self._context.log.get(self.pack.path, [])))
 
@@ -155,63 +179,140 @@ class RecordingHold:
             self._context.events.append(f"undo {implementation.name}")
             if done.undo is not None:
                 facts = json.loads(json.dumps(done.undo))
-                await implementation.undo(facts, RecordingActionContext(self._context, self))
+                await implementation.undo(facts, RecordingActionContext(self._context, self, implementation.name))
 
     def outcome(self) -> Outcome:
+        """What has been done under this hold."""
         changes = tuple(change.text for change in self.changes if change.changed)
         return Outcome("changed" if changes else "unchanged", changes, tuple(self.notes))
+
+
+async def _do(
+    implementation: ActionType[Any], arguments: ActionArguments, planned: Planned, ctx: RecordingActionContext
+) -> Done:
+    json.dumps(planned.undo)  # what cannot be written down cannot be undone later
+    try:
+        done = await implementation.do(arguments, planned, ctx)
+    except Exception:
+        if planned.undo is not None and planned.undo_if_failed:
+            await implementation.undo(json.loads(json.dumps(planned.undo)), ctx)
+        raise
+    json.dumps(done.undo)
+    return done
+
+
+async def perform(implementation: ActionType[Any], arguments: ActionArguments, ctx: RecordingActionContext) -> Done:
+    """Plan an action and do it, as grex would; one that finds everything in place gives a `Done` without change.
+
+    Raises:
+        Exception: what the action raised; what it had begun is taken back.
+    """
+    planned = await implementation.plan(arguments, ctx)
+    return Done("already so", changed=False) if planned is None else await _do(implementation, arguments, planned, ctx)
+
+
+async def would(implementation: ActionType[Any], arguments: ActionArguments, ctx: RecordingActionContext) -> str | None:
+    """What a dry run would print for an action, or None."""
+    before, ctx.dry_run = ctx.dry_run, True
+    try:
+        planned = await implementation.plan(arguments, ctx)
+    finally:
+        ctx.dry_run = before
+    return None if planned is None else planned.text
 
 
 class RecordingActionContext:
     """An `ActionContext`. It answers conditions by looking, and does not know those of plugins."""
 
-    def __init__(self, context: RecordingContext, hold: RecordingHold) -> None:
+    def __init__(self, context: RecordingContext, hold: RecordingHold, kind: str = "") -> None:
         self.pack = hold.pack
         self.home = context.home
         self.workspace = context.workspace
         self.platform = context.platform
-        self.environ: Mapping[str, str] = {
-            **context.environ,
-            "GREX_PACK_NAME": hold.pack.name,
-            "GREX_PACK_PATH": str(hold.pack.root),
-            "GREX_PACK_OS": context.platform,
-            "GREX_WORKSPACE": str(context.workspace),
-        }
+        self.dry_run = context.dry_run
+        self.force = context.force
         self._context = context
         self._hold = hold
+        self._kind = kind
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The given variables, what was exported, and what grex tells commands."""
+        return {
+            **self._context.environ,
+            **self._hold.exported,
+            "GREX_PACK_NAME": self.pack.name,
+            "GREX_PACK_PATH": str(self.pack.root),
+            "GREX_PACK_OS": self.platform,
+            "GREX_WORKSPACE": str(self.workspace),
+        }
+
+    def recorded(self) -> tuple[Mapping[str, Any], ...]:
+        """The undo data of what this kind of action has done for this pack."""
+        done = self._context.log.get(self.pack.path, [])
+        return tuple(one.undo for made, one in done if made.name == self._kind and one.undo is not None)
+
+    def export(self, name: str, value: str) -> None:
+        """Set a variable for what runs later under this hold."""
+        self._hold.exported[name] = value
 
     @property
     def notes(self) -> list[str]:
+        """What was noted under this hold."""
         return self._hold.notes
 
     def expand(self, text: str) -> str:
+        """The text with its variables replaced."""
         try:
             return expand_variables(text, self.environ)
         except MissingVariableError as error:
             raise ActionError(f"{error}") from error
 
     def path(self, text: str | Path) -> Path:
+        """The absolute path, variables and a leading `~` expanded."""
         expanded = self.expand(text) if isinstance(text, str) else str(text)
         if expanded == "~" or expanded.startswith("~/"):
             return self.home / expanded[2:]
         return self.pack.root / expanded
 
     def evaluate(self, predicate: PredicateNode) -> bool | None:
+        """Whether the condition holds."""
         return evaluate(predicate, _Machine(self))
 
     def note(self, text: str) -> None:
+        """Add a line to the notes."""
         self._hold.notes.append(text)
 
     def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
+        """The actions inside this one."""
         return _decoded(cast("Any", arguments).actions)
 
     def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
-        return self._context.implementation(arguments.action).needs_trust(arguments, self)
+        """What another action would run, or touch outside the pack."""
+        return self._context.implementation(arguments.action).needs_trust(arguments, self._for(arguments))
 
-    async def plan(self, arguments: ActionArguments) -> str | None:
-        return await self._context.implementation(arguments.action).plan(arguments, self)
+    def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
+        """What another action claims for itself."""
+        return self._context.implementation(arguments.action).claims(arguments, self._for(arguments))
+
+    async def plan(self, arguments: ActionArguments) -> Planned | None:
+        """What another action would change, or None."""
+        return await self._context.implementation(arguments.action).plan(arguments, self._for(arguments))
+
+    async def drift(self, arguments: ActionArguments) -> str | None:
+        """What is not as another action left it, or None."""
+        try:
+            return await self._context.implementation(arguments.action).drift(arguments, self._for(arguments))
+        except ActionError as error:
+            return error.message
+
+    def _for(self, arguments: ActionArguments) -> RecordingActionContext:
+        nested = RecordingActionContext(self._context, self._hold, arguments.action)
+        nested.dry_run = self.dry_run
+        return nested
 
     async def run(self, arguments: ActionArguments) -> Change:
+        """Run another action as a part of this one."""
         return await self._hold.run(arguments)
 
     async def run_process(
@@ -223,6 +324,7 @@ class RecordingActionContext:
         timeout_s: float,
         label: str,
     ) -> Finished:
+        """Run a command in a session of its own."""
         try:
             return await run_process(argv, cwd=cwd, env=env, timeout_s=timeout_s)
         except (OSError, ProcessTimeoutError) as error:
@@ -252,6 +354,7 @@ class _Machine:
         return link.is_symlink() and link.exists() and link.samefile(self._context.path(src))
 
     def plugin_predicate(self, kind: str, value: object) -> bool | None:
+        del kind, value
         return None
 
 

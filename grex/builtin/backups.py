@@ -1,0 +1,111 @@
+"""Moving away what stands in an action's way, and bringing it back.
+
+What is moved away keeps its inode, and with it its bytes, mode and times: it is renamed beside itself, to
+`<name>.grex-bak.<utc>`. The name is chosen when the action is planned, so it is in the log before anything moves, and
+a backup never takes the name of anything that is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from grex.builtin.paths import is_within, shown
+from grex.errors import ActionError
+from grex.fs import TEMP_PREFIX, utc_stamp
+from grex.plugin import ActionContext
+
+__all__ = ["bring_back", "free_backup", "move_aside", "refuse_to_move", "replace_link"]
+
+_TRIES = 1000
+
+
+def refuse_to_move(path: Path, title: str, ctx: ActionContext, *, backup: bool, source: Path | None = None) -> None:
+    """Say why what is at `path` may not be moved away, if it may not.
+
+    Args:
+        path: what is in the way.
+        title: the action, for the message.
+        ctx: of the action.
+        backup: whether the pack.yaml allows it; `update --force` does as well.
+        source: what the action needs where it is.
+
+    Raises:
+        ActionError: it may not.
+    """
+    if not backup and not ctx.force:
+        raise ActionError(
+            f"{title}: something that grex did not make is in the way",
+            hint=f"Move {shown(path)} away, say `backup: true` in the pack.yaml, or use `grex update --force`.",
+        )
+    if not path.is_dir() or path.is_symlink():
+        return
+    kept = {"the home": ctx.home, "the workspace": ctx.workspace, "the pack": ctx.pack.root, "the source": source}
+    held = [name for name, needed in kept.items() if needed is not None and is_within(needed, path)]
+    if not held and is_within(path, ctx.workspace) and _holds_checkout(path):
+        held = ["a checkout"]
+    if held:
+        raise ActionError(
+            f"{title}: the directory in the way holds {held[0]} and is not moved",
+            hint="Choose another path in the pack.yaml.",
+        )
+
+
+def _holds_checkout(directory: Path) -> bool:
+    return any(".git" in names or ".git" in files for _, names, files in os.walk(directory))
+
+
+def free_backup(path: Path) -> Path:
+    """A name beside `path` that nothing has."""
+    first = f"{path.name}.grex-bak.{utc_stamp()}"
+    for number in range(1, _TRIES):
+        backup = path.with_name(first if number == 1 else f"{first}-{number}")
+        if not os.path.lexists(backup):
+            return backup
+    raise ActionError(
+        f"every name for a backup of {shown(path)} is taken, from {shown(first)} on",
+        hint="Take some of these backups away.",
+    )
+
+
+def move_aside(path: Path, backup: Path) -> None:
+    """Rename; nothing is ever replaced by it.
+
+    Raises:
+        FileExistsError: something has the backup's name by now.
+        OSError: it cannot be renamed.
+    """
+    if os.path.lexists(backup):
+        raise FileExistsError(f"{backup} is taken")
+    path.rename(backup)
+
+
+def bring_back(backup: Path, path: Path, ctx: ActionContext) -> None:
+    """Rename a backup back to where it was; where its place is taken it stays, and that is noted.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    if not os.path.lexists(backup):
+        return  # it was never made, or is back already
+    if os.path.lexists(path):
+        ctx.note(f"{shown(backup)} stays: {shown(path)} is in its place")
+    else:
+        backup.rename(path)
+
+
+def replace_link(path: Path, text: str, *, is_directory: bool) -> None:
+    """Give a link another text in one rename: a program that opens it meanwhile sees one of the two.
+
+    Raises:
+        OSError: it could not be done, and everything is as before.
+    """
+    temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
+    temp.symlink_to(text, target_is_directory=is_directory)
+    try:
+        temp.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # the first failure is the one to report
+            temp.unlink()
+        raise

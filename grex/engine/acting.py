@@ -1,0 +1,324 @@
+"""One action of one pack: planned, done and taken back, each time inside a bracket of the log.
+
+    plan ── None: nothing is recorded, nothing happens
+    action_started, with the undo data of the plan ── on the disk before the first change
+    do
+    action_completed, with the undo data of what was done; or action_halted
+
+A `do` that raises is taken back at once with the undo data of its plan (unless that says that nobody can know), and so
+is whatever this hold ran before it, last first, unless the run keeps partial work. A cancellation takes nothing back:
+the bracket is closed as cancelled, what it had begun stays in the log to be undone, and the next sync goes on from
+there. Closing a bracket is shielded, so that a cancel cannot tear it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+
+from grex.engine.action_context import ActionRun
+from grex.engine.session import Session
+from grex.errors import ActionError, GrexError, PluginError
+from grex.manifest import (
+    Event,
+    action_completed_event,
+    action_halted_event,
+    action_started_event,
+    render_line,
+)
+from grex.names import clean
+from grex.plugin import ActionArguments, ActionType, Change, Done, Pack, PackSkippedError, Planned
+from grex.progress import Slice
+
+if TYPE_CHECKING:
+    from grex.engine.context import RunContext
+
+__all__ = ["HoldState", "limited"]
+
+_CLOSING_TIME_S = 5.0
+_WHY_CHARACTERS = 400
+
+
+@dataclass(slots=True)
+class _Ran:
+    """An action that this hold completed and could take back."""
+
+    action: str
+    kind: str
+    implementation: ActionType[Any]
+    done: Done
+
+
+@dataclass(slots=True)
+class HoldState:
+    """What one hold of one pack has come to so far."""
+
+    context: RunContext
+    pack: Pack
+    changes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    exported: dict[str, str] = field(default_factory=dict)
+    ran: list[_Ran] = field(default_factory=list)
+    counter: int = 0
+
+    async def run(self, name: str, arguments: ActionArguments, using: ActionType[Any] | None = None) -> Change:
+        """Plan an action and do it; in a dry run it is only planned, and where only drift is looked for, looked at.
+
+        Raises:
+            GrexError: it failed; what this action had begun is taken back.
+            PackSkippedError: the rest of the pack is to be left out.
+        """
+        return await _run_action(self, name, arguments, using)
+
+    async def drift(self, implementation: ActionType[Any], arguments: ActionArguments, run: ActionRun) -> str | None:
+        """What is not as the action left it; something that is in its way by now is that as well."""
+        try:
+            with limited(implementation.name, self.pack.path, implementation.limit_s(arguments)):
+                return await implementation.drift(arguments, run)
+        except ActionError as error:
+            return error.message
+
+    def recorded(self, kind: str) -> tuple[Mapping[str, Any], ...]:
+        """The undo data of what was done for this pack by actions of a kind, oldest first."""
+        record = self.context.session.folded.packs.get(self.pack.path)
+        before = () if record is None else record.completed
+        found = [done.undo for done in before if done.kind == kind]
+        found += [ran.done.undo for ran in self.ran if ran.kind == kind]
+        return tuple(undo for undo in found if isinstance(undo, Mapping))
+
+    async def take_back(self, failure: Exception) -> None:
+        """Undo what this hold ran, last first; what cannot be taken back is added to the failure's hint."""
+        if self.context.keep_partial or not self.ran:
+            return
+        left: list[str] = []
+        actions = ActionRun(self)
+        for ran in reversed(self.ran):
+            if ran.done.undo is not None:
+                why = await self.undo(ran.action, ran.kind, ran.implementation, ran.done.undo, actions)
+                if why is not None:
+                    left.append(f"{ran.done.text} ({why})")
+                    continue
+            if ran.done.irreversible:
+                left.append(ran.done.text)
+        self.ran.clear()
+        _tell_what_is_left(failure, left[::-1])
+
+    async def undo(
+        self, action: str, kind: str, implementation: ActionType[Any], undo: Mapping[str, Any], run: ActionRun
+    ) -> str | None:
+        """Take one action back in a bracket of its own; why that could not be, or None."""
+        session, pack = self.context.session, self.pack.path
+        bracket = _Bracket(pack, action, kind, session.run_id, "undo")
+        await session.record(pack, [bracket.started()], durable=False)
+        try:
+            with limited(kind, pack, implementation.undo_limit_s(undo)):
+                await implementation.undo(undo, run)
+        except Exception as error:  # noqa: BLE001 - an undo that fails must not keep the earlier ones from theirs
+            await session.record(pack, [bracket.halted("failed")], durable=False)
+            return _why(error)
+        except BaseException:
+            await _close(session, pack, bracket.halted("cancelled"), durable=True)
+            raise
+        await _close(session, pack, bracket.completed(None), durable=False)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Bracket:
+    """The lines of the log that stand around one action."""
+
+    pack: str
+    action: str
+    kind: str
+    run: str
+    phase: Literal["do", "undo"] = "do"
+
+    def started(self, undo: Mapping[str, Any] | None = None) -> Event:
+        return action_started_event(
+            self.pack,
+            action=self.action,
+            kind=self.kind,
+            run=self.run,
+            phase=self.phase,
+            undo=None if undo is None else dict(undo),
+        )
+
+    def completed(self, undo: Mapping[str, Any] | None) -> Event:
+        return action_completed_event(
+            self.pack,
+            action=self.action,
+            kind=self.kind,
+            run=self.run,
+            phase=self.phase,
+            undo=None if undo is None else dict(undo),
+        )
+
+    def halted(self, reason: str) -> Event:
+        return action_halted_event(
+            self.pack, action=self.action, kind=self.kind, run=self.run, phase=self.phase, reason=reason
+        )
+
+
+@contextmanager
+def limited(what: str, pack: str, limit_s: float | None) -> Generator[None]:
+    """End a plugin's own code that takes too long.
+
+    Raises:
+        PluginError: it did.
+    """
+    if limit_s is None:
+        yield
+        return
+    with anyio.move_on_after(limit_s) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise PluginError(
+            f"{pack}: the action {what!r} did not end within {limit_s:g} s and was cancelled",
+            hint="Run it again; if it hangs again, report it to the authors of the plugin.",
+        )
+
+
+async def _run_action(state: HoldState, name: str, arguments: ActionArguments, using: ActionType[Any] | None) -> Change:
+    context, pack, kind = state.context, state.pack.path, arguments.action
+    session = context.session
+    implementation = using or session.registry.action(kind)
+    run = ActionRun(state, name, kind)
+    limit_s = implementation.limit_s(arguments)
+    if context.looks_for_drift:
+        return _noted(state, await state.drift(implementation, arguments, run))
+    with limited(kind, pack, limit_s):
+        planned = await implementation.plan(arguments, run)
+    _check_planned(planned, pack, kind)
+    if planned is None or context.dry_run:
+        return _noted(state, None if planned is None else planned.text)
+    bracket = _Bracket(pack, name, kind, session.run_id)
+    started = bracket.started(planned.undo)
+    _check_recordable(started, pack, kind)
+    # What would be needed to take it back is on the disk before anything is changed.
+    await session.record(pack, [started], durable=planned.undo is not None)
+    start = time.monotonic_ns()
+    done: Done | None = None
+    try:
+        try:
+            with limited(kind, pack, limit_s):
+                done = _checked(await implementation.do(arguments, planned, run), pack, kind)
+            completed = bracket.completed(done.undo)
+            _check_recordable(completed, pack, kind)
+        except Exception as error:
+            await _take_back_begun(state, implementation, planned, done, run, error)
+            raise
+    except BaseException as error:
+        await _close(session, pack, bracket.halted(_reason(error)), durable=True)
+        raise
+    finally:
+        session.settings.sink(Slice(f"action {kind}", "action", pack, start, time.monotonic_ns(), {"action": name}))
+    state.ran.append(_Ran(name, kind, implementation, done))
+    await _close(session, pack, completed, durable=False)
+    if done.changed and done.text:
+        state.changes.append(done.text)
+    return Change(done.changed, done.text)
+
+
+def _noted(state: HoldState, text: str | None) -> Change:
+    if text:
+        state.changes.append(text)
+    return Change(bool(text), text or "already so")
+
+
+async def _take_back_begun(
+    state: HoldState,
+    implementation: ActionType[Any],
+    planned: Planned,
+    done: Done | None,
+    run: ActionRun,
+    failure: Exception,
+) -> None:
+    """Take back what a `do` that raised had begun, or one that is through and cannot be recorded.
+
+    What cannot be taken back is told by the failure.
+    """
+    if done is not None:
+        undo = done.undo
+    elif state.context.keep_partial or isinstance(failure, PackSkippedError) or not planned.undo_if_failed:
+        undo = None
+    else:
+        undo = planned.undo
+    if undo is None:
+        return
+    try:
+        with limited(implementation.name, state.pack.path, implementation.undo_limit_s(undo)):
+            await implementation.undo(undo, run)
+    except Exception as error:  # noqa: BLE001 - the first failure is the one to report
+        _tell_what_is_left(failure, [f"{planned.text} ({_why(error)})"])
+
+
+def _tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
+    if not left:
+        return
+    told = "What it had done before and could not take back: " + "; ".join(left) + "."
+    if isinstance(failure, GrexError):
+        failure.hint = f"{failure.hint} {told}" if failure.hint else told
+    else:
+        failure.add_note(told)  # becomes the hint of the error that it is turned into
+
+
+def _why(error: Exception) -> str:
+    return clean(error.message if isinstance(error, GrexError) else f"{type(error).__name__}: {error}", _WHY_CHARACTERS)
+
+
+def _check_planned(planned: object, pack: str, kind: str) -> None:
+    if planned is None or isinstance(planned, Planned):
+        return
+    raise PluginError(
+        f"{pack}: the plan of the action {kind!r} gave {type(planned).__name__} instead of Planned",
+        hint="Report it to the authors of the plugin.",
+    )
+
+
+def _checked(done: object, pack: str, kind: str) -> Done:
+    """What an action gave, if it is what it has to be."""
+    if isinstance(done, Done):
+        return done
+    raise PluginError(
+        f"{pack}: the action {kind!r} gave {type(done).__name__} instead of Done",
+        hint="Report it to the authors of the plugin.",
+    )
+
+
+def _check_recordable(event: Event, pack: str, kind: str) -> None:
+    """Undo data that cannot be written down could not be undone later: the action fails, and is taken back now."""
+    try:
+        render_line(event)
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"{pack}: the undo data of the action {kind!r} cannot be recorded: {error}",
+            hint="Report it to the authors of the plugin.",
+        ) from error
+
+
+async def _close(session: Session, pack: str, event: Event, *, durable: bool) -> None:
+    """Record the end of an action, also when the run is cancelled: what has been done can only be undone if it stands.
+
+    Tier: MANIFEST. Cancellation: goes on after the event is recorded, or could not be within a few seconds.
+    """
+    try:
+        await session.record(pack, [event], durable=durable)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING_TIME_S):
+            await session.record(pack, [event], durable=True)
+        raise
+
+
+def _reason(error: BaseException) -> Literal["failed", "skipped", "cancelled"]:
+    if isinstance(error, PackSkippedError):
+        return "skipped"
+    return (
+        "failed"
+        if isinstance(error, Exception) and not isinstance(error, anyio.get_cancelled_exc_class())
+        else "cancelled"
+    )

@@ -1,0 +1,145 @@
+"""What an action is given: the `ActionContext` of the plugin API, made real."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grex.engine.decoding import decode_actions
+from grex.engine.surroundings import PackFacts, child_environ
+from grex.errors import ActionError
+from grex.locks import child_environment
+from grex.names import clean
+from grex.pack import MissingVariableError, PredicateNode, evaluate, expand_variables
+from grex.plugin import ActionArguments, ActionType, Change, Planned, When
+from grex.process import Finished, ProcessTimeoutError, run_process
+from grex.progress import Slice
+
+if TYPE_CHECKING:
+    from grex.engine.acting import HoldState
+
+__all__ = ["ActionRun"]
+
+
+class ActionRun:
+    """The `ActionContext` of one action."""
+
+    def __init__(self, state: HoldState, name: str = "", kind: str = "") -> None:
+        self._state = state
+        self._name = name
+        self._kind = kind
+        self._nested = 0
+        context = state.context
+        self.pack = state.pack
+        self.home = context.home
+        self.workspace = context.workspace
+        self.platform = context.platform
+        self.dry_run = context.dry_run
+        self.force = context.force
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables of commands: the caller's, what the pack exported, and what grex tells them."""
+        context = self._state.context
+        environ = {**context.environ, **self._state.exported}
+        return child_environ(environ, self.pack, context.workspace, context.platform, dry_run=context.dry_run)
+
+    def recorded(self) -> tuple[Mapping[str, Any], ...]:
+        """The undo data of what this kind of action has done for this pack, oldest first."""
+        return self._state.recorded(self._kind)
+
+    def export(self, name: str, value: str) -> None:
+        """Set a variable for what runs later in this pack."""
+        self._state.exported[name] = value
+
+    def expand(self, text: str) -> str:
+        """The text with its variables replaced."""
+        try:
+            return expand_variables(text, self.environ)
+        except MissingVariableError as error:
+            raise ActionError(
+                f"{self.pack.path}: {error}", hint="Set the variable, or write $$ (or %%) for the character itself."
+            ) from error
+
+    def path(self, text: str | Path) -> Path:
+        """The absolute path, variables and a leading `~` expanded."""
+        if isinstance(text, Path):
+            return text if text.is_absolute() else self.pack.root / text
+        expanded = self.expand(text)
+        if expanded == "~" or expanded.startswith("~/"):
+            expanded = str(self.home) + expanded[1:]
+        return (
+            Path(os.path.normpath(self.pack.root / expanded))
+            if ".." not in Path(expanded).parts
+            else self.pack.root / expanded
+        )
+
+    def evaluate(self, predicate: PredicateNode) -> bool | None:
+        """Whether the condition holds."""
+        return evaluate(predicate, PackFacts(self.path, self.environ, self.platform))
+
+    def note(self, text: str) -> None:
+        """Add a line to the outcome's notes."""
+        self._state.notes.append(clean(text, 400))
+
+    def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
+        """The actions inside this one, decoded and checked."""
+        if isinstance(arguments, When):
+            return decode_actions(self._state.context.session.registry, arguments.actions)
+        return ()
+
+    async def plan(self, arguments: ActionArguments) -> Planned | None:
+        """What another action would change, or None."""
+        return await self._implementation(arguments).plan(arguments, self._for(arguments))
+
+    async def drift(self, arguments: ActionArguments) -> str | None:
+        """What is not as another action left it, or None."""
+        return await self._state.drift(self._implementation(arguments), arguments, self._for(arguments))
+
+    def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
+        """What another action claims for itself."""
+        return self._implementation(arguments).claims(arguments, self._for(arguments))
+
+    def _implementation(self, arguments: ActionArguments) -> ActionType[Any]:
+        return self._state.context.session.registry.action(arguments.action)
+
+    def _for(self, arguments: ActionArguments) -> ActionRun:
+        return ActionRun(self._state, self._name, arguments.action)
+
+    async def run(self, arguments: ActionArguments) -> Change:
+        """Run another action as a part of this one."""
+        name = f"{self._name}.{self._nested}"
+        self._nested += 1
+        return await self._state.run(name, arguments)
+
+    def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
+        """What that action would run, or touch outside the pack."""
+        return self._implementation(arguments).needs_trust(arguments, self._for(arguments))
+
+    async def run_process(
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float, label: str
+    ) -> Finished:
+        """Run a command in a session of its own; it is ended with its group on cancel and on timeout."""
+        start = time.monotonic_ns()
+        try:
+            return await run_process(
+                list(argv), cwd=cwd, env={**self.environ, **child_environment(), **env}, timeout_s=timeout_s
+            )
+        except ProcessTimeoutError as error:
+            raise ActionError(
+                f"{self.pack.path}: {label} took longer than {timeout_s:g} s and was ended",
+                hint="Raise timeout_s if it needs longer.",
+            ) from error
+        except OSError as error:
+            raise ActionError(
+                f"{self.pack.path}: {label} could not be started: {error.strerror or error}",
+                hint="Check that the command exists and may be executed.",
+            ) from error
+        finally:
+            category = "hook" if label.startswith("hook") else "action"
+            self._state.context.session.settings.sink(
+                Slice(label, category, self.pack.path, start, time.monotonic_ns(), {"cwd": str(cwd)})
+            )

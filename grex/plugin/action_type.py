@@ -1,0 +1,205 @@
+"""What an action implements (`ActionType`), and what it is given (`ActionContext`).
+
+The life of an action is `plan`, `do`, `undo`; who calls them is always grex:
+
+    plan ── looks, and says what would change: None, and nothing more happens; or a `Planned`
+    (the undo data of the plan is written to the log)
+    do ──── makes it so; raises, and grex takes back with `undo` what it had begun
+    (the undo data of what was done is written to the log)
+    undo ── takes back, in a failed run, or in a teardown years later
+
+So "do it again" is `plan` saying None, and there is no moment in which something is changed that nobody could take
+back. Everything that is awaited can be cancelled; whoever catches the cancellation raises it again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from grex.pack import PredicateNode
+from grex.plugin.actions import ActionArguments
+from grex.plugin.values import API_VERSION, Change, Done, Pack, Planned
+from grex.process import Finished
+
+__all__ = ["ActionContext", "ActionType"]
+
+A = TypeVar("A", bound=ActionArguments)
+
+DEFAULT_LIMIT_S = 600.0
+
+
+class ActionContext(Protocol):
+    """What an action may use. Everything happens inside the pack's hold."""
+
+    @property
+    def pack(self) -> Pack:
+        """The pack that is being looked after."""
+
+    @property
+    def home(self) -> Path:
+        """The user's home directory."""
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace root."""
+
+    @property
+    def platform(self) -> str:
+        """`linux`, `macos` or `windows`."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables of the caller, what earlier actions of the pack exported, `GREX_PACK_NAME` and its like."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether this is only looked at: what `plan` answers is shown, and nothing is done."""
+
+    @property
+    def force(self) -> bool:
+        """Whether what somebody changed by hand may be replaced (`update --force`); it is kept beside, never lost."""
+
+    def recorded(self) -> tuple[Mapping[str, Any], ...]:
+        """The undo data of what the log says this kind of action has done for this pack, oldest first.
+
+        An action knows by this what is its own work. The log can be edited: look at it before relying on it.
+        """
+
+    def expand(self, text: str) -> str:
+        """The text with its variables replaced.
+
+        Raises:
+            ActionError: a variable is not set; the message has its name and offset.
+        """
+
+    def path(self, text: str | Path) -> Path:
+        """The absolute path: variables and a leading `~` expanded, relative ones joined to the pack."""
+
+    def evaluate(self, predicate: PredicateNode) -> bool | None:
+        """Whether the condition holds; None where this platform cannot tell."""
+
+    def note(self, text: str) -> None:
+        """Add a line to the outcome's notes."""
+
+    def export(self, name: str, value: str) -> None:
+        """Set a variable for what runs later in this pack: its actions, their commands, its hooks."""
+
+    def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
+        """The actions inside this one (`when`), decoded and checked."""
+
+    def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
+        """What another action would run, or touch outside the pack."""
+
+    def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
+        """What another action claims for itself."""
+
+    async def plan(self, arguments: ActionArguments) -> Planned | None:
+        """What another action would change, or None; raises what its `plan` raises."""
+
+    async def drift(self, arguments: ActionArguments) -> str | None:
+        """What is not as another action left it, or None."""
+
+    async def run(self, arguments: ActionArguments) -> Change:
+        """Run another action as a part of this one, with its own bracket in the log."""
+
+    async def run_process(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout_s: float,
+        label: str,
+    ) -> Finished:
+        """Run a command in a session of its own; it is ended with its group on cancel and on timeout.
+
+        Raises:
+            ActionError: it could not be started, or it took longer than `timeout_s` seconds.
+        """
+
+
+class ActionType(ABC, Generic[A]):
+    """The implementation of an action; one instance serves all packs, so it keeps no state."""
+
+    name: ClassVar[str]
+    # A subclass of ActionArguments. Typed openly, because each implementation names a narrower class, and mypy counts
+    # that as an unsafe override of a class variable, which may not mention `A` either.
+    arguments: ClassVar[type[Any]]
+    api_version: ClassVar[int] = API_VERSION
+
+    def check(self, arguments: A) -> str | None:
+        """Why these arguments cannot be meant, in one sentence, or None. Types and missing ones are checked before.
+
+        It is asked before anything of the pack is done, so it looks at nothing but the arguments.
+        """
+        del arguments
+        return None
+
+    def needs_trust(self, arguments: A, ctx: ActionContext) -> tuple[str, ...]:
+        """What this would run, or touch outside the pack, one line each; empty when it needs no trust.
+
+        The default asks for trust: an action says itself when it is harmless.
+        """
+        del arguments, ctx
+        return (f"action {self.name}",)
+
+    def claims(self, arguments: A, ctx: ActionContext) -> tuple[str, ...]:
+        """What this action wants for itself: absolute paths, or other names such as `variable EDITOR`.
+
+        Two actions with one claim, or with one path below the other, are refused before anything is done.
+        """
+        del arguments, ctx
+        return ()
+
+    def limit_s(self, arguments: A) -> float | None:
+        """How long `plan` or `do` may take, in seconds, before it counts as hanging; None for ever.
+
+        What it waits for inside of `ctx.run` has limits of its own.
+        """
+        del arguments
+        return DEFAULT_LIMIT_S
+
+    def undo_limit_s(self, undo: Mapping[str, Any]) -> float | None:
+        """The same for `undo`."""
+        del undo
+        return DEFAULT_LIMIT_S
+
+    @abstractmethod
+    async def plan(self, arguments: A, ctx: ActionContext) -> Planned | None:
+        """What `do` would change now, or None when all is as it should be. Changes nothing.
+
+        In a dry run (`ctx.dry_run`) earlier actions of the pack have not been done, so what they could still put right
+        is said in the line and not raised.
+
+        Raises:
+            ActionError: `do` would fail.
+            PackSkippedError: the rest of the pack is to be left out.
+        """
+
+    @abstractmethod
+    async def do(self, arguments: A, planned: Planned, ctx: ActionContext) -> Done:
+        """Make it so. Called right after `plan`, and only if that gave something.
+
+        Raises:
+            ActionError: it cannot be done. What was begun is taken back by `undo`, with the data of the plan.
+            PackSkippedError: the rest of the pack is to be left out.
+        """
+
+    async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
+        """Take back what is recorded, as far as it was done; called again, it changes nothing.
+
+        It removes only what it finds to be what `do` made. What has to stay is said by `ctx.note`.
+        """
+        del undo, ctx
+
+    async def drift(self, arguments: A, ctx: ActionContext) -> str | None:
+        """What is not any more as `do` left it, in one line, or None. The default: what `plan` would change.
+
+        Raises:
+            ActionError: something is in the way by now; its message is what is said.
+        """
+        planned = await self.plan(arguments, ctx)
+        return None if planned is None else planned.text

@@ -1,0 +1,149 @@
+"""What a pack type implements (`PackType`), and what it is given (`Context`, `Hold`).
+
+A pack type looks after one pack. It never sees another pack, never walks children and never takes a lock by itself:
+its work stands inside `async with ctx.hold(pack)`, which takes what is not yet held of WORKSPACE, PERMIT and PACK in
+that order and gives it back in reverse, cancelled or not. Inside the hold, `hold.run(action)` honours a dry run and
+records what was done under MANIFEST, last and briefly. That is why no plugin can deadlock another.
+
+Everything that a plugin awaits can be cancelled; a plugin that catches the cancellation must raise it again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from grex.plugin.action_type import DEFAULT_LIMIT_S, ActionType
+from grex.plugin.actions import ActionArguments
+from grex.plugin.values import API_VERSION, Change, Outcome, Pack
+
+__all__ = ["Context", "Hold", "PackType"]
+
+
+class Hold(Protocol):
+    """A pack that is held: PERMIT and PACK are ours until the `async with` block ends."""
+
+    @property
+    def pack(self) -> Pack:
+        """The pack that is held."""
+
+    @property
+    def actions(self) -> tuple[ActionArguments, ...]:
+        """The actions that the pack.yaml declares, decoded and checked."""
+
+    async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
+        """Run an action and record it. In a dry run it is only planned.
+
+        The implementation is the registered one of that name, or `using`. When it fails, what this hold ran before
+        is undone in reverse as the block is left.
+
+        Raises:
+            ActionError: the action failed.
+            PackSkippedError: the rest of the pack is to be left out; what was done before stays.
+        """
+
+    async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
+        """Take back what the log says was done for this pack, last first.
+
+        Args:
+            using: implementations of actions that have no entry point.
+
+        Raises:
+            ActionError: something could not be taken back; everything else was.
+        """
+
+    def outcome(self) -> Outcome:
+        """What has been done under this hold."""
+
+
+class Context(Protocol):
+    """What a pack type is given."""
+
+    @property
+    def home(self) -> Path:
+        """The user's home directory."""
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace root."""
+
+    @property
+    def platform(self) -> str:
+        """`linux`, `macos` or `windows`."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables of the caller."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing may be changed."""
+
+    def actions(self, pack: Pack) -> tuple[ActionArguments, ...]:
+        """The actions that the pack.yaml declares, decoded and checked."""
+
+    def teardown_actions(self, pack: Pack) -> tuple[ActionArguments, ...] | None:
+        """The actions of `teardown`, decoded and checked; None where the pack.yaml has none: undo instead."""
+
+    def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
+        """What that action would run, or touch outside the pack."""
+
+    def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
+        """What that action claims for itself."""
+
+    def hold(self, pack: Pack) -> AbstractAsyncContextManager[Hold]:
+        """Hold the pack.
+
+        Tiers: WORKSPACE (if the verb does not hold it yet), PERMIT, PACK, in this order; released in reverse.
+        Cancellation: nothing is held afterwards; running children are ended first.
+        """
+
+
+class PackType(ABC):
+    """The implementation of a pack type; one instance serves all packs, so it keeps no state."""
+
+    name: ClassVar[str]
+    api_version: ClassVar[int] = API_VERSION
+
+    def has_install(self, pack: Pack) -> bool:
+        """Whether there is anything to install; false keeps the pack out of the install phase."""
+        del pack
+        return True
+
+    def needs_trust(self, ctx: Context, pack: Pack) -> tuple[str, ...]:
+        """What installing would run, or touch outside the pack, one line each; empty when it needs no trust.
+
+        The default asks for trust: a type says itself when it is harmless.
+        """
+        del ctx, pack
+        return (f"pack type {self.name}",)
+
+    def limit_s(self, pack: Pack) -> float | None:
+        """How long a lifecycle call may do nothing but its own work, in seconds, before it counts as hanging.
+
+        What it waits for in `ctx.hold` and `hold.run` does not count.
+        """
+        del pack
+        return DEFAULT_LIMIT_S
+
+    @abstractmethod
+    async def install(self, ctx: Context, pack: Pack) -> Outcome:
+        """Bring a new pack into effect. Called again, it changes nothing."""
+
+    async def update(self, ctx: Context, pack: Pack) -> Outcome:
+        """Bring a pack that was installed before, and has changed since, into effect."""
+        return await self.install(ctx, pack)
+
+    async def sync(self, ctx: Context, pack: Pack) -> Outcome:
+        """Look after a pack whose commit and declarations did not change."""
+        del ctx, pack
+        return Outcome("unchanged")
+
+    async def teardown(self, ctx: Context, pack: Pack) -> Outcome:
+        """Take back what `install` did."""
+        async with ctx.hold(pack) as hold:
+            await hold.undo()
+            return hold.outcome()

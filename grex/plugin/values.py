@@ -1,0 +1,93 @@
+"""What flows between plugins and grex: packs, plans, changes, outcomes. Plain values, all of them frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from grex.pack import PackSpec
+
+__all__ = ["API_VERSION", "Change", "Done", "Outcome", "Pack", "PackSkippedError", "Planned"]
+
+API_VERSION = 1
+"""What plugins of this grex are written for. A plugin may say `api_version`; another number is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One pack as its type sees it.
+
+    Attributes:
+        path: from the workspace root with `/`, `.` for the root itself; the pack's id.
+        root: the checkout, absolute.
+        name: the declared name, or the last segment of the path.
+        type: the declared type, `plain` where there is no pack.yaml.
+        spec: the checked pack.yaml, if there is one.
+        commit: the commit that is checked out; empty for a root without a repository.
+    """
+
+    path: str
+    root: Path
+    name: str
+    type: str
+    spec: PackSpec | None
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What an action is about to change.
+
+    Attributes:
+        text: one line: what would be different.
+        undo: JSON facts from which `ActionType.undo` can take it back, *however far `do` comes*; they are in the log
+            before `do` begins, so that a kill in the middle loses nothing. None where there is nothing to take back.
+        undo_if_failed: whether a `do` that raises is taken back with `undo`. False where nobody knows what a failed
+            one did (a command): then what it did stays, and is said.
+        facts: whatever `plan` wants to hand to `do`; recorded nowhere.
+    """
+
+    text: str
+    undo: Mapping[str, Any] | None = None
+    undo_if_failed: bool = True
+    facts: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an action did.
+
+    Attributes:
+        text: one line for the report.
+        undo: as in `Planned`, which it replaces in the log; usually the same.
+        changed: whether anything is different now.
+        irreversible: true where something was done that no undo takes back.
+    """
+
+    text: str
+    undo: Mapping[str, Any] | None = None
+    changed: bool = True
+    irreversible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one action came to: `changed` is false where everything was so already (or would be, in a dry run)."""
+
+    changed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one lifecycle call on one pack came to."""
+
+    status: Literal["changed", "unchanged", "skipped"]
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class PackSkippedError(Exception):
+    """Raised by an action to end the pack's remaining actions without failing (`require` with `on_fail: skip`)."""
