@@ -1,0 +1,75 @@
+"""Which test shows the effect of what a pack.yaml can say; the table itself is `docs/reference/shown-by-tests.md`.
+
+What there is to show is not listed anywhere: it is read from the code that decodes a pack.yaml. The table is written by
+hand, because only a person knows which test shows what; `tests/test_effects.py` holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from grex.pack import relations, validate
+from grex.pack.predicate import BUILTIN_PREDICATES, COMBINERS
+from grex.pack.target import ACTIONS_REPLACE
+
+__all__ = ["PAGE", "find_test", "read_table", "what_there_is"]
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reference" / "shown-by-tests.md"
+_ROW = re.compile(r"^\| `([^`]+)` \| (.+?) \|$", re.MULTILINE)
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+def what_there_is() -> set[str]:
+    """Every key of a pack.yaml, action, argument and predicate of this grex, by the name that it has in the table."""
+    names = {f"pack.yaml: {key}" for key in (*validate._KEYS, "x-*")}
+    for what, keys in (
+        ("children", relations._CHILD_KEYS),
+        ("defaults", relations._DEFAULTS_KEYS),
+        ("overrides", relations._OVERRIDE_KEYS),
+    ):
+        names |= {f"{what}: {key}" for key in keys}
+    names.add(f"target: {ACTIONS_REPLACE}")
+    names |= {f"predicate: {name}" for name in (*BUILTIN_PREDICATES, *COMBINERS)}
+    for name, implementation in _actions().items():
+        names.add(f"action: {name}")
+        names |= {f"{name}: {field.name}" for field in dataclasses.fields(implementation.arguments)}
+    return names
+
+
+def _actions() -> dict[str, Any]:
+    entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    found: dict[str, Any] = {}
+    for name, place in entry_points["grex.actions"].items():
+        module, _, attribute = place.partition(":")
+        found[name] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def read_table() -> dict[str, list[tuple[str, str]]]:
+    """The rows of the page: for each name, files and functions."""
+    rows: dict[str, list[tuple[str, str]]] = {}
+    for name, tests in _ROW.findall(PAGE.read_text("utf-8")):
+        if name in rows:
+            raise ValueError(f"{PAGE.name} has {name} twice")
+        rows[name] = [(str(path), str(function)) for path, function in _TEST.findall(tests)]
+    return rows
+
+
+def find_test(path: str, function: str) -> str | None:
+    """The source of a test with its decorators; None if there is no such test."""
+    file = ROOT / path
+    if not file.is_file():
+        return None
+    text = file.read_text("utf-8")
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    return None
