@@ -1,7 +1,7 @@
 """One action of one pack: planned, done and taken back, each time inside a bracket of the log.
 
     plan ── None: nothing is recorded, nothing happens
-    action_started, with the undo data of the plan ── on the disk before the first change
+    action_started, with the undo data of the plan ── flushed if something of the user's is about to be touched
     do
     action_completed, with the undo data of what was done; or action_halted
 
@@ -199,8 +199,8 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
     bracket = _Bracket(pack, name, kind, session.run_id)
     started = bracket.started(planned.undo)
     _check_recordable(started, pack, kind)
-    # What would be needed to take it back is on the disk before anything is changed.
-    await session.record(pack, [started], durable=planned.undo is not None)
+    # What would be needed to take it back stands in the log before anything is changed.
+    await session.record(pack, [started], durable=planned.undo is not None and planned.touches_users)
     start = time.monotonic_ns()
     done: Done | None = None
     try:

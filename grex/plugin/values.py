@@ -46,12 +46,16 @@ class Planned:
             before `do` begins, so that a kill in the middle loses nothing. None where there is nothing to take back.
         undo_if_failed: whether a `do` that raises is taken back with `undo`. False where nobody knows what a failed
             one did (a command): then what it did stays, and is said.
+        touches_users: whether something that grex did not make is moved or changed. Then the undo data has to survive
+            a power cut as well, which costs a flush of the disk; where it is false, a power cut may at worst leave
+            something that grex made and no longer knows of.
         facts: whatever `plan` wants to hand to `do`; recorded nowhere.
     """
 
     text: str
     undo: Mapping[str, Any] | None = None
     undo_if_failed: bool = True
+    touches_users: bool = True
     facts: object = None
 
 

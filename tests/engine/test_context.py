@@ -14,7 +14,7 @@ from grex.engine.action_context import ActionRun
 from grex.engine.surroundings import child_environ
 from grex.errors import ActionError, GrexError, PackSpecError, PluginError
 from grex.pack import parse_pack_spec
-from grex.plugin import Done, Outcome, Pack, PackSkippedError
+from grex.plugin import Done, Outcome, Pack, PackSkippedError, Planned
 from grex.progress import Slice
 from tests.support.place import Place
 from tests.support.plugins import Calls, Declared, Mark
@@ -372,3 +372,22 @@ async def test_a_variable_that_is_not_set_names_the_pack_and_its_place(place: Pl
     error = await fail(opened(place, calls), make_pack(place, {"mkdir": {"path": "a/$NOT_SET_HERE"}}))
     assert "NOT_SET_HERE" in error.message
     assert "$$" in (error.hint or "")
+
+
+@pytest.mark.parametrize("touches", [True, False])
+async def test_what_touches_something_of_the_users_is_flushed_before_it_begins(
+    place: Place, calls: Calls, monkeypatch: pytest.MonkeyPatch, touches: bool
+) -> None:
+    calls.gives["plan one"] = Planned("one", undo={"name": "one"}, touches_users=touches)
+    flushed: list[list[str]] = []
+    session = opened(place, calls)
+    append = session.log.append
+
+    def noted(events: Any, *, hold: Any, durable: bool = True) -> Any:
+        if durable:
+            flushed.append([event.op for event in events])
+        return append(events, hold=hold, durable=durable)
+
+    monkeypatch.setattr(session.log, "append", noted)
+    await install(session, make_pack(place, mark("one")))
+    assert flushed == ([["action_started"]] if touches else [])

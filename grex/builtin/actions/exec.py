@@ -75,7 +75,7 @@ class Exec(ActionType[ExecArguments]):
         if _is_created(arguments, ctx):
             return None
         _directory(arguments.cwd, ctx)
-        return Planned(_title(arguments), undo=_facts(arguments), undo_if_failed=False)
+        return Planned(_title(arguments), undo=_facts(arguments), undo_if_failed=False, touches_users=False)
 
     async def drift(self, arguments: ExecArguments, ctx: ActionContext) -> str | None:
         """What the command creates, if it says so and that is gone; what else it left, nobody knows."""

@@ -49,7 +49,7 @@ class Mkdir(ActionType[MkdirArguments]):
             return None
         undo = {"made": [str(directory) for directory in missing]}
         # One that raises has taken back what it made itself: it knows which of them somebody else made meanwhile.
-        return Planned(title, undo=undo, undo_if_failed=False, facts=missing)
+        return Planned(title, undo=undo, undo_if_failed=False, touches_users=False, facts=missing)
 
     async def do(self, arguments: MkdirArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Make the directories that are missing."""

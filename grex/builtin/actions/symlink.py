@@ -98,7 +98,8 @@ class Symlink(ActionType[SymlinkArguments]):
             text = f"{link.title}, with a backup of what is there"
             return Planned(text, undo=_facts(link, made=missing, backup=backup), facts=link)
         was = _link_text(link.dst) if found == "ours" else None
-        return Planned(link.title, undo=_facts(link, made=missing, was=was), facts=link)
+        undo = _facts(link, made=missing, was=was)
+        return Planned(link.title, undo=undo, touches_users=False, facts=link)
 
     async def do(self, arguments: SymlinkArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Make the link: its parents, room for it, then itself."""
