@@ -3,7 +3,7 @@
 The copy is what is imported: it stands first on the path, and the test that runs is the copy's own. A test that fails
 has killed the mutation; so has one that hangs, which is said, for a lost wake-up shows in no other way. Anything else
 that ends a run (a test that is not found, an error before the tests begin) is neither, and an error of its own:
-otherwise a mistyped name would count as a kill.
+otherwise a mistyped name would count as a kill. For the same reason a test that fails in a `wreck` has killed nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from enum import Enum
 from pathlib import Path
 
 from tests.mutants.mutation import Mutation, MutationError
+from tests.mutants.wreck import find_wreck
 
 __all__ = ["HANG_S", "Judgement", "Run", "copy_tree", "run_mutation", "run_tests"]
 
@@ -41,6 +42,7 @@ class Judgement(Enum):
     KILLED = "killed"
     HUNG = "killed (hang)"
     SURVIVED = "SURVIVED"
+    WRECKED = "WRECKED"
     BROKEN = "BROKEN"
 
 
@@ -71,7 +73,7 @@ def copy_tree(source: Path, target: Path) -> None:
 def run_tests(tree: Path, tests: Iterable[str], *, hang_s: float = HANG_S, deadline_s: float | None = None) -> Run:
     """Run tests of a tree, in that tree and with nothing of another one; `hang_s` is for each test."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    command += ["-m", "not slow", "-o", f"timeout={hang_s}", *tests]
+    command += ["--tb=short", "-m", "not slow", "-o", f"timeout={hang_s}", *tests]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     began = time.monotonic()
     with subprocess.Popen(
@@ -112,4 +114,8 @@ def run_mutation(mutation: Mutation, source: Path, *, hang_s: float = HANG_S) ->
             return Run(Judgement.BROKEN, 0.0, str(error))
         for file, text in changed.items():
             (tree / file).write_text(text, "utf-8")
-        return run_tests(tree, [mutation.test], hang_s=hang_s)
+        run = run_tests(tree, [mutation.test], hang_s=hang_s)
+    wreck = None if run.judgement is Judgement.SURVIVED else find_wreck(run.output)
+    if wreck is None:
+        return run
+    return Run(Judgement.WRECKED, run.seconds, f"{run.output}\nthe test fails whatever it is about: {wreck}")
