@@ -17,6 +17,8 @@ __all__ = ["find_wreck"]
 _PLACE = re.compile(r'^(?:File "(?P<python>[^"]+)", line \d+|(?P<pytest>\S+\.py):\d+: in )')
 _SUBJECTS = "AttributeError|ImportError|IndentationError|ModuleNotFoundError|NameError|SyntaxError|UnboundLocalError"
 _ERROR = re.compile(rf"^(?:{_SUBJECTS})(?::|$)")
+# "asyncio-0: NameError: name 'x' is not defined (/copy/grex/locks/line.py:12)", as the torture tells it
+_FINDING = re.compile(rf"(?:{_SUBJECTS}): .*\((?P<place>[^()]*\.py):\d+\)")
 _MARGIN = re.compile(r"^(?:E |[ |+>-])*")  # of pytest, and of the members of an exception group
 _CODE = re.compile(r"(?:^|/)grex/")
 
@@ -32,4 +34,6 @@ def find_wreck(output: str) -> str | None:
             if _CODE.search(place):
                 return f"{place}: {text}"
             place = ""
+        elif (found := _FINDING.search(text)) and _CODE.search(found["place"]):
+            return text
     return None
