@@ -96,6 +96,20 @@ WAITS: tuple[Mutation, ...] = (
         ),
     ),
     Mutation(
+        "a-wake-up-that-was-never-delivered-is-not-posted-again",
+        "L7",
+        f"{_LOCKS}/test_many_loops.py"
+        "::test_a_waiter_at_the_front_whose_loop_is_closed_while_others_wait_is_passed_over_too",
+        (
+            Edit(
+                "grex/locks/waiter.py",
+                "        self._is_set = True\n        if self._post is not None:\n",
+                "        was_set, self._is_set = self._is_set, True\n"
+                "        if self._post is not None and not was_set:\n",
+            ),
+        ),
+    ),
+    Mutation(
         "all-waiters-look-at-once-whether-the-head-runs",
         "L5",
         f"{_LOCKS}/test_wait_clock.py::test_of_many_waiters_the_one_behind_the_head_looks_first_whether_it_runs",
