@@ -22,6 +22,7 @@ from grex.locks.protocol import Standing
 from tests.support.lock_census import Counter as Resources
 from tests.support.lock_census import tickets_in_line, wait_until
 from tests.support.lock_holder import LockHolder
+from tests.support.no_timers import NEVER_S
 
 pytestmark = pytest.mark.invariant("L8")
 
@@ -325,7 +326,10 @@ def test_a_token_ends_the_waits_of_others_though_one_of_its_waiters_is_in_a_clos
 def test_a_waiter_at_the_front_whose_loop_was_closed_is_passed_over_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process holds the pack, and who would ask for it here will never run: the next one asks instead."""
+    """Another process holds the pack, and who would ask for it here will never run: the next one asks instead.
+
+    It finds out as it comes, without the look at reports.
+    """
     lock = PackLock.open(tmp_path / "pack")
     with LockHolder("pack", tmp_path / "pack") as holder:
         assert holder.ask("take") == "held"
@@ -333,11 +337,13 @@ def test_a_waiter_at_the_front_whose_loop_was_closed_is_passed_over_too(
         tasks = run_loop_that_is_closed_on_its_waiter(lock, lambda _: arrivals.wait())
         served = threading.Event()
 
-        def wait() -> None:
-            with contextlib.suppress(LockTimeoutError), lock.acquire(PATIENCE_S / 6):
-                served.set()
+        async def wait() -> None:
+            policy = WaitPolicy(timeout_s=PATIENCE_S / 6, first_report_s=NEVER_S)
+            with contextlib.suppress(LockTimeoutError):
+                async with await lock.acquire_async(policy):
+                    served.set()
 
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(target=anyio.run, args=(wait,))
         thread.start()
         arrivals.wait()
         assert holder.ask("release") == "ok"

@@ -83,6 +83,18 @@ WAITS: tuple[Mutation, ...] = (
         ),
     ),
     Mutation(
+        "newcomer-does-not-look-whether-the-front-still-runs",
+        "L7",
+        f"{_LOCKS}/test_many_loops.py::test_a_waiter_at_the_front_whose_loop_was_closed_is_passed_over_too",
+        (
+            Edit(
+                "grex/locks/path_mutex.py",
+                "        if standing is Standing.QUEUED:\n            self.prod(ticket)\n",
+                "",
+            ),
+        ),
+    ),
+    Mutation(
         "reports-do-not-look-whether-the-front-still-runs",
         "L7",
         f"{_LOCKS}/test_many_loops.py"
