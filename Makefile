@@ -45,6 +45,7 @@ check: format lint types layers test test-slow ## Everything that CI checks.
 verify: $(READY) ## Check the models of the lock protocol with spin, and that each mistake in them is found.
 	$(BIN)/python -m verify
 
+# The torture of the locks has to find some of them without being told: `python -m tests.mutants --torture 60`.
 mutants: $(READY) ## Make every mistake of a list in a copy of the code, and see that its test fails there.
 	$(BIN)/python -m tests.mutants
 

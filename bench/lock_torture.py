@@ -31,6 +31,7 @@ _HAPPENINGS = (
     "working children",
     "lingering children",
     "forks",
+    "hand-overs",
 )
 _MOST_SHOWN = 20
 

@@ -60,9 +60,11 @@ class TaskWakeup:
         self._post: Callable[[Callable[[], None]], object] | None = None
 
     def set(self) -> None:
-        """Wake the task; from any task, thread or signal handler. RuntimeError if its event loop is closed."""
-        if self._is_set:
-            return
+        """Wake the task; from any task, thread or signal handler. RuntimeError if its event loop is closed.
+
+        It is posted again though it was set before: a loop that was closed in between never delivered that, and only
+        the next post finds out.
+        """
         self._is_set = True
         if self._post is not None:
             self._post(self._deliver)

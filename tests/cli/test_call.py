@@ -59,6 +59,7 @@ def test_a_workspace_may_be_named_before_and_after_the_verb_and_by_the_environme
     assert json.loads(grex("ls", "--json", "--workspace", "one")[1])["workspace"] == str(tmp_path / "one")
 
 
+@pytest.mark.invariant("L5")
 @pytest.mark.filterwarnings("default::grex.errors.LockFallbackWarning")
 @pytest.mark.parametrize("options", [(), ("--quiet",)])
 def test_a_wait_that_is_polled_is_warned_of_in_one_line(

@@ -216,6 +216,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.invariant("L5")
 def test_an_ancestor_that_took_the_lock_after_it_started_this_process_is_waited_for(tmp_path: Path) -> None:
     """A server that starts a program and then, in a task that has nothing to do with it, takes a pack."""
     lock = PackLock.open(tmp_path / "pack")

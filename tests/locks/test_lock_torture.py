@@ -22,5 +22,5 @@ def test_nobody_overlaps_is_stuck_or_leaves_anything_whatever_happens(tmp_path: 
     assert outcome.findings == []
     # It was a torture: locks were taken and waits ended early, on both loops and in threads, amid kills and sweeps.
     assert sum(tier.holds for tier in outcome.tiers.values()) > 100
-    for happened in ("kills", "delete", "git clean", "cancelled", "timed out", "drained in ms"):
+    for happened in ("kills", "delete", "git clean", "hand-overs", "cancelled", "timed out", "drained in ms"):
         assert outcome.counts[happened] > 0, happened

@@ -16,12 +16,13 @@ import anyio
 import pytest
 
 from grex.errors import LockTimeoutError
-from grex.locks import PACK_LOCK_FILE_NAME, CancelToken, PackHold, PackLock
+from grex.locks import PACK_LOCK_FILE_NAME, CancelToken, PackHold, PackLock, WaitPolicy
 from grex.locks.path_mutex import PATH_MUTEXES, PathMutexes
 from grex.locks.protocol import Standing
 from tests.support.lock_census import Counter as Resources
 from tests.support.lock_census import tickets_in_line, wait_until
 from tests.support.lock_holder import LockHolder
+from tests.support.no_timers import NEVER_S
 
 pytestmark = pytest.mark.invariant("L8")
 
@@ -250,7 +251,15 @@ def test_waiters_of_all_loops_are_served_in_the_order_they_came_without_the_canc
     assert served == [number for number in range(60) if number not in cancelled]
 
 
-def run_loop_that_is_closed_on_its_waiter(lock: PackLock, begun: Callable[[], None]) -> list[Any]:
+def go_round(loop: Any) -> None:
+    """Let the tasks of an asyncio loop that stands still do what there is to do."""
+    import asyncio  # noqa: PLC0415, TID251 - as below
+
+    for _ in range(5):
+        loop.run_until_complete(asyncio.sleep(0))
+
+
+def run_loop_that_is_closed_on_its_waiter(lock: PackLock, begun: Callable[[Any], None]) -> list[Any]:
     """An asyncio loop is closed while a task of it waits for the pack, as `loop.close()` allows; gives the task."""
     import asyncio  # noqa: PLC0415, TID251 - only there can a loop be closed under its tasks
 
@@ -260,9 +269,8 @@ def run_loop_that_is_closed_on_its_waiter(lock: PackLock, begun: Callable[[], No
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)  # it would say that a task was destroyed, which is what we do
     task = loop.create_task(wait())
-    for _ in range(5):
-        loop.run_until_complete(asyncio.sleep(0))
-    begun()
+    go_round(loop)
+    begun(loop)
     loop.close()
     return [task]
 
@@ -276,7 +284,7 @@ def test_a_waiter_in_the_queue_whose_loop_was_closed_is_passed_over(
     hold = lock.try_acquire()
     hold._grant.frame.deactivate()
     arrivals = Arrivals(monkeypatch)
-    tasks = run_loop_that_is_closed_on_its_waiter(lock, arrivals.wait)
+    tasks = run_loop_that_is_closed_on_its_waiter(lock, lambda _: arrivals.wait())
     served = threading.Event()
 
     def wait() -> None:
@@ -318,21 +326,62 @@ def test_a_token_ends_the_waits_of_others_though_one_of_its_waiters_is_in_a_clos
 def test_a_waiter_at_the_front_whose_loop_was_closed_is_passed_over_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process holds the pack, and who would ask for it here will never run: the next one asks instead."""
+    """Another process holds the pack, and who would ask for it here will never run: the next one asks instead.
+
+    It finds out as it comes, without the look at reports.
+    """
     lock = PackLock.open(tmp_path / "pack")
     with LockHolder("pack", tmp_path / "pack") as holder:
         assert holder.ask("take") == "held"
         arrivals = Arrivals(monkeypatch)
-        tasks = run_loop_that_is_closed_on_its_waiter(lock, arrivals.wait)
+        tasks = run_loop_that_is_closed_on_its_waiter(lock, lambda _: arrivals.wait())
         served = threading.Event()
 
-        def wait() -> None:
-            with contextlib.suppress(LockTimeoutError), lock.acquire(PATIENCE_S / 6):
-                served.set()
+        async def wait() -> None:
+            policy = WaitPolicy(timeout_s=PATIENCE_S / 6, first_report_s=NEVER_S)
+            with contextlib.suppress(LockTimeoutError):
+                async with await lock.acquire_async(policy):
+                    served.set()
 
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(target=anyio.run, args=(wait,))
         thread.start()
         arrivals.wait()
+        assert holder.ask("release") == "ok"
+        thread.join()
+        assert served.is_set()
+        assert tasks[0].done() is False
+        assert len(PATH_MUTEXES) == 0
+        assert tickets_in_line(tmp_path / "pack" / PACK_LOCK_FILE_NAME) == []
+
+
+@pytest.mark.invariant("L7")
+@pytest.mark.parametrize("last", ["it hears of them", "it does not hear of them any more"])
+def test_a_waiter_at_the_front_whose_loop_is_closed_while_others_wait_is_passed_over_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """Nothing happens any more that could tell those behind it, so each of them has to ask now and then."""
+    lock = PackLock.open(tmp_path / "pack")
+    with LockHolder("pack", tmp_path / "pack") as holder:
+        assert holder.ask("take") == "held"
+        arrivals = Arrivals(monkeypatch)
+        served = threading.Event()
+
+        async def wait() -> None:
+            policy = WaitPolicy(timeout_s=PATIENCE_S / 6, first_report_s=0.01, report_every_s=0.01)
+            with contextlib.suppress(LockTimeoutError):
+                async with await lock.acquire_async(policy):
+                    served.set()
+
+        thread = threading.Thread(target=anyio.run, args=(wait,))
+
+        def queue_behind_it(loop: Any) -> None:
+            arrivals.wait()
+            thread.start()
+            arrivals.wait()
+            if last == "it hears of them":
+                go_round(loop)  # and has nothing to do
+
+        tasks = run_loop_that_is_closed_on_its_waiter(lock, queue_behind_it)
         assert holder.ask("release") == "ok"
         thread.join()
         assert served.is_set()

@@ -13,13 +13,23 @@ from pathlib import Path
 import pytest
 
 from grex.errors import LockDeadlockError
-from grex.locks import PACK_LOCK_FILE_NAME, WORKSPACE_LOCK_FILE_NAME, Tier, WorkspaceLock, wait_graph
+from grex.locks import (
+    PACK_LOCK_FILE_NAME,
+    WORKSPACE_LOCK_FILE_NAME,
+    PackLock,
+    Tier,
+    WaitPolicy,
+    WorkspaceLock,
+    wait_graph,
+)
 from grex.locks.held import HeldEntry
 from grex.locks.kernel_table import FlockEntry, LockFinder, LockPlace, LockTable, TicketEntry, read_lock_table
 from grex.locks.ticket import TicketNumber, render_ticket
 from grex.locks.wait_graph import KernelView, Wait, check_cycle, find_cycle, search_cycle
 from tests.support.hook_process import HookProcess
 from tests.support.ticket_taker import TicketTaker
+
+PATIENCE_S = 10.0
 
 needs_tickets = pytest.mark.skipif(
     not hasattr(fcntl, "F_OFD_SETLK") or not Path("/proc/locks").exists(),
@@ -302,6 +312,20 @@ def test_what_this_task_holds_closes_the_circle_and_the_error_has_the_chain(work
     )
     assert str(wanted) in caught.value.message
     check_cycle(Tier.PACK, str(wanted), str(wanted / PACK_LOCK_FILE_NAME))  # nothing is held here any more
+
+
+@needs_tickets
+@pytest.mark.anyio
+@pytest.mark.invariant("L10")
+async def test_a_wait_that_closes_a_circle_ends_at_its_first_report(workspaces: Workspaces) -> None:
+    p2 = workspaces.process()
+    p2.ask("hold", "PACK", str(workspaces.two / "a"))
+    async with await WorkspaceLock(workspaces.one).acquire_async():
+        p2.spawn()
+        p2.ask("hook", "ticket", workspaces.files[0], 1)
+        policy = WaitPolicy(timeout_s=PATIENCE_S, first_report_s=0)
+        with pytest.raises(LockDeadlockError):
+            await PackLock.open(workspaces.two / "a").acquire_async(policy)
 
 
 @needs_tickets

@@ -87,6 +87,25 @@ def test_a_polling_waiter_warns_once_however_often_it_waits(fleet: WaiterFleet, 
     assert WARNING not in holder.said
 
 
+@pytest.mark.invariant("L5")
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("no inotify at all", "inotify cannot be used (Function not implemented)"),
+        ("no open file description locks", "it has no open file description locks (Invalid argument)"),
+        ("a network file system", "the file system is of type nfs4"),
+    ],
+)
+def test_the_warning_says_what_is_missing(fleet: WaiterFleet, what: str, why: str) -> None:
+    holder = fleet.start_one()
+    polling = fleet.start_one(**POLLS[what]())
+    assert holder.ask("take") == "held"
+    assert polling.ask("pass-aloud") == "waits"
+    assert holder.ask("release") == "ok"
+    assert polling.answer() == "passed"
+    assert f"because {why};" in polling.said
+
+
 def test_a_process_that_lacks_nothing_does_not_warn(fleet: WaiterFleet) -> None:
     holder = fleet.start_one(env={"PYTHONWARNINGS": "always"})
     waiter = fleet.start_one(env={"PYTHONWARNINGS": "always"})

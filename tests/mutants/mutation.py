@@ -44,12 +44,14 @@ class Mutation:
         promise: The promise of `docs/concurrency.md` that it breaks.
         test: The node id of the test that must fail. Of a parametrised one without a bracket, at least one case.
         edits: What is changed.
+        in_torture: Whether the torture of the locks must find it too, which knows nothing of what was done wrong.
     """
 
     name: str
     promise: str
     test: str
     edits: tuple[Edit, ...]
+    in_torture: bool = False
 
     def render(self, root: Path) -> dict[str, str]:
         """The files that change, relative to `root`, with their new text.

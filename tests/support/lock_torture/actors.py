@@ -74,6 +74,7 @@ class TaskActors:
                     with anyio.CancelScope(shield=True):
                         lingering = await self._tricks.play(step, hold)
                     await self._climb(name, plan, at + 1)
+                await self._tricks.hand_over(name, step, hold)
         finally:
             say_released(lingering)
 

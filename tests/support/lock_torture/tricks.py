@@ -1,4 +1,4 @@
-"""What may happen inside of a hold: children that inherit it, forks, and requests that must be refused."""
+"""What may happen inside of a hold: children that inherit it, forks, requests that must be refused, hand-overs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import anyio
 
 from grex.errors import LockBusyError, LockInheritedError, TierOrderError
-from grex.locks import BackendHold, WorkspaceLock
+from grex.locks import BackendHold, WorkspaceLock, held_tiers
 from tests.support.lock_torture.ground import Place
 from tests.support.lock_torture.plan import Step
 from tests.support.lock_torture.scene import Scene, acquire, mode_of
@@ -72,6 +73,25 @@ class Tricks:
         while fork is not None and not self._has_answered(fork, until):  # noqa: ASYNC110 - as above
             await anyio.sleep(0.003)
         return None
+
+    async def hand_over(self, name: str, step: Step, hold: Any) -> None:
+        """Sometimes let somebody else give the hold up: a task that this one starts, or a thread that knows of nothing.
+
+        The lock is free then, and the tier is gone for this task too.
+        """
+        if not 0.1 < step.trick < 0.15:
+            return
+        self._scene.counts["hand-overs"] += 1
+        if step.trick < 0.125:
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_release, hold)
+        else:
+            thread = threading.Thread(target=hold.release)
+            thread.start()
+            thread.join()  # a release waits for nothing
+        if hold.active or hold.tier in held_tiers():
+            self._scene.find(f"order: {name} counts as holding {step.place.name}, which was released for it")
 
     def play_in_thread(self, step: Step, hold: Any) -> subprocess.Popen[bytes] | None:
         """As `play`, in a plain thread."""
@@ -160,6 +180,10 @@ class Tricks:
                 if os.waitpid(pid, os.WNOHANG) == (0, 0):
                     continue
             del self.children[pid]
+
+
+async def _release(hold: Any) -> None:
+    hold.release()
 
 
 def say_released(child: subprocess.Popen[bytes] | None) -> None:
