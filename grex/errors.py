@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ActionError",
+    "ClaimError",
     "ConfigError",
     "CorruptLogError",
     "CycleError",
@@ -133,6 +134,12 @@ class ActionError(PackError):
     """An action or a hook failed."""
 
     code = "pack.action"
+
+
+class ClaimError(PackError):
+    """Two packs, or two actions of one, want the same place for themselves; `details["problems"]` lists them."""
+
+    code = "pack.claim"
 
 
 class CycleError(PackError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from grex.plugin import Context, Outcome, Pack, PackType, Symlink
+from collections.abc import Iterator
+
+from grex.plugin import Claim, Context, Outcome, Pack, PackType, Symlink
 
 __all__ = ["Dotfiles"]
 
@@ -12,13 +14,15 @@ class Dotfiles(PackType):
 
     name = "dotfiles"
 
+    def claims(self, ctx: Context, pack: Pack) -> tuple[Claim, ...]:
+        """Every link, so that two packs that want one are refused before either is installed."""
+        return tuple(Claim(str(link.dst), str(link.src)) for link in _links(ctx, pack))
+
     async def install(self, ctx: Context, pack: Pack) -> Outcome:
         """Make the links that are missing; links that are right stay as they are."""
-        files = pack.root / "files"
         async with ctx.hold(pack) as hold:  # workspace (if not yet held), permit, pack lock
-            for src in sorted(files.rglob("*")):
-                if src.is_file():
-                    await hold.run(Symlink(src=src, dst=ctx.home / src.relative_to(files)))
+            for link in _links(ctx, pack):
+                await hold.run(link)
             return hold.outcome()
 
     async def teardown(self, ctx: Context, pack: Pack) -> Outcome:
@@ -26,3 +30,10 @@ class Dotfiles(PackType):
         async with ctx.hold(pack) as hold:
             await hold.undo()
             return hold.outcome()
+
+
+def _links(ctx: Context, pack: Pack) -> Iterator[Symlink]:
+    files = pack.root / "files"
+    for src in sorted(files.rglob("*")):
+        if src.is_file():
+            yield Symlink(src=src, dst=ctx.home / src.relative_to(files))

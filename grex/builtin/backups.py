@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from grex.builtin.paths import is_within, shown
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, utc_stamp
 from grex.plugin import ActionContext
 
-__all__ = ["bring_back", "free_backup", "move_aside", "refuse_to_move", "replace_link"]
+__all__ = ["bring_back", "free_backup", "move_aside", "refuse_to_move", "replace_link", "stays_beside"]
 
 _TRIES = 1000
 
@@ -93,6 +95,32 @@ def bring_back(backup: Path, path: Path, ctx: ActionContext) -> None:
         ctx.note(f"{shown(backup)} stays: {shown(path)} is in its place")
     else:
         backup.rename(path)
+
+
+def stays_beside(undo: Mapping[str, Any], key: str, backup: Path, ctx: ActionContext) -> bool:
+    """Whether a backup is not to be brought back, because an earlier one belongs into its place.
+
+    A pack that is installed, changed by hand and mended with `update --force` has two records of one place, and each
+    may have its backup: the first of what the user had, the second of the change by hand. A teardown brings the first
+    one back and leaves the other beside; taking back a failed update brings back the second.
+
+    Args:
+        undo: the recorded data that is being undone.
+        key: what holds the place in it.
+        backup: where what was moved away is.
+        ctx: of the action; what is recorded of its kind tells of the earlier ones.
+    """
+    if not ctx.is_teardown:
+        return False
+    for earlier in ctx.recorded():
+        if dict(earlier) == dict(undo):
+            return False
+        before = earlier.get("backup")
+        if earlier.get(key) == undo.get(key) and isinstance(before, str) and os.path.lexists(before):
+            if os.path.lexists(backup):
+                ctx.note(f"{shown(backup)} stays: what {shown(before)} holds was there before")
+            return True
+    return False
 
 
 def replace_link(path: Path, text: str, *, is_directory: bool) -> None:

@@ -16,11 +16,14 @@ from grex import __version__
 from grex.cli.call import Call, execute, explain, print_document
 from grex.cli.options import (
     DryRun,
+    FailFast,
     Jobs,
     Json,
+    KeepPartial,
     LockTimeout,
     NoInstall,
     NoWait,
+    Offline,
     Packs,
     Quiet,
     Trace,
@@ -182,11 +185,11 @@ def sync(
     context: typer.Context,
     packs: Packs = None,
     locked: Annotated[bool, typer.Option("--locked", help="Check out exactly what the lockfile says.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no remote.")] = False,
+    offline: Offline = False,
     dry_run: DryRun = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after a failure.")] = False,
+    fail_fast: FailFast = False,
     no_install: NoInstall = False,
-    keep_partial: Annotated[bool, typer.Option("--keep-partial", help="Leave what a failed install had done.")] = False,
+    keep_partial: KeepPartial = False,
     trust: Trust = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -230,6 +233,64 @@ def sync(
         request.root,
         lambda settings: verb(request, settings),
         lambda report: render.sync(report, brief=call.on_terminal),
+    )
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    packs: Packs = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Install again, and put right what was changed by hand; it is kept beside.")
+    ] = False,
+    offline: Offline = False,
+    dry_run: DryRun = False,
+    fail_fast: FailFast = False,
+    no_install: NoInstall = False,
+    keep_partial: KeepPartial = False,
+    trust: Trust = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Workspace = None,
+    jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+    trace: Trace = None,
+) -> int:
+    """Sync, and follow tags that moved upstream."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
+    from grex.verbs.update import UpdateRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.update import update as verb  # noqa: PLC0415 - only when run
+
+    call = Call.of(
+        context,
+        "update",
+        as_json=json,
+        quiet=quiet,
+        workspace=workspace,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+        trace=trace,
+        trust=tuple(trust or ()),
+    )
+    request = UpdateRequest(
+        call.root(),
+        tuple(packs or ()),
+        force=force,
+        offline=offline,
+        dry_run=dry_run,
+        fail_fast=fail_fast,
+        no_install=no_install,
+        keep_partial=keep_partial,
+        ask_trust=trust_question(as_json=call.as_json),
+    )
+    return execute(
+        call,
+        request.root,
+        lambda settings: verb(request, settings),
+        lambda report: render.sync(report.sync, brief=call.on_terminal),
     )
 
 

@@ -9,11 +9,14 @@ import typer
 
 __all__ = [
     "DryRun",
+    "FailFast",
     "Jobs",
     "Json",
+    "KeepPartial",
     "LockTimeout",
     "NoInstall",
     "NoWait",
+    "Offline",
     "Packs",
     "Quiet",
     "Trace",
@@ -42,6 +45,9 @@ Trace = Annotated[
     typer.Option("--trace", metavar="FILE", help="Write a trace that Perfetto and chrome://tracing open."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after a failure.")]
+KeepPartial = Annotated[bool, typer.Option("--keep-partial", help="Leave what a failed install had done.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask no remote.")]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Clone and move only; install nothing.")]
 Trust = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above

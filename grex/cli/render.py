@@ -94,10 +94,14 @@ def status(report: StatusReport) -> str:
     if not attention:
         count = len(report.packs)
         return f"Clean: {_count(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
-    rows = [(pack.path, pack.text) for pack in attention]
+    rows = _rows([(pack.path, pack.text) for pack in attention])
+    lines: list[str] = []
+    for row, pack in zip(rows, attention, strict=True):
+        lines.append(row)
+        lines.extend(f"  tampered: {line}" for line in pack.tampered)
     clean = len(report.packs) - len(attention)
     tail = f"{_count(len(attention), 'pack')} to look at" + (f", {clean} as declared." if clean else ".")
-    return f"{_table(rows)}\n{tail}"
+    return "\n".join([*lines, tail])
 
 
 def sync(report: SyncReport, *, brief: bool = False) -> str:

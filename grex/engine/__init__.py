@@ -5,7 +5,8 @@ from grex.engine.context import RunContext
 from grex.engine.graph import ROOT, Declaration, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.holds import Holds, Permits
-from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, Present, prepare, run, untrusted
+from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, prepare, run, untrusted
+from grex.engine.installable import Installable, Present
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
 from grex.engine.recovery import Recovered, recover_workspace
 from grex.engine.session import Session, Settings
@@ -24,6 +25,7 @@ __all__ = [
     "InstallOutcome",
     "InstallPlan",
     "InstallStep",
+    "Installable",
     "Node",
     "Permits",
     "Present",

@@ -32,7 +32,8 @@ from grex.manifest import (
     render_line,
 )
 from grex.names import clean
-from grex.plugin import ActionArguments, ActionType, Change, Done, Pack, PackSkippedError, Planned
+from grex.pack import Mark
+from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
 from grex.progress import Slice
 
 if TYPE_CHECKING:
@@ -64,7 +65,13 @@ class HoldState:
     notes: list[str] = field(default_factory=list)
     exported: dict[str, str] = field(default_factory=dict)
     ran: list[_Ran] = field(default_factory=list)
+    claimed: list[Claim] = field(default_factory=list)
+    marks: list[tuple[ActionArguments, Mark]] = field(default_factory=list)
     counter: int = 0
+
+    def place_of(self, arguments: ActionArguments) -> str:
+        """Where an action is declared, or of which pack it is."""
+        return next((str(mark) for known, mark in self.marks if known is arguments), self.pack.path)
 
     async def run(self, name: str, arguments: ActionArguments, using: ActionType[Any] | None = None) -> Change:
         """Plan an action and do it; in a dry run it is only planned, and where only drift is looked for, looked at.

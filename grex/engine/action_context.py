@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from grex.engine.decoding import decode_actions
 from grex.engine.surroundings import PackFacts, child_environ
-from grex.errors import ActionError
+from grex.errors import ActionError, PluginError
 from grex.locks import child_environment
 from grex.names import clean
 from grex.pack import MissingVariableError, PredicateNode, evaluate, expand_variables
-from grex.plugin import ActionArguments, ActionType, Change, Planned, When
+from grex.plugin import ActionArguments, ActionType, Change, Claim, Planned, When
 from grex.process import Finished, ProcessTimeoutError, run_process
 from grex.progress import Slice
 
@@ -27,7 +27,7 @@ __all__ = ["ActionRun"]
 class ActionRun:
     """The `ActionContext` of one action."""
 
-    def __init__(self, state: HoldState, name: str = "", kind: str = "") -> None:
+    def __init__(self, state: HoldState, name: str = "", kind: str = "", *, is_teardown: bool = False) -> None:
         self._state = state
         self._name = name
         self._kind = kind
@@ -39,6 +39,7 @@ class ActionRun:
         self.platform = context.platform
         self.dry_run = context.dry_run
         self.force = context.force
+        self.is_teardown = is_teardown
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -88,7 +89,9 @@ class ActionRun:
     def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
         """The actions inside this one, decoded and checked."""
         if isinstance(arguments, When):
-            return decode_actions(self._state.context.session.registry, arguments.actions)
+            decoded = decode_actions(self._state.context.session.registry, arguments.actions)
+            self._state.marks += zip(decoded, (entry.mark for entry in arguments.actions), strict=True)
+            return decoded
         return ()
 
     async def plan(self, arguments: ActionArguments) -> Planned | None:
@@ -100,14 +103,26 @@ class ActionRun:
         return await self._state.drift(self._implementation(arguments), arguments, self._for(arguments))
 
     def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
-        """What another action claims for itself."""
-        return self._implementation(arguments).claims(arguments, self._for(arguments))
+        """What another action claims for itself; the places are noted with the hold."""
+        claimed = self._state.claimed
+        before = len(claimed)
+        try:
+            wanted = tuple(self._implementation(arguments).claims(arguments, self._for(arguments)))
+        except ActionError:  # not known yet: a variable that an earlier action may set
+            return ()
+        inner = [claim.what for claim in claimed[before:]]
+        for what in wanted:
+            if what in inner:
+                inner.remove(what)  # of an action inside this one, which has told its own place
+            else:
+                claimed.append(Claim(what, self._state.place_of(arguments)))
+        return wanted
 
     def _implementation(self, arguments: ActionArguments) -> ActionType[Any]:
         return self._state.context.session.registry.action(arguments.action)
 
     def _for(self, arguments: ActionArguments) -> ActionRun:
-        return ActionRun(self._state, self._name, arguments.action)
+        return ActionRun(self._state, self._name, arguments.action, is_teardown=self.is_teardown)
 
     async def run(self, arguments: ActionArguments) -> Change:
         """Run another action as a part of this one."""
@@ -123,6 +138,11 @@ class ActionRun:
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float, label: str
     ) -> Finished:
         """Run a command in a session of its own; it is ended with its group on cancel and on timeout."""
+        if self._state.context.looks_for_drift:
+            raise PluginError(
+                f"{self.pack.path}: the action {self._kind!r} wants to run a command to see how things are",
+                hint="A look runs nothing; report it to the authors of the plugin, whose `drift` has to do without.",
+            )
         start = time.monotonic_ns()
         try:
             return await run_process(

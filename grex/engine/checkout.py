@@ -36,7 +36,7 @@ from grex.engine.moving import (
     stranger,
     tracking_of,
 )
-from grex.engine.outcome import CheckoutOptions, CheckoutOutcome
+from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, short
 from grex.engine.session import Session
 from grex.errors import GrexError, PackError, PackGoneError
 from grex.fs import canonical
@@ -259,6 +259,9 @@ class Checkouts:
         if is_settled(wanted, state, target):
             await log_position(self._session, node, target)
             return await self._looking.unchanged(node, root, state, target)
+        before = wanted.line.sha if wanted.line is not None else None
+        if target.kind == "tag" and before not in (None, target.sha):
+            found.notes.append(f"the tag {node.ref} moved upstream from {short(before)} to {short(target.sha)}")
         await self._fetch(node, state, target, found)
         return None
 
@@ -284,7 +287,9 @@ class Checkouts:
                 elif target.kind == "tag" and target.name is not None:
                     name = target.name.removeprefix("refs/tags/")
                     tip = await fetch_tag(git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
-                    if tip != target.sha:
+                    if self._options.anew:
+                        target = replace(target, sha=tip)
+                    elif tip != target.sha:
                         found.notes.append(moved_tag_note(name, tip))
                 if not await has_commit(git, state, target.sha):
                     await fetch_sha(git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)

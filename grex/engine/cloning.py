@@ -164,7 +164,7 @@ def _pinned_commit(wanted: Wanted) -> str | None:
     line = wanted.line
     if line is None:
         return None
-    return line.sha if wanted.locked or line.branch is None else None
+    return line.sha if wanted.locked or (line.branch is None and not wanted.anew) else None
 
 
 def look_at(root: Path, *, is_plain: bool = False) -> CheckoutState:

@@ -17,7 +17,7 @@ from grex.engine.action_context import ActionRun
 from grex.engine.decoding import decode_actions
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError
-from grex.plugin import ActionArguments, ActionType, Change, Outcome, Pack, PackSkippedError
+from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 
 __all__ = ["EngineHold", "RunContext", "RunStoppedError"]
 
@@ -75,8 +75,18 @@ class RunContext:
 
     def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action claims for itself."""
-        run = ActionRun(HoldState(self, pack), kind=arguments.action)
-        return self.session.registry.action(arguments.action).claims(arguments, run)
+        return ActionRun(HoldState(self, pack)).claims(arguments)
+
+    def declared_claims(self, pack: Pack) -> tuple[Claim, ...]:
+        """What the declared actions claim, each with its place in the pack.yaml."""
+        if pack.spec is None:
+            return ()
+        found: list[Claim] = []
+        for entry, arguments in zip(pack.spec.actions, self.actions(pack), strict=True):
+            state = HoldState(self, pack, marks=[(arguments, entry.mark)])
+            wanted = ActionRun(state).claims(arguments)
+            found += [claim for claim in state.claimed if claim.what in wanted]
+        return tuple(found)
 
     @asynccontextmanager
     async def hold(self, pack: Pack) -> AsyncGenerator[EngineHold]:
@@ -135,7 +145,7 @@ class EngineHold:
             except GrexError as error:
                 failed.append(f"{done.kind} ({error.message})")
                 continue
-            run = ActionRun(state, done.action, done.kind)
+            run = ActionRun(state, done.action, done.kind, is_teardown=True)
             why = await state.undo(done.action, done.kind, implementation, done.undo, run)
             if why is None:
                 state.changes.append(f"undid {done.kind}")

@@ -13,35 +13,32 @@ from typing import Literal
 
 import anyio
 
+from grex.engine.claims import Claimant, claims_of, conflicts
 from grex.engine.context import RunContext, RunStoppedError
-from grex.engine.graph import ROOT
+from grex.engine.installable import Installable, Present, examine
 from grex.engine.session import Session
 from grex.errors import CycleError, GrexError, PackError, PluginError, UntrustedError
 from grex.manifest import installed_event
 from grex.names import InvalidUrlError, PackUrl, clean, parse_url, shown_argument
-from grex.pack import Dependency, PackSpec, actions_hash
+from grex.pack import Dependency, PackSpec
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.progress import PackFinished, PackStarted
 
-__all__ = ["InstallOutcome", "InstallPlan", "InstallStep", "Present", "prepare", "run", "untrusted"]
+__all__ = [
+    "InstallOutcome",
+    "InstallPlan",
+    "InstallStep",
+    "checked_outcome",
+    "examine_all",
+    "plugin_failure",
+    "prepare",
+    "run",
+    "untrusted",
+]
 
 InstallMode = Literal["install", "update"]
 _SHOWN = 3
 _SAID_CHARACTERS = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """A pack whose checkout is there: what the install phase needs to know of it.
-
-    `trust_key` is what trust goes by, where that is not the identity; both are None for the root.
-    """
-
-    path: str
-    spec: PackSpec | None
-    commit: str
-    identity: str | None
-    trust_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +70,11 @@ class InstallOutcome:
 
 @dataclass(frozen=True, slots=True)
 class InstallPlan:
-    """The steps, sorted by path, and the packs that cannot have one, with the reason."""
+    """The steps, sorted by path; the packs that cannot have one, with the reason; those that need none."""
 
     steps: tuple[InstallStep, ...] = ()
     refused: Mapping[str, GrexError] = field(default_factory=dict)
+    settled: tuple[Installable, ...] = ()
 
 
 def prepare(
@@ -91,7 +89,6 @@ def prepare(
         others: packs that are there and not part of this run: what is to be installed may depend on them.
     """
     refused: dict[str, GrexError] = {}
-    steps: list[InstallStep] = []
     by_name: dict[str, list[str]] = {}
     for found in (*present, *others):
         name = found.spec.name if found.spec is not None else found.path.rsplit("/", 1)[-1]
@@ -106,46 +103,71 @@ def prepare(
         except PackError as error:
             refused[found.path] = error
     refused.update(_dependency_cycles(needs))
-    for found in sorted(present, key=lambda one: one.path):
-        # A checkout without a pack.yaml is of type `plain`, which has nothing to install.
-        if found.spec is None or found.path in refused:
+    installable, wrong = examine_all(session, context, [*present, *others])
+    paths = {found.path for found in present}
+    refused.update((path, error) for path, error in wrong.items() if path in paths and path not in refused)
+    steps: list[InstallStep] = []
+    settled: list[Installable] = []
+    for pack in installable:
+        if pack.path not in paths or pack.path in refused:
+            continue
+        if pack.state == "current" and not context.force:
+            settled.append(pack)
             continue
         try:
-            step = _step(session, context, found, needs[found.path])
-        except GrexError as error:
-            refused[found.path] = error
-            continue
+            steps.append(_step(context, pack, needs[pack.path]))
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-            refused[found.path] = _plugin_failure(found.path, found.spec.type, error)
-            continue
-        if step is not None:
-            steps.append(step)
-    return InstallPlan(tuple(steps), refused)
+            refused[pack.path] = _own_failure(pack.found, error)
+    return InstallPlan(tuple(steps), refused, tuple(settled))
 
 
-def _step(session: Session, context: RunContext, found: Present, after: tuple[str, ...]) -> InstallStep | None:
-    spec = found.spec
-    if spec is None:
-        return None
-    pack_type = session.registry.pack_type(spec.type)
-    root = session.layout.pack_dir(found.path)
-    pack = Pack(found.path, root, spec.name, spec.type, spec, found.commit)
-    if not pack_type.has_install(pack):
-        return None
-    digest = actions_hash(spec, root, found.commit if found.path != ROOT else "")
-    record = session.folded.packs.get(found.path)
-    before = record.installed if record is not None else None
-    # A bracket that a killed run left open may have changed anything, so that what was installed before proves nothing.
-    if record is not None and before is not None and before.actions_hash == digest and not record.open_brackets:
-        return None
-    context.actions(pack)  # every argument is checked now, before anything of any pack is run
+def examine_all(
+    session: Session, context: RunContext, packs: Iterable[Present]
+) -> tuple[list[Installable], dict[str, GrexError]]:
+    """What there is to install, sorted by path; and what is wrong with packs, two that want one place among it."""
+    wrong: dict[str, GrexError] = {}
+    found: list[Installable] = []
+    claimants: list[Claimant] = []
+    for present in sorted(packs, key=lambda one: one.path):
+        pack: Installable | None = None
+        try:
+            pack = examine(session, present)
+            if pack is None:
+                continue
+            found.append(pack)
+            context.actions(pack.pack)  # every argument is checked now, before anything of any pack is run
+            claimants.append(Claimant(pack.path, claims_of(context, pack)))
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+            if pack is None or pack.state != "current" or context.force:  # otherwise nothing of it is to be run
+                wrong[present.path] = _own_failure(present, error)
+
+    def is_welcome(path: str) -> bool:
+        return next(
+            _is_allowed(session, _would(context, pack), pack.found.trusted_as) for pack in found if pack.path == path
+        )
+
+    wrong.update(conflicts(claimants, is_welcome))
+    return found, wrong
+
+
+def _own_failure(found: Present, error: Exception) -> GrexError:
+    if isinstance(error, GrexError):
+        return error
+    return plugin_failure(found.path, found.spec.type if found.spec is not None else "plain", error)
+
+
+def _would(context: RunContext, found: Installable) -> tuple[str, ...]:
+    return _trust_lines(found.pack_type.needs_trust(context, found.pack), found.pack)
+
+
+def _step(context: RunContext, found: Installable, after: tuple[str, ...]) -> InstallStep:
     return InstallStep(
-        pack,
-        pack_type,
-        "update" if before is not None else "install",
-        digest,
-        found.trust_key or found.identity,
-        _trust_lines(pack_type.needs_trust(context, pack), pack),
+        found.pack,
+        found.pack_type,
+        "install" if found.state == "not-installed" else "update",
+        found.actions_hash,
+        found.found.trusted_as,
+        _would(context, found),
         after,
     )
 
@@ -232,12 +254,14 @@ def _dependency_cycles(needs: Mapping[str, tuple[str, ...]]) -> dict[str, GrexEr
 
 def untrusted(session: Session, plan: InstallPlan) -> list[InstallStep]:
     """The steps that would run something of a pack that this user has not allowed."""
-    return [
-        step
-        for step in plan.steps
-        if step.needs_trust
-        and not (session.trust.trusts_root() if step.trust_key is None else session.trust.trusts(step.trust_key))
-    ]
+    return [step for step in plan.steps if not _is_allowed(session, step.needs_trust, step.trust_key)]
+
+
+def _is_allowed(session: Session, would: Sequence[str], trust_key: str | None) -> bool:
+    """Whether this user lets a pack do what it would; None stands for the root."""
+    if not would:
+        return True
+    return session.trust.trusts_root() if trust_key is None else session.trust.trusts(trust_key)
 
 
 async def run(
@@ -316,7 +340,7 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
     path = step.pack.path
     call = step.pack_type.install if step.mode == "install" else step.pack_type.update
     try:
-        outcome = _checked(await call(context, step.pack), step)
+        outcome = checked_outcome(await call(context, step.pack), step.pack)
         if outcome.status != "skipped" and not context.dry_run:
             await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
     except RunStoppedError:
@@ -326,7 +350,7 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
     except GrexError as error:
         return InstallOutcome(path, "failed", error=error)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-        return InstallOutcome(path, "failed", error=_plugin_failure(path, step.pack.type, error))
+        return InstallOutcome(path, "failed", error=plugin_failure(path, step.pack.type, error))
     if outcome.status == "skipped":
         return InstallOutcome(path, "skipped", outcome.changes, outcome.notes)
     if context.dry_run:
@@ -339,13 +363,14 @@ def _stopped(path: str) -> InstallOutcome:
     return InstallOutcome(path, "not-reached", notes=("an earlier failure ended the run (--fail-fast)",))
 
 
-def _plugin_failure(path: str, pack_type: str, error: Exception) -> PluginError:
+def plugin_failure(path: str, pack_type: str, error: Exception) -> PluginError:
+    """What a pack type raised that is no error of grex's."""
     told = " ".join(("Report it to the authors of the plugin.", *getattr(error, "__notes__", ())))
     said = clean(f"{type(error).__name__}: {error}", _SAID_CHARACTERS)
     return PluginError(f"{path}: the pack type {pack_type!r} raised {said}{_place(error)}", hint=told)
 
 
-def _checked(outcome: object, step: InstallStep) -> Outcome:
+def checked_outcome(outcome: object, pack: Pack) -> Outcome:
     """What a lifecycle call gave, if it is what it has to be: the report must not stumble over it later."""
     if not isinstance(outcome, Outcome):
         problem = type(outcome).__name__
@@ -356,7 +381,7 @@ def _checked(outcome: object, step: InstallStep) -> Outcome:
     else:
         return outcome
     raise PluginError(
-        f"{step.pack.path}: the pack type {step.pack.type!r} gave {problem} instead of an Outcome",
+        f"{pack.path}: the pack type {pack.type!r} gave {problem} instead of an Outcome",
         hint="Report it to the authors of the plugin.",
     )
 

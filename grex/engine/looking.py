@@ -55,6 +55,7 @@ class Looking:
             line=line,
             locked=self._options.locked,
             offline=self._options.offline,
+            anew=self._options.anew and not self._options.offline,
             tracking=ref_of(state, f"refs/remotes/origin/{branch}") if branch is not None else None,
         )
 

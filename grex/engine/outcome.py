@@ -30,11 +30,12 @@ _SHORT = 10
 
 @dataclass(frozen=True, slots=True)
 class CheckoutOptions:
-    """What a run may do to checkouts."""
+    """What a run may do to checkouts; with `anew`, tags are resolved again where a remote may be asked."""
 
     locked: bool = False
     offline: bool = False
     dry_run: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

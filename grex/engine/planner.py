@@ -45,7 +45,7 @@ class Wanted:
     """What is declared for a path, and what the lockfile resolved it to before.
 
     `line` is the lockfile's line if it is about the same URL and ref; `locked` makes it binding. `tracking` is the
-    remote's branch as of the last fetch.
+    remote's branch as of the last fetch. With `anew`, a tag is what the remote has it at now.
     """
 
     path: str
@@ -55,6 +55,7 @@ class Wanted:
     locked: bool
     offline: bool
     tracking: str | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +145,14 @@ def _known_target(wanted: Wanted, state: CheckoutState) -> RemoteRef | None:
     if ref is not None and is_full_sha(ref):
         return RemoteRef(kind="sha", name=None, sha=ref.lower())
     line = wanted.line
-    if line is not None and (wanted.locked or line.branch is None):
+    if line is not None and (wanted.locked or (line.branch is None and not wanted.anew)):
         # The lockfile's word is binding with --locked; without it, for everything that is not a branch:
         # a resolved tag is kept even if it moved upstream.
         kind: Literal["branch", "tag"] = "branch" if line.branch is not None else "tag"
         return RemoteRef(kind=kind, name=line.branch if kind == "branch" else line.ref, sha=line.sha)
     record = state.record
     if record is not None and record.url == wanted.identity and record.ref == ref:
-        if record.kind == "tag":
+        if record.kind == "tag" and not wanted.anew:
             return RemoteRef(kind="tag", name=ref, sha=record.sha)
         if wanted.offline and record.kind == "branch":
             return RemoteRef(kind="branch", name=record.branch, sha=wanted.tracking or record.sha)

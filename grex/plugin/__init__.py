@@ -8,7 +8,7 @@ from grex.plugin.action_type import ActionContext, ActionType
 from grex.plugin.actions import ActionArguments, Exec, Mkdir, Require, Symlink, When
 from grex.plugin.pack_type import Context, Hold, PackType
 from grex.plugin.registry import Registry
-from grex.plugin.values import API_VERSION, Change, Done, Outcome, Pack, PackSkippedError, Planned
+from grex.plugin.values import API_VERSION, Change, Claim, Done, Outcome, Pack, PackSkippedError, Planned
 
 __all__ = [
     "API_VERSION",
@@ -16,6 +16,7 @@ __all__ = [
     "ActionContext",
     "ActionType",
     "Change",
+    "Claim",
     "Context",
     "Done",
     "Exec",

@@ -62,6 +62,10 @@ class ActionContext(Protocol):
     def force(self) -> bool:
         """Whether what somebody changed by hand may be replaced (`update --force`); it is kept beside, never lost."""
 
+    @property
+    def is_teardown(self) -> bool:
+        """Whether everything that is recorded for the pack is being taken back, and not only what this run did."""
+
     def recorded(self) -> tuple[Mapping[str, Any], ...]:
         """The undo data of what the log says this kind of action has done for this pack, oldest first.
 
@@ -94,7 +98,7 @@ class ActionContext(Protocol):
         """What another action would run, or touch outside the pack."""
 
     def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
-        """What another action claims for itself."""
+        """What another action claims for itself; nothing where that is not known yet."""
 
     async def plan(self, arguments: ActionArguments) -> Planned | None:
         """What another action would change, or None; raises what its `plan` raises."""
@@ -150,6 +154,10 @@ class ActionType(ABC, Generic[A]):
         """What this action wants for itself: absolute paths, or other names such as `variable EDITOR`.
 
         Two actions with one claim, or with one path below the other, are refused before anything is done.
+        `directory` before a path is a directory that is only made: others may want it too, and put things into it.
+
+        Raises:
+            ActionError: it cannot be known yet; then nothing is claimed.
         """
         del arguments, ctx
         return ()
@@ -196,7 +204,10 @@ class ActionType(ABC, Generic[A]):
         del undo, ctx
 
     async def drift(self, arguments: A, ctx: ActionContext) -> str | None:
-        """What is not any more as `do` left it, in one line, or None. The default: what `plan` would change.
+        """What is not any more as `do` left it, a line for each thing, or None. The default: what `plan` would change.
+
+        Asked by `grex status`, of packs that are installed: it only looks, and soon has an answer. `ctx.run_process`
+        is refused.
 
         Raises:
             ActionError: something is in the way by now; its message is what is said.

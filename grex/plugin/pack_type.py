@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from grex.plugin.action_type import DEFAULT_LIMIT_S, ActionType
 from grex.plugin.actions import ActionArguments
-from grex.plugin.values import API_VERSION, Change, Outcome, Pack
+from grex.plugin.values import API_VERSION, Change, Claim, Outcome, Pack
 
 __all__ = ["Context", "Hold", "PackType"]
 
@@ -92,7 +92,10 @@ class Context(Protocol):
         """What that action would run, or touch outside the pack."""
 
     def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
-        """What that action claims for itself."""
+        """What that action claims for itself; nothing where that is not known yet (a variable that is not set)."""
+
+    def declared_claims(self, pack: Pack) -> tuple[Claim, ...]:
+        """What the declared actions claim, each with its place in the pack.yaml."""
 
     def hold(self, pack: Pack) -> AbstractAsyncContextManager[Hold]:
         """Hold the pack.
@@ -120,6 +123,14 @@ class PackType(ABC):
         """
         del ctx, pack
         return (f"pack type {self.name}",)
+
+    def claims(self, ctx: Context, pack: Pack) -> tuple[Claim, ...]:
+        """What installing wants for itself, as things are now; asked before anything of any pack is run.
+
+        Two packs that claim the same are refused, both. The default: what the declared actions claim. A type that makes
+        its actions itself says here what they will be.
+        """
+        return ctx.declared_claims(pack)
 
     def limit_s(self, pack: Pack) -> float | None:
         """How long a lifecycle call may do nothing but its own work, in seconds, before it counts as hanging.

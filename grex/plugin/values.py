@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from grex.pack import PackSpec
 
-__all__ = ["API_VERSION", "Change", "Done", "Outcome", "Pack", "PackSkippedError", "Planned"]
+__all__ = ["API_VERSION", "Change", "Claim", "Done", "Outcome", "Pack", "PackSkippedError", "Planned"]
 
 API_VERSION = 1
 """What plugins of this grex are written for. A plugin may say `api_version`; another number is refused."""
@@ -82,6 +82,20 @@ class Change:
 
     changed: bool
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something that a pack wants for itself.
+
+    Attributes:
+        what: an absolute path; `directory` and an absolute path, which others may want as a directory too; or another
+            name, such as `variable EDITOR`.
+        place: where that is written, for people: file:line:column of the action, or the file it comes from.
+    """
+
+    what: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ __all__ = [
     "SyncDocument",
     "SyncPackObject",
     "TrustDocument",
+    "UpdateDocument",
 ]
 
 
@@ -86,10 +87,7 @@ class SyncPackObject(TypedDict):
     install: InstallObject | None
 
 
-class SyncDocument(TypedDict):
-    """`grex sync --json`; packs are sorted by path. Equal work gives equal documents but for `elapsed_s`."""
-
-    schema: Literal["grex.sync/1"]
+class _SyncFacts(TypedDict):
     workspace: str
     dry_run: bool
     exit_code: int
@@ -100,6 +98,19 @@ class SyncDocument(TypedDict):
     errors: list[FailureObject]
     lockfile_changed: bool
     elapsed_s: float
+
+
+class SyncDocument(_SyncFacts):
+    """`grex sync --json`; packs are sorted by path. Equal work gives equal documents but for `elapsed_s`."""
+
+    schema: Literal["grex.sync/1"]
+
+
+class UpdateDocument(_SyncFacts):
+    """`grex update --json`: what `grex sync --json` has, and whether installs were run again (`--force`)."""
+
+    schema: Literal["grex.update/1"]
+    forced: bool
 
 
 class AddDocument(TypedDict):
@@ -139,7 +150,7 @@ class ListDocument(TypedDict):
 
 
 class PackStatusObject(TypedDict):
-    """How one pack stands; `states` is empty for a clean one."""
+    """How one pack stands; `states` is empty for a clean one, `tampered` has a line for each thing changed by hand."""
 
     path: str
     states: list[str]
@@ -150,6 +161,7 @@ class PackStatusObject(TypedDict):
     untracked: int
     ahead: int
     behind: int
+    tampered: list[str]
     text: str
     error: FailureObject | None
 
@@ -255,4 +267,5 @@ DOCUMENTS: dict[str, type] = {
     "status": StatusDocument,
     "sync": SyncDocument,
     "trust": TrustDocument,
+    "update": UpdateDocument,
 }

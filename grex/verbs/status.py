@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from grex.engine import ROOT, Node, RunContext, Session, Settings, survey
+from grex.engine import ROOT, Node, Present, RunContext, Session, Settings, survey
+from grex.engine.drift import look_for_drift
+from grex.engine.install import examine_all
 from grex.engine.moving import ref_of
 from grex.engine.survey import Survey, select
-from grex.errors import GrexError, PackError
+from grex.errors import ClaimError, GrexError, PackError
 from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
 from grex.names import is_full_sha
-from grex.pack import PackSpec, actions_hash
-from grex.plugin import Pack
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class PackStatus:
         path: the pack.
         states: what is not as declared; empty for a clean pack. Of: `missing`, `in-the-way`, `interrupted`,
             `wrong-ref`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
-            `diverged`, `in-progress`, `install-outdated`, `undeclared`, `error`.
+            `diverged`, `in-progress`, `not-installed`, `install-outdated`, `install-tampered`,
+            `install-unknown`, `undeclared`, `error`.
         branch: the branch that HEAD is on, None when detached.
         sha: HEAD.
         ref: the declared ref.
@@ -55,6 +56,7 @@ class PackStatus:
         untracked: how many paths git does not know.
         ahead: commits that the upstream lacks, as of the last fetch.
         behind: commits that are missing here, as of the last fetch.
+        tampered: what was changed by hand since it was installed, a line for each thing.
         text: what `states` means here, in one line.
         error: what is wrong with the declaration.
     """
@@ -68,6 +70,7 @@ class PackStatus:
     untracked: int = 0
     ahead: int = 0
     behind: int = 0
+    tampered: tuple[str, ...] = ()
     text: str = ""
     error: GrexError | None = None
 
@@ -88,6 +91,7 @@ class PackStatus:
             "untracked": self.untracked,
             "ahead": self.ahead,
             "behind": self.behind,
+            "tampered": list(self.tampered),
             "text": self.text,
             "error": None if self.error is None else failure_json(self.error),
         }
@@ -138,7 +142,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         found = survey(session.layout, settings.platform)
     chosen = select(found, session.lines, request.packs)
     wanted = None if chosen is None else found.graph.descendants(chosen)
-    context = RunContext(session, dry_run=True)
+    installs = _Installs(session, found)
     results: dict[str, PackStatus] = {}
     limit = anyio.CapacityLimiter(max(settings.jobs or 4, 1))
     nested = _nested_paths(found)
@@ -147,7 +151,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         async with limit:
             try:
                 inside = nested.get(node.path, frozenset())
-                results[node.path] = await _pack_status(session, context, found, node, inside)
+                results[node.path] = await _pack_status(session, installs, found, node, inside)
             except (GrexError, OSError) as error:  # a checkout that is damaged must not hide how the others stand
                 failure = error if isinstance(error, GrexError) else PackError(f"{node.path}: {error}")
                 results[node.path] = PackStatus(
@@ -162,9 +166,11 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         # Known from the lockfile only; what declares it may not be here yet, or not declare it any more.
         results[path] = PackStatus(path, ("missing",), text="in the lockfile, but no pack that is here declares it")
     if wanted is None:
-        root = _root_status(session, context, found)
-        if root is not None:
-            results[ROOT] = root
+        root = await installs.judge(ROOT)
+        if root.states:
+            results[ROOT] = PackStatus(
+                ROOT, root.states, tampered=root.tampered, text=", ".join(root.told), error=root.error
+            )
         for path in sorted(set(session.folded.packs) - set(found.graph.nodes) - {ROOT}):
             state = observe(session.layout.pack_dir(path))
             if state.kind == "checkout":
@@ -187,14 +193,58 @@ def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:
     return {path: frozenset(below) for path, below in nested.items()}
 
 
-def _root_status(session: Session, context: RunContext, found: Survey) -> PackStatus | None:
-    if _is_install_outdated(session, context, ROOT, found.root_spec, ""):
-        return PackStatus(ROOT, ("install-outdated",), text="the root's own actions changed since they were run")
-    return None
+@dataclass(frozen=True, slots=True)
+class _InstallStatus:
+    """How the installation of one pack stands; everything empty if it is as it should be."""
+
+    states: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    tampered: tuple[str, ...] = ()
+    error: GrexError | None = None
+
+
+class _Installs:
+    """How the installations stand: which packs want one place is known of all of them at once."""
+
+    def __init__(self, session: Session, found: Survey) -> None:
+        self._session = session
+        present = [Present(ROOT, found.root_spec, "", None)]
+        for node in found.nodes():
+            state = found.states.get(node.path)
+            if state is not None and state.kind == "checkout" and node.path not in found.errors:
+                head = state.head_sha or ""
+                present.append(Present(node.path, node.spec, head, node.url.identity, node.url.trust_key))
+        known, self._wrong = examine_all(session, RunContext(session, dry_run=True), present)
+        self._known = {pack.path: pack for pack in known}
+
+    async def judge(self, path: str) -> _InstallStatus:
+        """How one stands; what was changed by hand is looked for only where all else is as it should be."""
+        wrong, pack = self._wrong.get(path), self._known.get(path)
+        if isinstance(wrong, ClaimError):
+            return _InstallStatus(("error",), (wrong.message,), error=wrong)
+        if pack is None:
+            # Sync says what is wrong with a declaration, and refuses it; here it is enough that nobody knows.
+            return _InstallStatus() if wrong is None else _unknown(wrong.message)
+        if pack.state == "not-installed":
+            return _InstallStatus((pack.state,), ("not installed yet",))
+        if pack.state == "install-outdated":
+            return _InstallStatus((pack.state,), ("install outdated",))
+        drift = await look_for_drift(self._session, pack)
+        if drift.unknown is not None:
+            return _unknown(drift.unknown)
+        if drift.tampered:
+            count = len(drift.tampered)
+            told = f"{count} {'thing' if count == 1 else 'things'} of its install changed by hand"
+            return _InstallStatus(("install-tampered",), (told,), drift.tampered)
+        return _InstallStatus()
+
+
+def _unknown(why: str) -> _InstallStatus:
+    return _InstallStatus(("install-unknown",), (f"whether its install is as it was cannot be told: {why}",))
 
 
 async def _pack_status(
-    session: Session, context: RunContext, found: Survey, node: Node, nested: frozenset[str]
+    session: Session, installs: _Installs, found: Survey, node: Node, nested: frozenset[str]
 ) -> PackStatus:
     error = found.errors.get(node.path)
     state = found.states.get(node.path)
@@ -223,9 +273,9 @@ async def _pack_status(
         told.append(f"{ahead} ahead")
     if behind:
         told.append(f"{behind} behind")
-    if _is_install_outdated(session, context, node.path, node.spec, state.head_sha or ""):
-        states.append("install-outdated")
-        told.append("install outdated")
+    install = await installs.judge(node.path)
+    states += install.states
+    told += install.told
     return PackStatus(
         path=node.path,
         states=tuple(states),
@@ -236,7 +286,9 @@ async def _pack_status(
         untracked=untracked,
         ahead=ahead,
         behind=behind,
+        tampered=install.tampered,
         text=", ".join(told) or "clean",
+        error=install.error,
     )
 
 
@@ -283,21 +335,3 @@ async def _ahead_behind(session: Session, state: CheckoutState) -> tuple[int, in
     if upstream is None or upstream == state.head_sha:
         return 0, 0
     return await ahead_behind(session.git_for("status"), state, state.head_sha, upstream)
-
-
-def _is_install_outdated(session: Session, context: RunContext, path: str, spec: PackSpec | None, commit: str) -> bool:
-    if spec is None:
-        return False
-    try:
-        pack_type = session.registry.pack_type(spec.type)
-        root = session.layout.root if path == ROOT else session.layout.pack_dir(path)
-        if not pack_type.has_install(Pack(path, root, spec.name, spec.type, spec, commit)):
-            return False
-        digest = actions_hash(spec, root, commit)
-    except Exception:  # noqa: BLE001 - a plugin may raise anything; sync says what, status speaks of the checkout
-        return False
-    del context
-    record = session.folded.packs.get(path)
-    if record is None or record.installed is None or record.open_brackets:
-        return True
-    return record.installed.actions_hash != digest

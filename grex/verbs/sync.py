@@ -36,10 +36,12 @@ from grex.engine import (
     run,
     untrusted,
 )
+from grex.engine.drift import Drift, look_at_all
 from grex.engine.outcome import unlocked, unlocked_error
 from grex.engine.survey import read_overrides, read_root_spec, select, survey
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
+from grex.names import shown_argument
 from grex.pack import PackSpec
 from grex.verbs.report import exit_code_of, failure_json
 
@@ -65,6 +67,8 @@ class SyncRequest:
         fail_fast: start nothing new after a failure.
         no_install: leave the install phase out.
         keep_partial: leave what a failed install had done.
+        anew: resolve tags again, and follow those that moved.
+        reinstall: install every pack again, and put right what was changed by hand; that is kept beside.
         ask_trust: asks the user about untrusted packs and gives the URL prefixes to trust from now on; None where
             nobody can be asked.
     """
@@ -77,6 +81,8 @@ class SyncRequest:
     fail_fast: bool = False
     no_install: bool = False
     keep_partial: bool = False
+    anew: bool = False
+    reinstall: bool = False
     ask_trust: TrustQuestion | None = None
 
 
@@ -204,7 +210,9 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     selected = _selected(session, request.packs)
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
     hiding = Hiding(session.layout)
-    options = CheckoutOptions(locked=request.locked, offline=request.offline, dry_run=request.dry_run)
+    options = CheckoutOptions(
+        locked=request.locked, offline=request.offline, dry_run=request.dry_run, anew=request.anew
+    )
     walk = Walk(session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast)
     try:
         if request.locked:
@@ -212,8 +220,8 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         walked = await walk.run(root_spec)
     except PackSpecError as error:
         raise ManifestError(error.message, hint=error.hint, details=error.details) from error
-    context = RunContext(session, dry_run=request.dry_run, keep_partial=request.keep_partial)
-    plan, installs = InstallPlan(), dict[str, InstallOutcome]()
+    context = RunContext(session, dry_run=request.dry_run, keep_partial=request.keep_partial, force=request.reinstall)
+    plan, installs, drifts = InstallPlan(), dict[str, InstallOutcome](), dict[str, Drift]()
     if not request.no_install:
         present, others = _present(root_spec, walked, selected)
         plan = prepare(session, context, present, others=others)
@@ -222,6 +230,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         installs = await run(
             session, context, plan, fail_fast=request.fail_fast, failed_before=[*failed, *walked.not_reached]
         )
+        drifts = await look_at_all(session, plan.settled)
     complete = selected is None and not walked.not_reached and not recovered.failures
     # What a failed pack declares is unknown: nothing may be called undeclared then, or lose its place in the excludes.
     is_whole = complete and not any(
@@ -240,7 +249,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     return SyncReport(
         root=session.layout.root,
         dry_run=request.dry_run,
-        packs=tuple(_pack_reports(walked, installs, graph)),
+        packs=tuple(_pack_reports(walked, installs, drifts, graph)),
         undeclared=tuple(sorted(set(session.folded.packs) - set(graph.nodes) - {ROOT})) if is_whole else (),
         recovered=tuple(sorted(recovered.notes)),
         notes=tuple(notes),
@@ -327,11 +336,14 @@ async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -
         return write_lockfile(session.layout.lockfile, list(lines.values()), hold=hold)
 
 
-def _pack_reports(walked: Walked, installs: dict[str, InstallOutcome], graph: Graph) -> list[PackReport]:
+def _pack_reports(
+    walked: Walked, installs: dict[str, InstallOutcome], drifts: dict[str, Drift], graph: Graph
+) -> list[PackReport]:
     reports: list[PackReport] = []
-    if ROOT in installs:
-        spec = graph.root_spec
-        reports.append(PackReport(ROOT, spec.type if spec is not None else "meta", "unchanged", install=installs[ROOT]))
+    if ROOT in installs or ROOT in drifts:
+        kind = graph.root_spec.type if graph.root_spec is not None else "meta"
+        notes = _drift_notes(ROOT, drifts)
+        reports.append(PackReport(ROOT, kind, "unchanged", notes=notes, install=installs.get(ROOT)))
     for path in sorted({*graph.nodes, *walked.not_reached}):
         outcome = walked.outcomes.get(path)
         if outcome is not None and outcome.status == "passed":
@@ -341,11 +353,25 @@ def _pack_reports(walked: Walked, installs: dict[str, InstallOutcome], graph: Gr
             reason = walked.not_reached.get(path, "")
             reports.append(PackReport(path, "plain" if node is None else node.type, "not-reached", text=reason))
             continue
-        reports.append(_pack_report(path, node, outcome, installs.get(path)))
+        reports.append(_pack_report(path, node, outcome, installs.get(path), _drift_notes(path, drifts)))
     return reports
 
 
-def _pack_report(path: str, node: Node | None, outcome: CheckoutOutcome, install: InstallOutcome | None) -> PackReport:
+def _drift_notes(path: str, drifts: dict[str, Drift]) -> tuple[str, ...]:
+    """What was changed by hand since the pack was installed; a sync leaves it as it is."""
+    drift = drifts.get(path, Drift())
+    if drift.unknown is not None:
+        return (f"whether its install was changed by hand cannot be told: {drift.unknown}",)
+    if not drift.tampered:
+        return ()
+    more = f" (and {len(drift.tampered) - 1} more)" if len(drift.tampered) > 1 else ""
+    again = f"grex update --force{'' if path == ROOT else ' ' + shown_argument(path)}"
+    return (f"changed by hand since it was installed: {drift.tampered[0]}{more}; `{again}` mends it",)
+
+
+def _pack_report(
+    path: str, node: Node | None, outcome: CheckoutOutcome, install: InstallOutcome | None, notes: tuple[str, ...]
+) -> PackReport:
     target = outcome.target
     error = outcome.error
     if error is None and outcome.is_failure:
@@ -362,7 +388,7 @@ def _pack_report(path: str, node: Node | None, outcome: CheckoutOutcome, install
         code=outcome.code,
         text=outcome.text,
         hint=outcome.hint,
-        notes=outcome.notes,
+        notes=(*outcome.notes, *notes),
         error=error,
         install=install,
     )

@@ -145,11 +145,11 @@ async def test_an_install_that_was_never_run_or_has_changed_is_told(synced: Plac
     server.create("dirs", {".grex/pack.yaml": text, ".gitignore": "made/\n"})
     synced.declare({"url": server.url("dirs"), "path": "dirs"})
     await synced.sync(no_install=True)
-    assert (await synced.state_of("dirs")).states == ("install-outdated",)
+    assert (await synced.state_of("dirs")).states == ("not-installed",)
     await synced.sync()
     assert (await synced.state_of("dirs")).states == ()
     synced.declare(type="declarative", actions=[{"mkdir": {"path": "made"}}])
-    assert (await synced.state_of(".")).states == ("install-outdated",)
+    assert (await synced.state_of(".")).states == ("not-installed",)
 
 
 async def test_a_pack_whose_declaration_is_wrong_is_an_error(synced: Place) -> None:

@@ -7,6 +7,7 @@ data is `{"made": [paths, outermost first]}`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -39,6 +40,17 @@ class Mkdir(ActionType[MkdirArguments]):
         except ActionError:
             return (f"mkdir {shown(arguments.path)}",)
         return () if is_inside(path, ctx.pack.root) else (f"mkdir {shown(path)}",)
+
+    def claims(self, arguments: MkdirArguments, ctx: ActionContext) -> tuple[str, ...]:
+        """The directory, which others may want as well."""
+        return (f"directory {resolve(ctx, arguments.path, 'mkdir')}",)
+
+    async def drift(self, arguments: MkdirArguments, ctx: ActionContext) -> str | None:
+        """The directory, if it is gone or something else by now."""
+        path = resolve(ctx, arguments.path, "mkdir")
+        if path.is_dir():
+            return None
+        return f"mkdir {shown(path)}: {'it is no directory any more' if os.path.lexists(path) else 'it is gone'}"
 
     async def plan(self, arguments: MkdirArguments, ctx: ActionContext) -> Planned | None:
         """The path, if there is no directory yet."""

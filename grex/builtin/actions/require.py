@@ -52,6 +52,14 @@ class Require(ActionType[RequireArguments]):
         ctx.note(sentence)
         return None
 
+    async def drift(self, arguments: RequireArguments, ctx: ActionContext) -> str | None:
+        """None: it left nothing. Where it skips by now, nobody says what became of the rest of the pack."""
+        if arguments.on_fail == "skip":
+            verdict = judge(arguments, ctx)
+            if not verdict.holds:
+                raise PackSkippedError(_sentence(verdict))
+        return None
+
     async def do(self, arguments: RequireArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Nothing: whether the pack goes on was decided by the plan."""
         del arguments, ctx

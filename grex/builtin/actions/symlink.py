@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link
+from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
 from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text
@@ -101,6 +101,19 @@ class Symlink(ActionType[SymlinkArguments]):
         undo = _facts(link, made=missing, was=was)
         return Planned(link.title, undo=undo, touches_users=False, facts=link)
 
+    async def drift(self, arguments: SymlinkArguments, ctx: ActionContext) -> str | None:
+        """The link, if it is gone, leads elsewhere, or something else is in its place."""
+        link = _read(arguments, ctx)
+        found = _look(link, ctx)
+        if found == "free":
+            return f"{link.title}: the link is gone"
+        if found == "right":
+            return None if link.src.exists() else f"{link.title}: the source is gone"
+        now = _link_text(link.dst)
+        return (
+            f"{link.title}: {'something else is in its place' if now is None else f'it leads to {shown(now)} by now'}"
+        )
+
     async def do(self, arguments: SymlinkArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Make the link: its parents, room for it, then itself."""
         del ctx
@@ -136,7 +149,7 @@ class Symlink(ActionType[SymlinkArguments]):
                     replace_link(dst, was, is_directory=False)
             elif os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != was:
                 ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
-            if backup is not None:
+            if backup is not None and not stays_beside(undo, "link", backup, ctx):
                 bring_back(backup, dst, ctx)
         except OSError as error:
             raise disk_error(f"the symlink {shown(dst)} cannot be undone", error) from error

@@ -69,7 +69,7 @@ class When(ActionType[WhenArguments]):
         if not _holds(arguments, ctx):
             return None
         found = [await ctx.drift(nested) for nested in ctx.nested(arguments)]
-        return "; ".join(text for text in found if text) or None
+        return "\n".join(text for text in found if text) or None
 
 
 def _names(arguments: WhenArguments) -> tuple[str, ...]:

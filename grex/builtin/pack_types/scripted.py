@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from grex.builtin.actions.hook import HookAction, HookArguments, HookName, hook_file
 from grex.builtin.command import shown_command
-from grex.plugin import Context, Hold, Outcome, Pack, PackType
+from grex.plugin import Claim, Context, Hold, Outcome, Pack, PackType
 
 __all__ = ["Scripted"]
 
@@ -36,6 +36,11 @@ class Scripted(PackType):
         return tuple(
             f"hook {shown_command([path.relative_to(pack.root).as_posix()])}" for path in files if path is not None
         )
+
+    def claims(self, ctx: Context, pack: Pack) -> tuple[Claim, ...]:
+        """Nothing: what a hook wants, only it knows."""
+        del ctx, pack
+        return ()
 
     async def install(self, ctx: Context, pack: Pack) -> Outcome:
         """Run `setup`, then `sync`."""

@@ -16,7 +16,18 @@ from typing import Any, cast
 
 from grex.errors import ActionError
 from grex.pack import ActionEntry, Mark, MissingVariableError, PackSpec, PredicateNode, evaluate, expand_variables
-from grex.plugin import ActionArguments, ActionType, Change, Done, Outcome, Pack, PackSkippedError, Planned, Registry
+from grex.plugin import (
+    ActionArguments,
+    ActionType,
+    Change,
+    Claim,
+    Done,
+    Outcome,
+    Pack,
+    PackSkippedError,
+    Planned,
+    Registry,
+)
 from grex.process import Finished, ProcessTimeoutError, run_process
 
 __all__ = ["RecordingActionContext", "RecordingContext", "RecordingHold", "entry", "perform", "predicate", "would"]
@@ -97,6 +108,15 @@ class RecordingContext:
         """What that action claims for itself."""
         return self.of(pack).claims(arguments)
 
+    def declared_claims(self, pack: Pack) -> tuple[Claim, ...]:
+        """What the declared actions claim."""
+        entries = () if pack.spec is None else pack.spec.actions
+        return tuple(
+            Claim(what, str(declared.mark))
+            for declared, arguments in zip(entries, self.actions(pack), strict=True)
+            for what in self.claims(pack, arguments)
+        )
+
     def implementation(self, name: str) -> ActionType[Any]:
         """The given implementation of an action, or the registered one."""
         return self._implementations.get(name) or _REGISTRY.action(name)
@@ -169,9 +189,9 @@ class RecordingHold:
         """Take back what was done for this pack, last first."""
         del using  # the implementations are known here
         if not self._context.dry_run:
-            await self.undo_last(len(self._context.log.get(self.pack.path, [])))
+            await self.undo_last(len(self._context.log.get(self.pack.path, [])), is_teardown=True)
 
-    async def undo_last(self, count: int) -> None:
+    async def undo_last(self, count: int, *, is_teardown: bool = False) -> None:
         """Take back the last actions, the last first."""
         recorded = self._context.log.get(self.pack.path, [])
         for _ in range(count):
@@ -179,7 +199,9 @@ class RecordingHold:
             self._context.events.append(f"undo {implementation.name}")
             if done.undo is not None:
                 facts = json.loads(json.dumps(done.undo))
-                await implementation.undo(facts, RecordingActionContext(self._context, self, implementation.name))
+                action_context = RecordingActionContext(self._context, self, implementation.name)
+                action_context.is_teardown = is_teardown
+                await implementation.undo(facts, action_context)
 
     def outcome(self) -> Outcome:
         """What has been done under this hold."""
@@ -231,6 +253,7 @@ class RecordingActionContext:
         self.platform = context.platform
         self.dry_run = context.dry_run
         self.force = context.force
+        self.is_teardown = False
         self._context = context
         self._hold = hold
         self._kind = kind
@@ -293,7 +316,10 @@ class RecordingActionContext:
 
     def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What another action claims for itself."""
-        return self._context.implementation(arguments.action).claims(arguments, self._for(arguments))
+        try:
+            return self._context.implementation(arguments.action).claims(arguments, self._for(arguments))
+        except ActionError:  # not known yet
+            return ()
 
     async def plan(self, arguments: ActionArguments) -> Planned | None:
         """What another action would change, or None."""

@@ -1,0 +1,162 @@
+"""Who wants what for itself, and which packs want the same: found out before anything of any pack is run.
+
+A claim is an absolute path, `directory` before an absolute path, or any other name (`variable EDITOR`):
+
+| claim | refused beside |
+|---|---|
+| a path (a link, a file) | the same path, and everything below it: that would go through the link |
+| `directory PATH` | the claim of `PATH` itself, or of something above it, as a path; directories share |
+| any other name | the same name |
+
+Paths are compared by where they are, not by how they are written: every directory on the way is resolved, the last
+segment is not, and neither is a directory on the way that is itself claimed - or a link that is in place already would
+hide what lies below it. So `places` gives, for each directory on the way, where it is itself.
+
+All packs that are there and have something to install take part, whether this run is about them or not. A pack that
+would run something and that nobody trusts keeps no other from its place: it alone is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from grex.engine.context import RunContext
+from grex.engine.installable import Installable
+from grex.errors import ClaimError, GrexError, PluginError
+from grex.names import clean
+from grex.plugin import Claim, Pack
+
+__all__ = ["Claimant", "claims_of", "conflicts"]
+
+_SHOWN_CHARACTERS = 400
+_DIRECTORY = "directory "
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A pack with its claims."""
+
+    path: str
+    claims: tuple[Claim, ...]
+
+
+def claims_of(context: RunContext, pack: Installable) -> tuple[Claim, ...]:
+    """What a pack claims now.
+
+    Raises:
+        GrexError: its actions cannot be understood, or its type does not say what it claims.
+        Exception: whatever a plugin raises.
+    """
+    return _checked(pack.pack_type.claims(context, pack.pack), pack.pack)
+
+
+def _checked(claims: object, pack: Pack) -> tuple[Claim, ...]:
+    if isinstance(claims, tuple | list) and all(isinstance(claim, Claim) for claim in claims):
+        return tuple(claims)
+    raise PluginError(
+        f"{pack.path}: the pack type {pack.type!r} does not say what it claims",
+        hint="Report it to the authors of the plugin.",
+    )
+
+
+def conflicts(claimants: Iterable[Claimant], is_welcome: Callable[[str], bool]) -> Mapping[str, GrexError]:
+    """An error for every pack that claims what another one, or it itself, claims as well.
+
+    Args:
+        claimants: all packs.
+        is_welcome: whether a pack may do what it wants to; one that may not gives way to one that may.
+    """
+    claims = [(claimant, claim) for claimant in claimants for claim in claimant.claims]
+    claims.sort(key=lambda one: (one[0].path, one[1].place, one[1].what))
+    wanted = [_Wanted(number, claimant, claim) for number, (claimant, claim) in enumerate(claims)]
+    places = _Places()
+    owners: dict[str, list[_Wanted]] = {}
+    for one in wanted:
+        if not one.is_directory:
+            owners.setdefault(places.own(one.what), []).append(one)
+    found: dict[str, list[str]] = {}
+    for one in wanted:
+        for place in places.on_the_way(one.what):
+            for other in owners.get(place, ()):
+                if _is_worth_telling(other, one, places):
+                    for path in _losers(one.claimant.path, other.claimant.path, is_welcome):
+                        found.setdefault(path, []).append(_sentence(other, one))
+    return {path: _error(list(dict.fromkeys(sentences))) for path, sentences in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One claim of one pack; `number` is its place in the order of what is said."""
+
+    number: int
+    claimant: Claimant
+    claim: Claim
+
+    @property
+    def is_directory(self) -> bool:
+        return self.claim.what.startswith(_DIRECTORY + "/")
+
+    @property
+    def what(self) -> str:
+        return self.claim.what.removeprefix(_DIRECTORY) if self.is_directory else self.claim.what
+
+
+class _Places:
+    """Where paths are; each directory is resolved once."""
+
+    def __init__(self) -> None:
+        self._real: dict[str, str] = {}
+
+    def own(self, what: str) -> str:
+        """Where a path is itself; any other name as it stands."""
+        if not what.startswith("/"):
+            return what
+        parent, name = os.path.split(what.rstrip("/") or "/")
+        if name in ("", ".", ".."):
+            return self._resolved(what)
+        return os.path.join(self._resolved(parent), name)  # noqa: PTH118 - asked for each directory of each claim
+
+    def on_the_way(self, what: str) -> Iterator[str]:
+        """Where the path is itself, then each directory above it."""
+        yield self.own(what)
+        if what.startswith("/"):
+            path = os.path.dirname(what.rstrip("/"))  # noqa: PTH120 - as above
+            while path not in ("", "/"):
+                yield self.own(path)
+                path = os.path.dirname(path)  # noqa: PTH120 - as above
+
+    def _resolved(self, directory: str) -> str:
+        if directory not in self._real:
+            self._real[directory] = os.path.realpath(directory)
+        return self._real[directory]
+
+
+def _is_worth_telling(outer: _Wanted, inner: _Wanted, places: _Places) -> bool:
+    """Whether this pair is not told yet: two claims of one place meet twice, an outer and an inner one once."""
+    if inner.is_directory or places.own(outer.what) != places.own(inner.what):
+        return True
+    return outer.number < inner.number
+
+
+def _losers(one: str, other: str, is_welcome: Callable[[str], bool]) -> set[str]:
+    losers = {path for path in (one, other) if not is_welcome(path)}
+    return losers if len(losers) == 1 else {one, other}
+
+
+def _sentence(outer: _Wanted, inner: _Wanted) -> str:
+    first, second = outer.claim, inner.claim
+    what = clean(inner.what if inner.what == outer.what else f"{inner.what} (below {outer.what})", _SHOWN_CHARACTERS)
+    if outer.claimant.path == inner.claimant.path:
+        return f"{outer.claimant.path} wants {what} twice: at {first.place} and at {second.place}"
+    return f"two packs want {what}: {outer.claimant.path} at {first.place}, and {inner.claimant.path} at {second.place}"
+
+
+def _error(sentences: Sequence[str]) -> ClaimError:
+    return ClaimError(
+        sentences[0],
+        hint="Give one of the two another place (`dst`, `path`, `name`), or put it into a `when` that does not hold "
+        "together with the other.",
+        details={"problems": list(sentences)},
+    )

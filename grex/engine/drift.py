@@ -1,0 +1,71 @@
+"""Sees what somebody changed by hand of what a pack installed: without a lock, a record, a process or a change.
+
+The pack type's `install` is called with a context that only looks: `hold.run` asks each action for its drift. A plugin
+is given a short time and its failures stay with its pack: of that pack it cannot be told, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import anyio
+
+from grex.engine.context import RunContext
+from grex.engine.install import checked_outcome, plugin_failure
+from grex.engine.installable import Installable
+from grex.engine.session import Session
+from grex.errors import GrexError
+from grex.names import clean
+from grex.plugin import PackSkippedError
+
+__all__ = ["LOOK_LIMIT_S", "Drift", "look_at_all", "look_for_drift"]
+
+LOOK_LIMIT_S = 10.0
+"""How long the look at one pack may take; an action that only looks needs a thousandth of it."""
+
+_SHOWN_CHARACTERS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What is not as the install left it, a line for each thing; or why that cannot be told."""
+
+    tampered: tuple[str, ...] = ()
+    unknown: str | None = None
+
+
+async def look_for_drift(session: Session, installed: Installable) -> Drift:
+    """Look at one pack that is installed. Tier: none."""
+    pack, pack_type = installed.pack, installed.pack_type
+    context = RunContext(session, looks_for_drift=True)
+    try:
+        own = pack_type.limit_s(pack)
+        limit_s = LOOK_LIMIT_S if own is None else min(own, LOOK_LIMIT_S)
+        with anyio.move_on_after(limit_s) as scope:
+            outcome = checked_outcome(await pack_type.install(context, pack), pack)
+        if scope.cancelled_caught:
+            return Drift(unknown=f"the pack type {pack.type!r} did not end within {limit_s:g} s")
+    except PackSkippedError:
+        return Drift()
+    except GrexError as error:
+        return Drift(unknown=error.message)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+        return Drift(unknown=plugin_failure(pack.path, pack.type, error).message)
+    lines = [clean(line, _SHOWN_CHARACTERS) for text in outcome.changes for line in text.splitlines() if line.strip()]
+    return Drift(tuple(dict.fromkeys(lines)))
+
+
+async def look_at_all(session: Session, installed: Iterable[Installable]) -> dict[str, Drift]:
+    """Look at several packs at once; gives only those of which there is something to say. Tier: none."""
+    found: dict[str, Drift] = {}
+
+    async def one(pack: Installable) -> None:
+        drift = await look_for_drift(session, pack)
+        if drift != Drift():
+            found[pack.path] = drift
+
+    async with anyio.create_task_group() as tasks:
+        for pack in installed:
+            tasks.start_soon(one, pack)
+    return found

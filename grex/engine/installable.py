@@ -1,0 +1,79 @@
+"""What there is to install in a pack, and how that stands to what the log says was installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from grex.engine.graph import ROOT
+from grex.engine.session import Session
+from grex.pack import PackSpec, actions_hash
+from grex.plugin import Pack, PackType
+
+__all__ = ["InstallState", "Installable", "Present", "examine"]
+
+InstallState = Literal["not-installed", "install-outdated", "current"]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A pack whose checkout is there: what the install phase needs to know of it.
+
+    `trust_key` is what trust goes by, where that is not the identity; both are None for the root.
+    """
+
+    path: str
+    spec: PackSpec | None
+    commit: str
+    identity: str | None
+    trust_key: str | None = None
+
+    @property
+    def trusted_as(self) -> str | None:
+        """What trust goes by, None for the root."""
+        return self.trust_key or self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Installable:
+    """A pack that has something to install.
+
+    `state` is `current` where the log says that exactly this was installed and nothing was begun since.
+    """
+
+    found: Present
+    pack: Pack
+    pack_type: PackType
+    actions_hash: str
+    state: InstallState
+
+    @property
+    def path(self) -> str:
+        """The pack."""
+        return self.found.path
+
+
+def examine(session: Session, found: Present) -> Installable | None:
+    """How the installation of a pack stands; None where it has nothing to install.
+
+    Raises:
+        GrexError: its type is unknown, or its files cannot be read.
+        Exception: whatever a plugin raises.
+    """
+    spec = found.spec
+    if spec is None:  # a checkout without a pack.yaml is of type `plain`, which has nothing to install
+        return None
+    pack_type = session.registry.pack_type(spec.type)
+    root = session.layout.pack_dir(found.path)
+    pack = Pack(found.path, root, spec.name, spec.type, spec, found.commit)
+    if not pack_type.has_install(pack):
+        return None
+    digest = actions_hash(spec, root, found.commit if found.path != ROOT else "")
+    record = session.folded.packs.get(found.path)
+    state: InstallState = "current"
+    if record is None or record.installed is None:
+        state = "not-installed"
+    elif record.installed.actions_hash != digest or record.open_brackets:
+        # A bracket that a killed run left open may have changed anything: what was installed before proves nothing.
+        state = "install-outdated"
+    return Installable(found, pack, pack_type, digest, state)

@@ -1,0 +1,89 @@
+"""`grex update`: a sync that resolves tags anew and, with `--force`, installs again what is installed already.
+
+A sync keeps the commit that a tag was resolved to first; an update follows a tag that moved upstream. What somebody
+changed by hand of an install is put right only with `--force`, and is kept beside, as `<name>.grex-bak.<utc>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grex.engine import Settings
+from grex.errors import UsageError
+from grex.verbs.sync import SyncReport, SyncRequest, TrustQuestion, sync
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import UpdateDocument
+
+__all__ = ["UpdateReport", "UpdateRequest", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRequest:
+    """What to update, and how; all but `force` as in a sync.
+
+    Attributes:
+        root: the workspace.
+        packs: PACK arguments: paths or unique names; empty for all.
+        force: run the installs of packs that have not changed as well, and replace what was changed by hand.
+        offline: ask no remote; then no tag is resolved either.
+        dry_run: print the plan and write nothing.
+        fail_fast: start nothing new after a failure.
+        no_install: leave the install phase out.
+        keep_partial: leave what a failed install had done.
+        ask_trust: asks the user about untrusted packs.
+    """
+
+    root: Path
+    packs: tuple[str, ...] = ()
+    force: bool = False
+    offline: bool = False
+    dry_run: bool = False
+    fail_fast: bool = False
+    no_install: bool = False
+    keep_partial: bool = False
+    ask_trust: TrustQuestion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReport:
+    """What an update did: a sync's report, and whether installs were run again."""
+
+    sync: SyncReport
+    forced: bool
+
+    @property
+    def exit_code(self) -> int:
+        """As a sync's."""
+        return self.sync.exit_code
+
+    def to_json(self) -> UpdateDocument:
+        """The document of `--json`."""
+        return {**self.sync.to_json(), "schema": "grex.update/1", "forced": self.forced}
+
+
+async def update(request: UpdateRequest, settings: Settings) -> UpdateReport:
+    """Update a workspace. Tiers, cancellation and failures: as `sync`.
+
+    Raises:
+        UsageError: installs are to be run again and left out at once, or a PACK argument means no pack.
+        ManifestError: the root's pack.yaml, the log or the lockfile cannot be used; nothing was changed.
+        LockError: the workspace could not be had.
+    """
+    if request.force and request.no_install:
+        raise UsageError("--force and --no-install exclude each other", hint="Give one of them.")
+    wanted = SyncRequest(
+        root=request.root,
+        packs=request.packs,
+        offline=request.offline,
+        dry_run=request.dry_run,
+        fail_fast=request.fail_fast,
+        no_install=request.no_install,
+        keep_partial=request.keep_partial,
+        anew=True,
+        reinstall=request.force,
+        ask_trust=request.ask_trust,
+    )
+    return UpdateReport(await sync(wanted, settings), request.force)
