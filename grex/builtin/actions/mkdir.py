@@ -2,7 +2,8 @@
 
 A directory that exists is as it should be, whatever its mode; the mode is for what is made. It is set exactly, on every
 directory that is made, because a umask that differs between two machines is no part of what a pack declares. The undo
-data is `{"made": [paths, outermost first]}`.
+data is `{"made": [paths, outermost first]}`. Where `update --force` moves away what somebody has put in the place of a
+directory that this pack had made, `path` and `backup` are in it as well.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from grex.builtin.backups import bring_back, free_backup, move_aside, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
-from grex.builtin.paths import is_inside, resolve, shown
-from grex.builtin.recorded import recorded_paths
+from grex.builtin.paths import disk_error, is_inside, resolve, shown
+from grex.builtin.recorded import recorded_path, recorded_paths
 from grex.errors import ActionError
 from grex.pack import mode_bits
 from grex.plugin import ActionContext, ActionType, Done, Planned
@@ -56,6 +58,10 @@ class Mkdir(ActionType[MkdirArguments]):
         """The path, if there is no directory yet."""
         path = resolve(ctx, arguments.path, "mkdir")
         title = f"mkdir {shown(path)}"
+        if _is_replaced(path, ctx):
+            backup = free_backup(path)
+            facts = {"made": [str(path)], "path": str(path), "backup": str(backup)}
+            return Planned(f"{title}, with a backup of what is there", undo=facts, facts=(path,))
         missing = missing_directories(path, title)
         if not missing:
             return None
@@ -66,11 +72,33 @@ class Mkdir(ActionType[MkdirArguments]):
     async def do(self, arguments: MkdirArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Make the directories that are missing."""
         del ctx
-        missing = cast("tuple[Path, ...]", planned.facts)
+        missing, undo = cast("tuple[Path, ...]", planned.facts), dict(planned.undo or {})
+        kept = ""
+        if "backup" in undo:
+            backup = recorded_path(undo, "backup")
+            try:
+                move_aside(missing[0], backup)
+            except OSError as error:
+                raise disk_error(planned.text, error) from error
+            kept = f": kept what was there as {shown(backup.name)}"
         made = make_missing(missing, planned.text, mode=mode_bits(arguments.mode))
-        return Done(planned.text, undo={"made": [str(directory) for directory in made]})
+        title = planned.text if not kept else f"mkdir {shown(missing[0])}{kept}"
+        return Done(title, undo={**undo, "made": [str(directory) for directory in made]})
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
-        """Remove what was made, as far as it is empty."""
-        del ctx
+        """Remove what was made, as far as it is empty; bring back what was in its place."""
         remove_made(recorded_paths(undo, "made"))
+        if undo.get("backup") is not None:
+            path, backup = recorded_path(undo, "path"), recorded_path(undo, "backup")
+            try:
+                if not stays_beside(undo, "path", backup, ctx):
+                    bring_back(backup, path, ctx)
+            except OSError as error:
+                raise disk_error(f"the mkdir {shown(path)} cannot be undone", error) from error
+
+
+def _is_replaced(path: Path, ctx: ActionContext) -> bool:
+    """Whether `update --force` finds something else where this pack had made a directory."""
+    if not ctx.force or not os.path.lexists(path) or path.is_dir():
+        return False
+    return any(path in recorded_paths(done, "made") for done in ctx.recorded())
