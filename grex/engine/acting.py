@@ -103,9 +103,9 @@ class HoldState:
         if self.context.keep_partial or not self.ran:
             return
         left: list[str] = []
-        actions = ActionRun(self)
         for ran in reversed(self.ran):
             if ran.done.undo is not None:
+                actions = ActionRun(self, ran.action, ran.kind)  # which knows what is recorded of its kind
                 why = await self.undo(ran.action, ran.kind, ran.implementation, ran.done.undo, actions)
                 if why is not None:
                     left.append(f"{ran.done.text} ({why})")
