@@ -58,6 +58,8 @@ class ActionRun:
 
     def expand(self, text: str) -> str:
         """The text with its variables replaced."""
+        if "$" not in text and "%" not in text:
+            return text  # most have none, and the environment is put together anew each time
         try:
             return expand_variables(text, self.environ)
         except MissingVariableError as error:
