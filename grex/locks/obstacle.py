@@ -64,12 +64,12 @@ class Obstacle:
             details=self.details,
         )
 
-    def timed_out(self, waited_s: float) -> LockTimeoutError:
-        """The error of an attempt whose time is over."""
+    def timed_out(self, timeout_s: float, waited_s: float) -> LockTimeoutError:
+        """The error of an attempt whose time is over: the limit is what was asked for, the wait is what it came to."""
         return LockTimeoutError(
-            f"The {self.target.name()} did not come free within {waited_s:.3g} s: it is locked by {self.who}.",
+            f"The {self.target.name()} did not come free within {timeout_s:.15g} s: it is locked by {self.who}.",
             hint="Try again when it has ended, or give more time with --lock-timeout.",
-            details={**self.details, "waited_s": round(waited_s, 3)},
+            details={**self.details, "timeout_s": timeout_s, "waited_s": round(waited_s, 3)},
         )
 
 

@@ -47,3 +47,8 @@ class WaitPolicy:
     on_wait: Callable[[WaitReport], None] | None = None
     first_report_s: float = 1.0
     report_every_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that is none: a deadline that is not a number is never reached, and never in the future."""
+        if self.timeout_s is not None and not self.timeout_s >= 0:  # in this form it is false for NaN as well
+            raise ValueError(f"a wait of {self.timeout_s} s is none")
