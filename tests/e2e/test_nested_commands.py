@@ -67,6 +67,24 @@ def test_an_inner_sync_is_refused_at_once_while_a_third_one_waits(server: GitSer
     assert f"pid {outer_pid}" in error["message"]
 
 
+def test_a_dry_run_in_a_hook_may_ask_remotes_for_it_takes_no_lock(server: GitServer, tmp_path: Path) -> None:
+    """The outer sync holds a disk permit, the inner plan needs a network permit: they are of two runs."""
+    gate = Gate(tmp_path / "gate")
+    server.create("late", {"file": "1\n"})
+    plan_it = f"$grex sync --dry-run --json --trust {shlex.quote(server.root.as_uri())} > $out/plan.json"
+    workspace = with_hook(server, tmp_path, gate, f"{plan_it}; echo $? > $out/code; exit 0")
+    with Running(workspace, "sync", "--json") as outer:
+        gate.wait_entered()
+        workspace.declare({"url": server.url("pack")}, {"url": server.url("late")})
+        server.commit("pack", {"more": "2\n"})
+        gate.open()
+        outer.finish()
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert {pack["path"]: pack["status"] for pack in plan["packs"]} == {"pack": "planned", "late": "planned"}
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert not (workspace / "late").exists()
+
+
 def test_looking_and_another_workspace_work_in_a_hook_while_a_third_sync_waits(
     server: GitServer, tmp_path: Path
 ) -> None:
