@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "demo", "init", "locks", "ls", "status", "sync", "trust"]
 
 _SHORT = 10
+_WIDTH = 80
 _ATTENTION = ("left", "failed", "not-reached", "planned")
 
 
@@ -42,15 +44,36 @@ def trust(report: TrustReport) -> str:
     return "\n".join(["Trusted in this workspace:", *(f"  {prefix}" for prefix in report.prefixes)])
 
 
-def locks(report: LocksReport) -> str:
-    """What locks says: a line for each lock, and below it those who wait for it, in the order of their turn."""
-    shown = (*report.held, *report.others)
-    rows = _rows([(info.tier.name, info.describe(), str(info.path)) for info in shown])
-    lines: list[str] = [] if report.held else ["No lock is held."]
-    for row, info in zip(rows, shown, strict=True):
-        lines.append(row)
-        lines.extend(f"  {waiter}" for waiter in info.describe_queue())
+def locks(report: LocksReport, *, width: int = _WIDTH) -> str:
+    """What locks says: a lock and its file on one line, below it who has it and who waits, in the order of their turn.
+
+    Args:
+        report: the report.
+        width: where sentences are broken; paths stay whole.
+    """
+    lines: list[str] = []
+    if not report.held:
+        lines.append("No lock is held, as far as can be seen." if report.errors else "No lock is held.")
+    for info in (*report.held, *report.others):
+        lines.append(f"{info.tier.name:<9}  {info.path}")
+        lines.extend(_wrapped(info.describe(), width, "  "))
+        for waiter in info.describe_queue():
+            lines.extend(_wrapped(waiter, width, "    "))
+    for error in report.errors:
+        lines.extend(_wrapped(f"note: there may be more locks than these: {error.message}", width))
     return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """A long line as several that a narrow terminal shows as they are; words, and so paths and ids, stay whole."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def ls(report: ListReport, *, tree: bool, long: bool) -> str:

@@ -6,6 +6,7 @@ from grex.engine.graph import ROOT, Declaration, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.holds import Holds, Permits
 from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, Present, prepare, run, untrusted
+from grex.engine.lock_files import LockFiles, find_lock_files
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
 from grex.engine.recovery import Recovered, recover_workspace
 from grex.engine.session import Session, Settings
@@ -24,6 +25,7 @@ __all__ = [
     "InstallOutcome",
     "InstallPlan",
     "InstallStep",
+    "LockFiles",
     "Node",
     "Permits",
     "Present",
@@ -34,6 +36,7 @@ __all__ = [
     "Survey",
     "Walk",
     "Walked",
+    "find_lock_files",
     "lock_line",
     "lock_url",
     "prepare",

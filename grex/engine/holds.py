@@ -161,7 +161,7 @@ class Holds:
 
     def _report(self, report: WaitReport) -> None:
         holder = report.holder.describe() if report.holder is not None else None
-        self._sink(LockWait(report.tier.name, str(report.path), report.waited_s, holder, report.ahead))
+        self._sink(LockWait(report.tier.name, str(report.path), report.waited_s, holder, report.ahead, report.stopped))
 
     def _waited(self, what: str, track: str, start: int) -> int:
         now = time.monotonic_ns()

@@ -21,6 +21,7 @@ class WaitReport:
         waited_s: For how long it has been waited for.
         holder: Who holds it, as far as it can be told.
         ahead: How many waiters of this machine are served before this one; None if that cannot be told.
+        stopped: Those of them that stand still, as after Ctrl-Z, by their pids.
     """
 
     tier: Tier
@@ -28,6 +29,7 @@ class WaitReport:
     waited_s: float
     holder: HolderRecord | None
     ahead: int | None = None
+    stopped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

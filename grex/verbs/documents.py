@@ -192,6 +192,7 @@ class LockProcessObject(TypedDict):
     command: str
     shared: bool
     ended: bool
+    stopped: bool
 
 
 class QueuedWaiterObject(TypedDict):
@@ -203,6 +204,7 @@ class QueuedWaiterObject(TypedDict):
     command: str
     shared: bool
     verified: bool
+    stopped: bool
 
 
 class LockObject(TypedDict):
@@ -220,6 +222,7 @@ class LockObject(TypedDict):
     holders: list[LockProcessObject]
     queue: list[QueuedWaiterObject]
     blocked: list[LockProcessObject]
+    problem: str | None
 
 
 class LocksDocument(TypedDict):
@@ -230,6 +233,7 @@ class LocksDocument(TypedDict):
     exit_code: int
     held: list[LockObject]
     others: list[LockObject]
+    errors: list[FailureObject]
 
 
 class DemoDocument(TypedDict):
