@@ -78,10 +78,11 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 def ls(report: ListReport, *, tree: bool, long: bool) -> str:
     """What ls says: a list, or a tree of who declares whom."""
+    notes = _notes(report.notes)
     if not report.packs:
-        return "No packs are declared; `grex add URL` adds one."
+        return "\n".join(["No packs are declared; `grex add URL` adds one.", *notes])
     if not tree:
-        return _table([_listed(pack, long=long) for pack in report.packs])
+        return "\n".join([*_rows([_listed(pack, long=long) for pack in report.packs]), *notes])
     lines = [f"{report.name} ({report.type})"]
     seen: set[str] = set()
 
@@ -96,7 +97,7 @@ def ls(report: ListReport, *, tree: bool, long: bool) -> str:
                 draw(report.children_of(pack.path), indent + ("    " if last else "│   "))
 
     draw(report.children_of(), "")
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes])
 
 
 def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
@@ -114,13 +115,15 @@ def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
 def status(report: StatusReport) -> str:
     """What status says; what needs attention comes first."""
     attention = [pack for pack in report.packs if pack.is_drift]
+    notes = _notes(report.notes)
     if not attention:
         count = len(report.packs)
-        return f"Clean: {_count(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
+        lead = f"Clean: {_count(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
+        return "\n".join([lead, *notes])
     rows = [(pack.path, pack.text) for pack in attention]
     clean = len(report.packs) - len(attention)
     tail = f"{_count(len(attention), 'pack')} to look at" + (f", {clean} as declared." if clean else ".")
-    return f"{_table(rows)}\n{tail}"
+    return "\n".join([*_rows(rows), *notes, tail])
 
 
 def sync(report: SyncReport, *, brief: bool = False) -> str:
@@ -139,7 +142,7 @@ def sync(report: SyncReport, *, brief: bool = False) -> str:
         if error.hint:
             lines.append(f"             hint: {error.hint}")
     lines.extend(f"undeclared   {path}: no pack declares it any more; it was left there." for path in report.undeclared)
-    lines.extend(f"note: {note}." for note in report.notes)
+    lines.extend(_notes(report.notes))
     lines.append(_summary(report))
     return "\n".join(lines)
 
@@ -224,8 +227,8 @@ def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    return "\n".join(_rows(rows))
+def _notes(notes: Sequence[str]) -> list[str]:
+    return [f"note: {note}." for note in notes]
 
 
 def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -136,6 +136,7 @@ class ListDocument(TypedDict):
     type: str
     exit_code: int
     packs: list[ListedPackObject]
+    notes: list[str]
 
 
 class PackStatusObject(TypedDict):
@@ -162,6 +163,7 @@ class StatusDocument(TypedDict):
     exit_code: int
     clean: bool
     packs: list[PackStatusObject]
+    notes: list[str]
 
 
 class TrustDocument(TypedDict):
