@@ -126,6 +126,9 @@ inline choose(me, tier, lock) {
 #ifdef ALL_TIERS
     :: tier <= 4 -> lock = MANIFEST; tier = 5
 #endif
+#ifdef NESTED
+    :: me == COMMAND && mine == 0 && tier > 1 -> lock = PERMIT      /* of its own run, whatever is held above */
+#endif
     :: lock = LOCKS                         /* enough */
     fi
 }

@@ -305,13 +305,24 @@ def status(
     quiet: Quiet = False,
     workspace: Workspace = None,
     jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
 ) -> int:
     """Show how each pack stands to what is declared; asks no remote."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "status", as_json=json, quiet=quiet, workspace=workspace, jobs=jobs)
+    call = Call.of(
+        context,
+        "status",
+        as_json=json,
+        quiet=quiet,
+        workspace=workspace,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+    )
     request = StatusRequest(call.root(), tuple(packs or ()), fail_on_drift=fail_on_drift)
     return execute(call, request.root, lambda settings: verb(request, settings), render.status)
 
@@ -324,13 +335,17 @@ def ls(
     json: Json = False,
     quiet: Quiet = False,
     workspace: Workspace = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
 ) -> int:
     """Show what is declared and what is there."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ListRequest  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "ls", as_json=json, quiet=quiet, workspace=workspace)
+    call = Call.of(
+        context, "ls", as_json=json, quiet=quiet, workspace=workspace, no_wait=no_wait, lock_timeout_s=lock_timeout
+    )
     request = ListRequest(call.root())
     return execute(
         call,
@@ -384,6 +399,8 @@ def demo(
     json: Json = False,
     quiet: Quiet = False,
     jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
     """Build small local upstream repositories and a nested workspace, sync it, and show the tree."""
@@ -391,7 +408,16 @@ def demo(
     from grex.verbs.demo import DemoRequest  # noqa: PLC0415 - only when run
     from grex.verbs.demo import demo as verb  # noqa: PLC0415 - only when run
 
-    call = Call.of(context, "demo", as_json=json, quiet=quiet, jobs=jobs, trace=trace)
+    call = Call.of(
+        context,
+        "demo",
+        as_json=json,
+        quiet=quiet,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+        trace=trace,
+    )
     request = DemoRequest(directory.absolute())
     return execute(call, request.workspace, lambda settings: verb(request, settings), render.demo)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import warnings
@@ -25,7 +26,7 @@ from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
 from grex.cli.streams import say
-from grex.errors import GrexError, LockFallbackWarning, UsageError
+from grex.errors import GrexError, LockDeadlockError, LockFallbackWarning, UsageError
 from grex.names import clean
 
 if TYPE_CHECKING:
@@ -103,10 +104,23 @@ class Call:
         """
         from grex.verbs.locate import locate  # noqa: PLC0415 - `--help` needs no workspace
 
-        named = self.workspace
-        if named is None and self.environ.get("GREX_WORKSPACE"):
-            named = Path(self.environ["GREX_WORKSPACE"])
-        return locate(Path.cwd(), named)
+        return locate(Path.cwd(), self.workspace or self._from_variable())
+
+    def _from_variable(self) -> Path | None:
+        named = self.environ.get("GREX_WORKSPACE")
+        return Path(named) if named else None
+
+    def overridden_workspace(self) -> Path | None:
+        """The workspace that this call was started in, if GREX_WORKSPACE chose another one; None otherwise."""
+        from grex.verbs.locate import locate  # noqa: PLC0415 - as above
+
+        if self.workspace is not None or self._from_variable() is None:
+            return None
+        try:
+            here = locate(Path.cwd(), None)
+        except GrexError:
+            return None
+        return None if here == self.root() else here
 
     def from_here(self, url: str) -> str:
         """A URL as the workspace has to read it: a person's relative path starts where the person is."""
@@ -182,7 +196,7 @@ def execute(
         first = _first_error(group)
         if first is None:
             raise
-        return explain(first, as_json=call.as_json)
+        return explain(_with_choice_of_workspace(call, first), as_json=call.as_json)
     finally:
         if trace is not None:
             trace.close()
@@ -287,6 +301,20 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
         else:
             return None
     return min(found, key=lambda one: (one.exit_code, one.message), default=None)
+
+
+def _with_choice_of_workspace(call: Call, error: GrexError) -> GrexError:
+    """The error; of a nested command that meant another workspace, with a hint that says so.
+
+    grex sets GREX_WORKSPACE for its hooks, so `cd elsewhere && grex sync` in one acts on the workspace of the hook.
+    """
+    here = call.overridden_workspace() if isinstance(error, LockDeadlockError) else None
+    if here is not None:
+        error.hint = (
+            f"GREX_WORKSPACE chose the workspace, which is not the one here; to act on this one, unset it or give "
+            f"--workspace {shlex.quote(str(here))}"
+        )
+    return error
 
 
 def explain(error: GrexError, *, as_json: bool) -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
+from grex.names import clean
 
 __all__ = [
     "DryRun",
@@ -24,6 +28,27 @@ __all__ = [
     "Workspace",
 ]
 
+_SHOWN_CHARACTERS = 40
+
+
+def _jobs(text: str) -> int:
+    """A number of permits; typer's own message for a wrong one speaks of ranges."""
+    if re.fullmatch(r"0*[1-9][0-9]{0,5}", text, re.ASCII) is None:
+        raise typer.BadParameter(f"{clean(text, _SHOWN_CHARACTERS)!r} is not a whole number of 1 or more.")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """A length of time; "nan" and "inf" are numbers to Python and limits to nobody."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise typer.BadParameter(f"{clean(text, _SHOWN_CHARACTERS)!r} is not a number of seconds, 0 or more.")
+    return seconds
+
+
 # typer reads these annotations at run time and knows Optional[...], not X | None, inside Annotated on 3.11.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only the report and errors.")]
@@ -33,12 +58,19 @@ Workspace = Annotated[
 ]
 Jobs = Annotated[
     Optional[int],  # noqa: UP045 - see above
-    typer.Option("--jobs", "-j", min=1, help="Disk permits (also GREX_JOBS); 1 is serial.", show_default="cores"),
+    typer.Option(
+        "--jobs",
+        "-j",
+        parser=_jobs,
+        metavar="N",
+        help="Disk permits (also GREX_JOBS); 1 is serial.",
+        show_default="cores",
+    ),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail at once where a lock is held.")]
 LockTimeout = Annotated[
     Optional[float],  # noqa: UP045 - see above
-    typer.Option("--lock-timeout", min=0, metavar="SECONDS", help="Wait no longer than this for a lock."),
+    typer.Option("--lock-timeout", parser=_seconds, metavar="SECONDS", help="Wait no longer than this for a lock."),
 ]
 Trace = Annotated[
     Optional[Path],  # noqa: UP045 - see above

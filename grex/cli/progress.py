@@ -18,6 +18,11 @@ _LOCKS = {
 }
 
 
+def _and_stopped(pids: tuple[int, ...]) -> str:
+    shown = ", ".join(str(pid) for pid in pids)
+    return f"pid {shown} is stopped" if len(pids) == 1 else f"pids {shown} are stopped"
+
+
 class LinePrinter:
     """A sink that prints what a person wants to know while a run goes on."""
 
@@ -40,6 +45,8 @@ class LinePrinter:
             others = ""
             if event.ahead:
                 others = f"; {event.ahead} other{'s are' if event.ahead > 1 else ' is'} before this one"
+                if event.stopped:
+                    others += f" ({_and_stopped(event.stopped)})"
             self._say(f"waiting {event.waited_s:.0f} s for {what} {event.path}: {holder}{others}")
 
     def _say(self, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "demo", "init", "locks", "ls", "status", "sync", "trust"]
 
 _SHORT = 10
+_WIDTH = 80
 _ATTENTION = ("left", "failed", "not-reached", "planned")
 
 
@@ -42,23 +44,45 @@ def trust(report: TrustReport) -> str:
     return "\n".join(["Trusted in this workspace:", *(f"  {prefix}" for prefix in report.prefixes)])
 
 
-def locks(report: LocksReport) -> str:
-    """What locks says: a line for each lock, and below it those who wait for it, in the order of their turn."""
-    shown = (*report.held, *report.others)
-    rows = _rows([(info.tier.name, info.describe(), str(info.path)) for info in shown])
-    lines: list[str] = [] if report.held else ["No lock is held."]
-    for row, info in zip(rows, shown, strict=True):
-        lines.append(row)
-        lines.extend(f"  {waiter}" for waiter in info.describe_queue())
+def locks(report: LocksReport, *, width: int = _WIDTH) -> str:
+    """What locks says: a lock and its file on one line, below it who has it and who waits, in the order of their turn.
+
+    Args:
+        report: the report.
+        width: where sentences are broken; paths stay whole.
+    """
+    lines: list[str] = []
+    if not report.held:
+        lines.append("No lock is held, as far as can be seen." if report.errors else "No lock is held.")
+    for info in (*report.held, *report.others):
+        lines.append(f"{info.tier.name:<9}  {info.path}")
+        lines.extend(_wrapped(info.describe(), width, "  "))
+        for waiter in info.describe_queue():
+            lines.extend(_wrapped(waiter, width, "    "))
+    for error in report.errors:
+        lines.extend(_wrapped(f"note: there may be more locks than these: {error.message}", width))
     return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """A long line as several that a narrow terminal shows as they are; words, and so paths and ids, stay whole."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def ls(report: ListReport, *, tree: bool, long: bool) -> str:
     """What ls says: a list, or a tree of who declares whom."""
+    notes = _notes(report.notes)
     if not report.packs:
-        return "No packs are declared; `grex add URL` adds one."
+        return "\n".join(["No packs are declared; `grex add URL` adds one.", *notes])
     if not tree:
-        return _table([_listed(pack, long=long) for pack in report.packs])
+        return "\n".join([*_rows([_listed(pack, long=long) for pack in report.packs]), *notes])
     lines = [f"{report.name} ({report.type})"]
     seen: set[str] = set()
 
@@ -73,7 +97,7 @@ def ls(report: ListReport, *, tree: bool, long: bool) -> str:
                 draw(report.children_of(pack.path), indent + ("    " if last else "│   "))
 
     draw(report.children_of(), "")
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes])
 
 
 def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
@@ -91,9 +115,11 @@ def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
 def status(report: StatusReport) -> str:
     """What status says; what needs attention comes first."""
     attention = [pack for pack in report.packs if pack.is_drift]
+    notes = _notes(report.notes)
     if not attention:
         count = len(report.packs)
-        return f"Clean: {_count(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
+        lead = f"Clean: {_count(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
+        return "\n".join([lead, *notes])
     rows = _rows([(pack.path, pack.text) for pack in attention])
     lines: list[str] = []
     for row, pack in zip(rows, attention, strict=True):
@@ -101,7 +127,7 @@ def status(report: StatusReport) -> str:
         lines.extend(f"  tampered: {line}" for line in pack.tampered)
     clean = len(report.packs) - len(attention)
     tail = f"{_count(len(attention), 'pack')} to look at" + (f", {clean} as declared." if clean else ".")
-    return "\n".join([*lines, tail])
+    return "\n".join([*lines, *notes, tail])
 
 
 def sync(report: SyncReport, *, brief: bool = False) -> str:
@@ -120,7 +146,7 @@ def sync(report: SyncReport, *, brief: bool = False) -> str:
         if error.hint:
             lines.append(f"             hint: {error.hint}")
     lines.extend(f"undeclared   {path}: no pack declares it any more; it was left there." for path in report.undeclared)
-    lines.extend(f"note: {note}." for note in report.notes)
+    lines.extend(_notes(report.notes))
     lines.append(_summary(report))
     return "\n".join(lines)
 
@@ -205,8 +231,8 @@ def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    return "\n".join(_rows(rows))
+def _notes(notes: Sequence[str]) -> list[str]:
+    return [f"note: {note}." for note in notes]
 
 
 def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:

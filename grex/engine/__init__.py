@@ -7,6 +7,7 @@ from grex.engine.hiding import Hiding
 from grex.engine.holds import Holds, Permits
 from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, prepare, run, untrusted
 from grex.engine.installable import Installable, Present
+from grex.engine.lock_files import LockFiles, find_lock_files
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
 from grex.engine.recovery import Recovered, recover_workspace
 from grex.engine.session import Session, Settings
@@ -26,6 +27,7 @@ __all__ = [
     "InstallPlan",
     "InstallStep",
     "Installable",
+    "LockFiles",
     "Node",
     "Permits",
     "Present",
@@ -36,6 +38,7 @@ __all__ = [
     "Survey",
     "Walk",
     "Walked",
+    "find_lock_files",
     "lock_line",
     "lock_url",
     "prepare",

@@ -13,14 +13,16 @@ that a trace shows who waited for whom.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+from grex.errors import GrexError, LockUnavailableError
 from grex.locks import (
     BackendHold,
     BackendLock,
@@ -42,6 +44,10 @@ __all__ = ["Holds", "PermitKind", "Permits"]
 PermitKind = Literal["disk", "network"]
 
 _NOTICEABLE_NS = 1_000_000
+_CANNOT_BE_MADE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_MOST_READINGS = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,39 @@ class Holds:
             finally:
                 self._held("MANIFEST (shared)", "workspace", got)
 
+    async def read_manifest(self, read: Callable[[], T]) -> tuple[T, str | None]:
+        """What `read` gives, read while nobody writes; and a note where the lock could not be had for that.
+
+        Where the lock file is missing and this user cannot make it, it is read without: again, if a writer came
+        meanwhile. `read` may be called several times, and waits for nothing.
+
+        Tier: MANIFEST, shared. Cancellation: nothing is held afterwards.
+
+        Raises:
+            LockError: the lock could not be had under this run's wait policy, or its file cannot be used.
+            GrexError: what `read` raised.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self.manifest_shared():
+                    return read(), None
+            except LockUnavailableError as error:
+                if error.errno not in _CANNOT_BE_MADE or tries > _MOST_READINGS:
+                    raise
+                reason = os.strerror(error.errno or 0)
+            if not self._manifest.is_untouched():
+                continue  # it was made meanwhile, or a writer has lost it: the next try says what it comes to
+            try:
+                found = read()
+            except GrexError:
+                if self._manifest.is_untouched():
+                    raise
+                continue
+            if self._manifest.is_untouched():
+                return found, f"the workspace was read without its lock, which cannot be made here ({reason})"
+
     @asynccontextmanager
     async def manifest_exclusive(self, name: str) -> AsyncGenerator[ManifestHold]:
         """Hold the manifest for writing, briefly and last. Tier: MANIFEST, exclusive."""
@@ -161,7 +200,7 @@ class Holds:
 
     def _report(self, report: WaitReport) -> None:
         holder = report.holder.describe() if report.holder is not None else None
-        self._sink(LockWait(report.tier.name, str(report.path), report.waited_s, holder, report.ahead))
+        self._sink(LockWait(report.tier.name, str(report.path), report.waited_s, holder, report.ahead, report.stopped))
 
     def _waited(self, what: str, track: str, start: int) -> int:
         now = time.monotonic_ns()

@@ -7,11 +7,11 @@ verb looks at `os.environ` or at the home directory by itself.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from grex.engine.holds import Holds, Permits
 from grex.git import GitCommand, GitRunner
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from grex.pack import OverrideSpec
 
 __all__ = ["Session", "Settings"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Session:
     lines: Mapping[str, LockLine] = field(default_factory=dict)
     folded: Folded = field(default_factory=Folded)
     overrides: Mapping[str, OverrideSpec] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     _log_bytes: int = 0
     run_id: str = field(default_factory=lambda: secrets.token_hex(6))
 
@@ -131,6 +134,20 @@ class Session:
         """
         async with self.holds.manifest_shared():
             self.reread()
+
+    async def read_manifest(self, read: Callable[[], T]) -> T:
+        """What `read` gives of what is declared and recorded; `notes` says so where it was read without the lock.
+
+        Tier: MANIFEST, shared and briefly. `read` may be called several times.
+
+        Raises:
+            LockError: the lock could not be had.
+            GrexError: what `read` raised.
+        """
+        found, note = await self.holds.read_manifest(read)
+        if note is not None:
+            self.notes.append(note)
+        return found
 
     def reread(self) -> None:
         """Read the log and the lockfile without a lock, for callers that hold MANIFEST or only look."""

@@ -312,7 +312,7 @@ class Attempt:
         if ticket.state is TicketState.GONE:
             raise self._obstacle().busy()
         if self._clock.is_over():
-            raise self._obstacle().timed_out(self._clock.waited_s())
+            raise self._obstacle().timed_out(self._clock.timeout_s, self._clock.waited_s())
         if self._clock.is_report_due():
             if not ticket.granted:
                 PATH_MUTEXES.prod(ticket)

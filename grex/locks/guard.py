@@ -22,7 +22,7 @@ import socket
 from grex.locks.inheritance import remember_descriptor
 from grex.locks.kernel import OpenedFile
 
-__all__ = ["take_guard"]
+__all__ = ["is_guarded", "take_guard"]
 
 
 def _address(path: str) -> str | None:
@@ -42,19 +42,31 @@ def _address(path: str) -> str | None:
 _LONGEST = 107  # bytes of `sun_path` on Linux, without the end
 
 
+def is_guarded(path: str) -> bool:
+    """Whether a process of this machine holds exclusively a lock whose file has, or had, this path."""
+    address = _address(path)
+    if address is None:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
+            asking.connect(address)
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
 def take_guard(opened: OpenedFile, path: str, *, shared: bool) -> bool:
     """Take the guard of a lock file whose kernel lock was won; false if another holder has it.
 
     It is given up by `OpenedFile.drop_guard` or with the file.
     """
+    if shared:
+        return not is_guarded(path)
     address = _address(path)
     if address is None:
         return True
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as guard:
-            if shared:
-                guard.connect(address)
-                return False  # somebody is bound to it
             guard.bind(address)
             opened.guard = guard.detach()
     except (OSError, AttributeError) as error:

@@ -9,6 +9,10 @@ Two checks refuse that at once:
 - Where the variable was lost (`env -i`, `sudo`, a container entry point) the recorded holder is looked for among the
   ancestors of this process, verified by its start time.
 
+A permit is of one run and cannot be held by another process, so none is refused because of what is held above
+(`permits`). The permits *above* are entries like any others: whoever takes WORKSPACE inside of one goes against the
+order.
+
 An entry names the process that holds; once that has ended the entry counts for nothing, so a daemon that a hook left
 behind is not refused for ever. With the variable set, every wait that was given no time limit ends after 60 s: it
 covers what neither check can see, such as a hold of the parent that was taken after the child was started.

@@ -74,21 +74,29 @@ class HolderRecord:
             return os.path.isdir("/proc/self")  # noqa: PTH112 - without /proc nothing can be told
         return self.pid_start is not None and started != self.pid_start
 
-    def describe(self) -> str:
-        """One line: pid, host, verb, since when; and what to think of it."""
+    def describe(self, *, is_over: bool = False) -> str:
+        """One line: pid, host, verb, since when; and what to think of it.
+
+        Args:
+            is_over: Whether nobody holds the lock any more, so that it says when it was taken and not for how long.
+        """
+        is_stale = self.is_stale
         parts = [f"pid {self.pid} on host {self.host}"]
         if self.verb:
             parts.append(f"grex {self.verb}")
         elif self.program:
             parts.append(self.program)
         if self.acquired_at:
-            parts.append(f"for {self._held_for()} (since {self.acquired_at})")
+            since = f"for {self._held_for()} (since {self.acquired_at})"
+            parts.append(f"taken at {self.acquired_at}" if is_stale or is_over else since)
         text = ", ".join(parts)
-        if self.is_stale:
+        if is_stale:
             text += "; that process has ended"
-            text += f", and its lock lives on in {', '.join(self.kept_by)}" if self.kept_by else ", the note is stale"
+            text += f", and its lock lives on in {', '.join(self.kept_by)}" if self.kept_by else ""
         elif self.pid == os.getpid() and self.is_local:
             text += "; this very process"
+        elif self.is_local and processes.is_stopped(self.pid):
+            text += f"; it is stopped (`kill -CONT {self.pid}` continues it)"
         return text
 
     @property

@@ -20,6 +20,7 @@ from typing import Any
 from grex.locks import processes
 from grex.locks.holder import HolderRecord, read_record
 from grex.locks.kernel_table import LockFinder, LockPlace, LockTable, has_lock_open, read_lock_table
+from grex.locks.lock_file_check import find_problem
 from grex.locks.lock_paths import standing_path
 from grex.locks.queue_view import LockProcess, QueuedWaiter, lock_process, queue_before
 from grex.locks.tiers import LockKey, Tier
@@ -46,6 +47,7 @@ class LockInfo:
         holders: The processes of `pids`.
         queue: Who waits in the line, first come first.
         blocked: Who sleeps in the kernel for it, as other programs do, and is in no line.
+        problem: Why the lock cannot be taken, whoever asks; None if nothing speaks against it.
     """
 
     tier: Tier
@@ -59,22 +61,32 @@ class LockInfo:
     holders: tuple[LockProcess, ...] = ()
     queue: tuple[QueuedWaiter, ...] = ()
     blocked: tuple[LockProcess, ...] = ()
+    problem: str | None = None
 
     @property
     def is_noteworthy(self) -> bool:
         """Whether there is more to say of it than that it is free."""
-        return bool(self.held or self.queue or self.blocked or self.holder is not None)
+        return bool(self.held or self.queue or self.blocked or self.holder is not None or self.problem)
 
     def describe(self) -> str:
         """One line for people."""
+        if self.problem is not None:
+            return (
+                f"{self._describe_hold()}, and unusable: {self.problem}" if self.held else f"unusable: {self.problem}"
+            )
+        return self._describe_hold()
+
+    def _describe_hold(self) -> str:
         if not self.exists:
             return "free (never taken)"
+        note = None if self.holder is None or self.held else self.holder.describe(is_over=self.held is False)
         if self.held is None:
-            return f"unknown; last note: {self.holder.describe()}" if self.holder else "unknown"
+            return f"unknown; last note: {note}" if note else "unknown"
         if not self.held:
-            return f"free; stale note of {self.holder.describe()}" if self.holder else "free"
+            return f"free; note left by {note}" if note else "free"
+        is_told = self.holder is not None and self.holder.kept_by
         how = "shared" if self.shared else "held"
-        return f"{how} by {self._who()}" + ("; outlived by its child" if self.outlived else "")
+        return f"{how} by {self._who()}" + ("; outlived by its child" if self.outlived and not is_told else "")
 
     def _who(self) -> str:
         if self.holder is None or len(self.holders) > 1:
@@ -103,6 +115,7 @@ class LockInfo:
             "holders": [process.to_json() for process in self.holders],
             "queue": [waiter.to_json() for waiter in self.queue],
             "blocked": [process.to_json() for process in self.blocked],
+            "problem": self.problem,
         }
 
 
@@ -178,6 +191,7 @@ def inspect_locks(paths: Iterable[tuple[Tier, Path]]) -> list[LockInfo]:
 
 def _inspect(tier: Tier, path: Path, table: LockTable | None, finder: LockFinder) -> LockInfo:
     file = standing_path(str(path))
+    problem = find_problem(str(path)) or (find_problem(file) if file != str(path) else None)
     found = finder.find(file)
     if found is None or table is None:
         return LockInfo(
@@ -189,6 +203,7 @@ def _inspect(tier: Tier, path: Path, table: LockTable | None, finder: LockFinder
             pids=(),
             holder=None if found is None else read_record(file),
             outlived=False,
+            problem=problem,
         )
     place, key = found
     record = read_record(file)
@@ -213,4 +228,5 @@ def _inspect(tier: Tier, path: Path, table: LockTable | None, finder: LockFinder
         holders=holders,
         queue=queue_before(table, place),
         blocked=tuple(lock_process(entry) for entry in table.blocked_on(place)),
+        problem=problem,
     )

@@ -3,7 +3,10 @@
 Readers share it, a writer has it alone, and a writer that waits is not starved by readers who keep coming: within a
 process by the order of the path mutex, between processes by the turnstile that `kernel` describes.
 
-A reader opens an existing lock file for reading only, so a workspace on read-only media can be looked at.
+A reader opens an existing lock file for reading only, so a workspace on read-only media can be looked at. Where the
+file is not there either (a fresh clone of the workspace, mounted read-only) a reader cannot make it, and `is_untouched`
+is how it knows that nobody wrote: a writer makes the file before it writes, and the file stays. Untouched before and
+after the reading means untouched in between.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 from pathlib import Path
 
 from grex.locks.file_lock import acquire_in_task
+from grex.locks.guard import is_guarded
 from grex.locks.hold import Hold
 from grex.locks.kernel import READERS, WRITER, Mode, OpenedFile, lock_failure, open_lock_file
 from grex.locks.policy import WaitPolicy
@@ -67,6 +71,16 @@ class ManifestLock:
     def path(self) -> Path:
         """The canonical path of the log, which stands for all that the lock protects."""
         return Path(self._root, _LOG_NAME)
+
+    def is_untouched(self) -> bool:
+        """Whether nobody of this machine writes now: the lock was never taken, or its file went when nobody held it."""
+        try:
+            os.lstat(self._lock_path)
+        except FileNotFoundError:
+            return not is_guarded(self._lock_path)
+        except OSError:
+            pass  # it cannot be told
+        return False
 
     def statistics(self) -> LockStatistics:
         """How much the lock is asked for at this moment; takes nothing, reads the kernel's list of locks."""

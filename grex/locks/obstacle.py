@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from grex.errors import LockBusyError, LockTimeoutError
-from grex.locks import held
+from grex.locks import held, processes
 from grex.locks.inspection import find_holder
 from grex.locks.own import describe_obstacle, own_places
 from grex.locks.policy import WaitReport
-from grex.locks.queue_view import queue_ahead
+from grex.locks.queue_view import pids_ahead
 from grex.locks.target import Target
 from grex.locks.tiers import LockKey
 from grex.locks.wait_graph import check_cycle
@@ -64,12 +64,12 @@ class Obstacle:
             details=self.details,
         )
 
-    def timed_out(self, waited_s: float) -> LockTimeoutError:
-        """The error of an attempt whose time is over."""
+    def timed_out(self, timeout_s: float, waited_s: float) -> LockTimeoutError:
+        """The error of an attempt whose time is over: the limit is what was asked for, the wait is what it came to."""
         return LockTimeoutError(
-            f"The {self.target.name()} did not come free within {waited_s:.3g} s: it is locked by {self.who}.",
+            f"The {self.target.name()} did not come free within {timeout_s:.15g} s: it is locked by {self.who}.",
             hint="Try again when it has ended, or give more time with --lock-timeout.",
-            details={**self.details, "waited_s": round(waited_s, 3)},
+            details={**self.details, "timeout_s": timeout_s, "waited_s": round(waited_s, 3)},
         )
 
 
@@ -89,5 +89,6 @@ def report_wait(target: Target, file: str | int, number: int | None, waited_s: f
     holder = find_holder(file)
     if holder is not None:
         held.check_ancestor(target.tier, target.subject, holder)
-    ahead = None if number is None else queue_ahead(file, number)
-    return WaitReport(target.tier, target.subject, waited_s, holder, ahead)
+    ahead = None if number is None else pids_ahead(file, number)
+    stopped = tuple(pid for pid in dict.fromkeys(ahead or ()) if processes.is_stopped(pid))
+    return WaitReport(target.tier, target.subject, waited_s, holder, None if ahead is None else len(ahead), stopped)

@@ -8,6 +8,10 @@ that wait for a saturated key would sit on permits of the pool and starve every 
 is always taken last, and who holds both waits for neither.
 
 Both are one tier: one frame, one interval in the trace.
+
+What the processes above this one hold (`held`) is not compared with a permit: the permits that a task waits for are
+held by tasks of its own run only, never by an ancestor. Each of those tasks is refused what an ancestor keeps from it,
+so it ends, and its permit comes free.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ from typing import Literal, Self
 import anyio
 import anyio.lowlevel
 
-from grex.locks import held
 from grex.locks.statistics import PermitKeyStatistics, PermitStatistics
 from grex.locks.tiers import Frame, Tier, enter_tier, leave_tier
 from grex.locks.trace import AttemptTrace, trace_attempt
@@ -102,7 +105,6 @@ class PermitPool:
 
         Entering raises:
             TierOrderError: a tier is held that is not below PERMIT.
-            LockDeadlockError: this command was started inside of a hold that is not below PERMIT.
         """
         return PermitHold(self, key)
 
@@ -166,7 +168,6 @@ class PermitHold:
         trace = self._trace = trace_attempt(Tier.PERMIT, "permit", pool.name)
         trace.wait(pool.total)
         try:
-            held.check_tier(Tier.PERMIT, pool.name, None)
             self._frame = enter_tier(Tier.PERMIT, pool.name)
             self._key_limit = pool.join_key(self._key)
             await self._borrow(limiter)

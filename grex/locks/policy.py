@@ -21,6 +21,7 @@ class WaitReport:
         waited_s: For how long it has been waited for.
         holder: Who holds it, as far as it can be told.
         ahead: How many waiters of this machine are served before this one; None if that cannot be told.
+        stopped: Those of them that stand still, as after Ctrl-Z, by their pids.
     """
 
     tier: Tier
@@ -28,6 +29,7 @@ class WaitReport:
     waited_s: float
     holder: HolderRecord | None
     ahead: int | None = None
+    stopped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,8 @@ class WaitPolicy:
     on_wait: Callable[[WaitReport], None] | None = None
     first_report_s: float = 1.0
     report_every_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that is none: a deadline that is not a number is never reached, and never in the future."""
+        if self.timeout_s is not None and not self.timeout_s >= 0:  # in this form it is false for NaN as well
+            raise ValueError(f"a wait of {self.timeout_s} s is none")

@@ -20,6 +20,7 @@ __all__ = [
     "command_name",
     "command_summary",
     "host_name",
+    "is_stopped",
     "own_start_time",
     "start_time",
 ]
@@ -71,6 +72,12 @@ def start_time(pid: int) -> int | None:
         return int(fields[_START_TIME_FIELD])
     except ValueError:
         return None
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process stands still, by Ctrl-Z, SIGSTOP or a debugger; false if it cannot be told."""
+    fields = _stat_fields(pid)
+    return fields is not None and fields[_STATE_FIELD : _STATE_FIELD + 1] in (["T"], ["t"])
 
 
 def age_s(pid: int) -> float | None:

@@ -15,25 +15,35 @@ from grex.locks import processes
 from grex.locks.kernel_table import FlockEntry, LockFinder, LockPlace, LockTable, has_ticket, read_lock_table
 from grex.locks.lock_paths import standing_path
 
-__all__ = ["LockProcess", "QueuedWaiter", "lock_process", "queue_ahead", "queue_before"]
+__all__ = ["LockProcess", "QueuedWaiter", "lock_process", "pids_ahead", "queue_before"]
 
 
 @dataclass(frozen=True, slots=True)
 class LockProcess:
-    """A process that the kernel's list names at a lock; `ended` where there is no such process any more."""
+    """A process that the kernel's list names at a lock.
+
+    `ended` where there is no such process any more, `stopped` where it stands still, as after Ctrl-Z.
+    """
 
     pid: int
     command: str
     shared: bool
     ended: bool
+    stopped: bool = False
 
     def describe(self) -> str:
         """Pid and program, for people."""
-        return f"pid {self.pid}{f' {self.command}' if self.command else ''}"
+        return f"pid {self.pid}{f' {self.command}' if self.command else ''}{' (stopped)' if self.stopped else ''}"
 
     def to_json(self) -> dict[str, Any]:
         """For `grex locks --json`."""
-        return {"pid": self.pid, "command": self.command, "shared": self.shared, "ended": self.ended}
+        return {
+            "pid": self.pid,
+            "command": self.command,
+            "shared": self.shared,
+            "ended": self.ended,
+            "stopped": self.stopped,
+        }
 
 
 def lock_process(entry: FlockEntry) -> LockProcess:
@@ -43,6 +53,7 @@ def lock_process(entry: FlockEntry) -> LockProcess:
         command=processes.command_summary(entry.pid),
         shared=entry.shared,
         ended=processes.start_time(entry.pid) is None,
+        stopped=processes.is_stopped(entry.pid),
     )
 
 
@@ -57,6 +68,7 @@ class QueuedWaiter:
         command: The program and its verb; empty where that process certainly has not this ticket.
         shared: Whether it waits to read.
         verified: Whether the process shows the ticket among its open files.
+        stopped: Whether the process stands still, as after Ctrl-Z; others pass it, a few seconds later each.
     """
 
     place: int
@@ -65,10 +77,11 @@ class QueuedWaiter:
     command: str
     shared: bool
     verified: bool
+    stopped: bool = False
 
     def describe(self) -> str:
         """One line for people."""
-        wants = "waiting to read" if self.shared else "waiting"
+        wants = ("waiting to read" if self.shared else "waiting") + ("; stopped" if self.stopped else "")
         doubt = "" if self.verified else "; the pid is what its ticket says"
         return f"{self.place}. pid {self.pid}{f' {self.command}' if self.command else ''} ({wants}{doubt})"
 
@@ -81,6 +94,7 @@ class QueuedWaiter:
             "command": self.command,
             "shared": self.shared,
             "verified": self.verified,
+            "stopped": self.stopped,
         }
 
 
@@ -90,12 +104,15 @@ def queue_before(table: LockTable, place: LockPlace) -> tuple[QueuedWaiter, ...]
     for position, (number, shared, offset) in enumerate(table.queue_of(place), start=1):
         shown = has_ticket(number.pid, place, offset)
         command = "" if shown is False else processes.command_summary(number.pid)
-        waiters.append(QueuedWaiter(position, number.seq, number.pid, command, shared, verified=shown is True))
+        stopped = shown is not False and processes.is_stopped(number.pid)
+        waiters.append(
+            QueuedWaiter(position, number.seq, number.pid, command, shared, verified=shown is True, stopped=stopped)
+        )
     return tuple(waiters)
 
 
-def queue_ahead(file: str | int, number: int) -> int | None:
-    """How many tickets of this machine come before the one with this offset; None if that cannot be told.
+def pids_ahead(file: str | int, number: int) -> tuple[int, ...] | None:
+    """Whose tickets of this machine come before the one with this offset, first come first; None if it cannot be told.
 
     Args:
         file: The lock file: a descriptor of it, or its path.
@@ -105,4 +122,4 @@ def queue_ahead(file: str | int, number: int) -> int | None:
     table = read_lock_table()
     if found is None or table is None:
         return None
-    return sum(1 for entry in table.queue_of(found[0]) if entry.offset < number)
+    return tuple(entry.number.pid for entry in table.queue_of(found[0]) if entry.offset < number)

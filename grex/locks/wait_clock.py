@@ -22,18 +22,24 @@ _KICK_S = 1.0  # what a head of the line that was woken has to take the lock bef
 class WaitClock:
     """The clock of one attempt."""
 
-    __slots__ = ("_deadline", "_next_probe", "_next_report", "_patience_s", "_report_every_s", "_started")
+    __slots__ = ("_deadline", "_next_probe", "_next_report", "_patience_s", "_report_every_s", "_started", "_timeout_s")
 
     def __init__(self, policy: WaitPolicy) -> None:
         self._started = time.monotonic()
         timeout_s = policy.timeout_s
         if timeout_s is None:
             timeout_s = held.NESTED_TIMEOUT_S if held.is_nested() else math.inf
+        self._timeout_s = timeout_s
         self._deadline = self._started + timeout_s
         self._next_report = self._started + policy.first_report_s
         self._report_every_s = policy.report_every_s
         self._next_probe = math.inf
         self._patience_s = SAFETY_S
+
+    @property
+    def timeout_s(self) -> float:
+        """The limit of the attempt; infinite without one."""
+        return self._timeout_s
 
     def waited_s(self) -> float:
         """For how long the attempt has lasted."""

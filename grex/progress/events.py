@@ -28,13 +28,17 @@ class PackFinished:
 
 @dataclass(frozen=True, slots=True)
 class LockWait:
-    """A lock has been waited for so long that it is worth saying who has it, and how many are `ahead` of this wait."""
+    """A lock has been waited for so long that it is worth saying who has it, and how many are `ahead` of this wait.
+
+    `stopped` has the pids of those ahead that stand still.
+    """
 
     tier: str
     path: str
     waited_s: float
     holder: str | None
     ahead: int | None = None
+    stopped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ class ListDocument(TypedDict):
     type: str
     exit_code: int
     packs: list[ListedPackObject]
+    notes: list[str]
 
 
 class PackStatusObject(TypedDict):
@@ -174,6 +175,7 @@ class StatusDocument(TypedDict):
     exit_code: int
     clean: bool
     packs: list[PackStatusObject]
+    notes: list[str]
 
 
 class TrustDocument(TypedDict):
@@ -204,6 +206,7 @@ class LockProcessObject(TypedDict):
     command: str
     shared: bool
     ended: bool
+    stopped: bool
 
 
 class QueuedWaiterObject(TypedDict):
@@ -215,6 +218,7 @@ class QueuedWaiterObject(TypedDict):
     command: str
     shared: bool
     verified: bool
+    stopped: bool
 
 
 class LockObject(TypedDict):
@@ -232,6 +236,7 @@ class LockObject(TypedDict):
     holders: list[LockProcessObject]
     queue: list[QueuedWaiterObject]
     blocked: list[LockProcessObject]
+    problem: str | None
 
 
 class LocksDocument(TypedDict):
@@ -242,6 +247,7 @@ class LocksDocument(TypedDict):
     exit_code: int
     held: list[LockObject]
     others: list[LockObject]
+    errors: list[FailureObject]
 
 
 class DemoDocument(TypedDict):

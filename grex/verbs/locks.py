@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from grex.engine import Settings, survey
+from grex.engine import Settings, find_lock_files
 from grex.errors import GrexError
-from grex.fs import canonical
-from grex.locks import LockInfo, Tier, inspect_locks
-from grex.names import PACK_LOCK_NAME
-from grex.workspace import Layout, backend_lock_for
+from grex.locks import LockInfo, inspect_locks
+from grex.verbs.report import exit_code_of, failure_json
+from grex.workspace import Layout
 
 if TYPE_CHECKING:
     from grex.verbs.documents import LockObject, LocksDocument
@@ -36,14 +35,20 @@ class LocksReport:
     Attributes:
         root: The workspace.
         held: The locks that are held, with their holders and their queues.
-        others: Locks that nobody holds, or of which it cannot be told, and that have a queue or a note left behind.
-        exit_code: What the command ends with.
+        others: Locks that nobody holds, or of which it cannot be told, and that have a queue, a note left behind or a
+            file that cannot be used.
+        errors: What is declared or recorded and could not be read, so that there may be more locks than these.
     """
 
     root: Path
     held: tuple[LockInfo, ...]
     others: tuple[LockInfo, ...] = ()
-    exit_code: int = 0
+    errors: tuple[GrexError, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what the errors come to: then the answer may lack something."""
+        return exit_code_of(self.errors)
 
     def to_json(self) -> LocksDocument:
         """The document of `--json`."""
@@ -53,25 +58,17 @@ class LocksReport:
             "exit_code": self.exit_code,
             "held": [cast("LockObject", info.to_json()) for info in self.held],
             "others": [cast("LockObject", info.to_json()) for info in self.others],
+            "errors": [failure_json(error) for error in self.errors],
         }
 
 
 async def locks(request: LocksRequest, settings: Settings) -> LocksReport:
     """Look at every lock of a workspace. Tier: none."""
-    layout = Layout(request.root)
-    wanted: list[tuple[Tier, Path]] = [(Tier.WORKSPACE, layout.workspace_lock), (Tier.MANIFEST, layout.manifest_lock)]
-    try:
-        paths = [node.path for node in survey(layout, settings.platform).nodes()]
-    except GrexError:
-        paths = []  # broken declarations must not hide who holds the workspace
-    for path in (".", *paths):
-        root = layout.root if path == "." else layout.pack_dir(path)
-        wanted.append((Tier.PACK, root / PACK_LOCK_NAME))
-        if path != ".":
-            wanted.append((Tier.BACKEND, backend_lock_for(canonical(root))))
-    found = inspect_locks(wanted)
+    files = find_lock_files(Layout(request.root), settings.platform)
+    found = inspect_locks(files.places)
     return LocksReport(
         request.root,
         held=tuple(info for info in found if info.held),
         others=tuple(info for info in found if not info.held and info.is_noteworthy),
+        errors=files.errors,
     )

@@ -62,6 +62,7 @@ class ListReport:
     name: str
     type: str
     packs: tuple[ListedPack, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -77,6 +78,7 @@ class ListReport:
             "type": self.type,
             "exit_code": self.exit_code,
             "packs": [pack.to_json() for pack in self.packs],
+            "notes": list(self.notes),
         }
 
     def children_of(self, parent: str = ROOT) -> list[ListedPack]:
@@ -87,8 +89,7 @@ class ListReport:
 async def ls(request: ListRequest, settings: Settings) -> ListReport:
     """List a workspace. Tier: MANIFEST, shared and briefly; nothing is written and no git process is started."""
     session = Session.open(request.root, settings)
-    async with session.holds.manifest_shared():
-        found = survey(session.layout, settings.platform)
+    found = await session.read_manifest(lambda: survey(session.layout, settings.platform))
     packs: list[ListedPack] = []
     for node in found.nodes():
         state = found.states.get(node.path)
@@ -107,4 +108,5 @@ async def ls(request: ListRequest, settings: Settings) -> ListReport:
                 error=found.errors.get(node.path),
             )
         )
-    return ListReport(session.layout.root, found.root_spec.name, found.root_spec.type, tuple(packs))
+    root = found.root_spec
+    return ListReport(session.layout.root, root.name, root.type, tuple(packs), tuple(session.notes))

@@ -104,6 +104,7 @@ class StatusReport:
     root: Path
     packs: tuple[PackStatus, ...]
     fail_on_drift: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -126,6 +127,7 @@ class StatusReport:
             "exit_code": self.exit_code,
             "clean": self.is_clean,
             "packs": [pack.to_json() for pack in self.packs],
+            "notes": list(self.notes),
         }
 
 
@@ -137,9 +139,12 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         UsageError: a PACK argument means no pack.
     """
     session = Session.open(request.root, settings)
-    async with session.holds.manifest_shared():
+
+    def look() -> Survey:
         session.reread()
-        found = survey(session.layout, settings.platform)
+        return survey(session.layout, settings.platform)
+
+    found = await session.read_manifest(look)
     chosen = select(found, session.lines, request.packs)
     wanted = None if chosen is None else found.graph.descendants(chosen)
     installs = _Installs(session, found)
@@ -177,7 +182,12 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
                 results[path] = PackStatus(
                     path, ("undeclared",), state.head_branch, state.head_sha, text="no longer declared by any pack"
                 )
-    return StatusReport(session.layout.root, tuple(results[path] for path in sorted(results)), request.fail_on_drift)
+    return StatusReport(
+        session.layout.root,
+        tuple(results[path] for path in sorted(results)),
+        request.fail_on_drift,
+        notes=tuple(session.notes),
+    )
 
 
 def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:

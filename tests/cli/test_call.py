@@ -59,6 +59,35 @@ def test_a_workspace_may_be_named_before_and_after_the_verb_and_by_the_environme
     assert json.loads(grex("ls", "--json", "--workspace", "one")[1])["workspace"] == str(tmp_path / "one")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "-1", "1e400", "x", ""])
+def test_a_lock_timeout_that_is_no_length_of_time_is_refused_before_anything_is_done(grex: Grex, seconds: str) -> None:
+    """Also while no lock is held: a limit that is accepted then is a traceback, or no limit, once it matters."""
+    grex("init", "--quiet")
+    for arguments in (("sync", "--lock-timeout", seconds), ("--lock-timeout", seconds, "sync")):
+        code, out, err = grex(*arguments)
+        sentence = f"grex: Invalid value for '--lock-timeout': '{seconds}' is not a number of seconds, 0 or more."
+        assert (code, out, err.splitlines()[0]) == (2, "", sentence)
+
+
+@pytest.mark.parametrize("verb", ["status", "ls"])
+def test_verbs_that_only_read_take_the_options_of_waiting_before_and_after_the_verb(
+    grex: Grex, tmp_path: Path, verb: str
+) -> None:
+    grex("init", "--quiet")
+    with LockHolder("writer", tmp_path) as holder:
+        assert holder.ask("take") == "held"
+        for option, code, says in (
+            (("--no-wait",), "lock.busy", "is locked by"),
+            (("--lock-timeout", "0"), "lock.timeout", "did not come free within 0 s"),
+        ):
+            for arguments in ((*option, verb), (verb, *option)):
+                exit_code, out, _ = grex("--json", *arguments)
+                error = json.loads(out)["error"]
+                assert (exit_code, error["code"]) == (5, code)
+                assert says in error["message"]
+                assert f"pid {holder.pid} " in error["message"]
+
+
 @pytest.mark.invariant("L5")
 @pytest.mark.filterwarnings("default::grex.errors.LockFallbackWarning")
 @pytest.mark.parametrize("options", [(), ("--quiet",)])

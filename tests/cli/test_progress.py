@@ -30,6 +30,8 @@ EVENTS = (
     LockWait("PACK", "/ws/a", 20.0, "pid 7", 0),
     LockWait("PACK", "/ws/a", 30.0, "pid 7", 1),
     LockWait("PACK", "/ws/a", 40.0, "pid 7", 2),
+    LockWait("PACK", "/ws/a", 50.0, "pid 7", 1, (8,)),
+    LockWait("PACK", "/ws/a", 60.0, None, 3, (8, 9)),
 )
 
 
@@ -39,13 +41,15 @@ def test_a_finished_pack_and_a_wait_are_a_line_each() -> None:
         LinePrinter(out, quiet=False)(event)
     lines = out.getvalue().splitlines()
     assert lines[:2] == ["cloned       a: cloned at 1234", "unchanged    b"]
-    assert len(lines) == 7
+    assert len(lines) == 9
     assert "grex sync (pid 7)" in lines[2]
     assert "unknown" in lines[3]
     assert lines[4:] == [
         "waiting 20 s for the pack /ws/a: held by pid 7",
         "waiting 30 s for the pack /ws/a: held by pid 7; 1 other is before this one",
         "waiting 40 s for the pack /ws/a: held by pid 7; 2 others are before this one",
+        "waiting 50 s for the pack /ws/a: held by pid 7; 1 other is before this one (pid 8 is stopped)",
+        "waiting 60 s for the pack /ws/a: holder unknown; 3 others are before this one (pids 8, 9 are stopped)",
     ]
 
 

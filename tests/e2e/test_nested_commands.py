@@ -67,6 +67,55 @@ def test_an_inner_sync_is_refused_at_once_while_a_third_one_waits(server: GitSer
     assert f"pid {outer_pid}" in error["message"]
 
 
+def test_a_dry_run_in_a_hook_may_ask_remotes_for_it_takes_no_lock(server: GitServer, tmp_path: Path) -> None:
+    """The outer sync holds a disk permit, the inner plan needs a network permit: they are of two runs."""
+    gate = Gate(tmp_path / "gate")
+    server.create("late", {"file": "1\n"})
+    plan_it = f"$grex sync --dry-run --json --trust {shlex.quote(server.root.as_uri())} > $out/plan.json"
+    workspace = with_hook(server, tmp_path, gate, f"{plan_it}; echo $? > $out/code; exit 0")
+    with Running(workspace, "sync", "--json") as outer:
+        gate.wait_entered()
+        workspace.declare({"url": server.url("pack")}, {"url": server.url("late")})
+        server.commit("pack", {"more": "2\n"})
+        gate.open()
+        outer.finish()
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert {pack["path"]: pack["status"] for pack in plan["packs"]} == {"pack": "planned", "late": "planned"}
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert not (workspace / "late").exists()
+
+
+def test_a_hook_that_goes_to_another_workspace_is_told_what_chose_the_workspace(
+    server: GitServer, tmp_path: Path
+) -> None:
+    """GREX_WORKSPACE is set for hooks, so the directory decides nothing; told in the hint, which then works."""
+    server.create("elsewhere", {"file": "1\n"})
+    other = Workspace(tmp_path, "other ws")
+    other.declare({"url": server.url("elsewhere")})
+    gate = Gate(tmp_path / "gate")
+    there = f"cd {shlex.quote(str(other.root))}"
+    workspace = with_hook(
+        server,
+        tmp_path,
+        gate,
+        "$grex sync --json > $out/same; echo $? >> $out/codes",
+        f"{there} && $grex sync --json > $out/other; echo $? >> $out/codes",
+        "$grex sync --json --workspace . > $out/named; echo $? >> $out/codes",
+        "(unset GREX_WORKSPACE; $grex sync --json > $out/unset; echo $? >> $out/codes)",
+    )
+    with Running(workspace, "sync", "--json") as outer:
+        gate.wait_entered()
+        gate.open()
+        outer.finish()
+    assert (tmp_path / "codes").read_text().split() == ["5", "5", "0", "0"]
+    same, wrong = (json.loads((tmp_path / name).read_text())["error"] for name in ("same", "other"))
+    assert (same["code"], wrong["code"]) == ("lock.deadlock", "lock.deadlock")
+    assert "GREX_WORKSPACE" not in same["hint"]
+    assert wrong["hint"].startswith("GREX_WORKSPACE chose the workspace")
+    assert wrong["hint"].endswith(f"unset it or give --workspace '{other.root}'")
+    assert json.loads((tmp_path / "unset").read_text())["workspace"] == str(other.root)
+
+
 def test_looking_and_another_workspace_work_in_a_hook_while_a_third_sync_waits(
     server: GitServer, tmp_path: Path
 ) -> None:

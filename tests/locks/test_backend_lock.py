@@ -89,5 +89,7 @@ def test_the_lock_of_a_killed_grex_lives_on_in_its_child_and_is_said_to(tmp_path
     assert f"that process has ended, and its lock lives on in sleep (pid {child})" in caught.value.message
     assert info.held
     assert info.outlived
+    assert info.describe().count("lives on") == 1
+    assert "outlived" not in info.describe()  # it would be the same once more
     assert info.holder is not None
     assert info.holder.kept_by == (f"sleep (pid {child})",)

@@ -83,9 +83,36 @@ async def test_a_lock_that_is_not_above_is_refused_even_if_it_is_free(workspace:
     assert caught.value.hint
     with pytest.raises(LockDeadlockError):
         await PackLock.open(workspace / "b").acquire_async()
+
+
+@pytest.mark.anyio
+async def test_a_permit_of_ones_own_run_is_not_refused_and_what_lies_behind_it_is(
+    workspace: Path, become_child_of: Become
+) -> None:
+    """Nobody above can hold a permit of this process; a pack that is wanted with it is compared as ever."""
+    async with (
+        await WorkspaceLock(workspace).acquire_async(),
+        PermitPool("disk", 1).hold(),
+        await PackLock.open(workspace / "a").acquire_async(),
+    ):
+        set_workspace(workspace)
+        variables = child_environment()
+    become_child_of(variables)
+    async with PermitPool("network", 1).hold() as permit:
+        assert permit.active
+        with pytest.raises(LockDeadlockError):
+            await PackLock.open(workspace / "b").acquire_async()
+
+
+@pytest.mark.anyio
+async def test_a_permit_above_counts_where_the_workspace_is_wanted(workspace: Path, become_child_of: Become) -> None:
+    """A task that waits for that very permit may be the one that holds the workspace."""
+    set_workspace(workspace)
+    async with PermitPool("disk", 1).hold():
+        variables = child_environment()
+    become_child_of(variables)
     with pytest.raises(LockDeadlockError):
-        async with PermitPool("disk", 1).hold():
-            pytest.fail("a permit inside of a pack of the same workspace")
+        await WorkspaceLock(workspace).acquire_async()
 
 
 @pytest.mark.anyio

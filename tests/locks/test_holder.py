@@ -44,7 +44,7 @@ def test_a_record_of_a_dead_process_or_another_boot_is_stale_and_says_so(changes
     parsed = parse_record(record(**changes))
     assert parsed is not None
     assert parsed.is_stale
-    assert "the note is stale" in parsed.describe()
+    assert parsed.describe().endswith(f", taken at {parsed.acquired_at}; that process has ended")
 
 
 def test_nothing_is_concluded_about_another_host() -> None:
@@ -124,7 +124,9 @@ def test_inspection_tells_free_held_shared_and_stale_and_changes_nothing(workspa
     assert stale.held is False
     assert stale.holder is not None
     assert stale.holder.is_stale
-    assert "stale note" in stale.describe()
+    assert stale.describe().startswith("free; note left by pid ")
+    assert stale.describe().endswith("; that process has ended")
+    assert " for " not in stale.describe()  # nobody holds it: an age would only ever grow
     for info in (held, free, never, shared, stale):
         assert json.loads(json.dumps(info.to_json()))["path"] == str(info.path)
         assert info.describe()

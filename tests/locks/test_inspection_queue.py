@@ -26,9 +26,10 @@ from grex.locks import (
 )
 from grex.locks.inspection import find_holder
 from grex.locks.pack_lock import KEPT_LINK_NAME
-from grex.locks.queue_view import queue_ahead
+from grex.locks.queue_view import pids_ahead
 from grex.locks.ticket import render_ticket
 from tests.support.lock_holder import LockHolder
+from tests.support.lock_queue import wait_for_ticket
 from tests.support.ticket_taker import TicketTaker
 
 pytestmark = pytest.mark.skipif(
@@ -88,6 +89,7 @@ def test_the_line_is_told_in_the_order_of_its_tickets_with_its_processes(file: P
             "command": program,
             "shared": False,
             "verified": True,
+            "stopped": False,
         }
         assert 0 <= document["held_for_s"] < 60
         other.ask("drop 2")
@@ -229,24 +231,61 @@ def test_where_the_system_has_no_list_nothing_is_claimed(file: Path, monkeypatch
         info = look(file)
         assert info.held is None
         assert info.describe().startswith(f"unknown; last note: pid {holder.pid}")
-        assert queue_ahead(str(file), render_ticket(1, 1)) is None
+        assert pids_ahead(str(file), render_ticket(1, 1)) is None
 
 
-def test_how_many_are_ahead_counts_the_tickets_before_ones_own(file: Path) -> None:
+def test_whose_tickets_are_ahead_of_ones_own(file: Path) -> None:
     with TicketTaker(file) as one, TicketTaker(file) as other:
         one.ask("take 1")
         other.ask("read 2")
         one.ask("take 4")
-        assert queue_ahead(str(file), render_ticket(2, other.pid)) == 1  # one's own ticket is not before it
+        assert pids_ahead(str(file), render_ticket(2, other.pid)) == (one.pid,)  # one's own ticket is not before it
+        before = (one.pid, other.pid, one.pid)
         fd = os.open(file, os.O_RDONLY)
         try:
             for seq, ahead in ((1, 0), (2, 1), (3, 2), (4, 2), (5, 3)):
-                assert queue_ahead(fd, render_ticket(seq, 1)) == ahead
-                assert queue_ahead(str(file), render_ticket(seq, 1)) == ahead
+                assert pids_ahead(fd, render_ticket(seq, 1)) == before[:ahead]
+                assert pids_ahead(str(file), render_ticket(seq, 1)) == before[:ahead]
         finally:
             os.close(fd)
-    assert queue_ahead(str(file), render_ticket(9, 1)) == 0
-    assert queue_ahead(str(file.parent / "missing"), render_ticket(9, 1)) is None
+    assert pids_ahead(str(file), render_ticket(9, 1)) == ()
+    assert pids_ahead(str(file.parent / "missing"), render_ticket(9, 1)) is None
+
+
+def test_who_stands_still_is_said_to(file: Path) -> None:
+    """A holder and the head of the line were suspended: both look alive, and nothing will ever happen."""
+    with LockHolder("pack", file.parent) as holder, LockHolder("pack", file.parent) as waiter:
+        assert holder.ask("take") == "held"
+        waiter.send("take")
+        wait_for_ticket(waiter.pid)
+        assert not look(file).holders[0].stopped
+        assert look(file).describe_queue() == [f"1. pid {waiter.pid} {look(file).queue[0].command} (waiting)"]
+        holder.wait_stopped()
+        waiter.wait_stopped()
+        info = look(file)
+        assert info.describe().endswith(f"; it is stopped (`kill -CONT {holder.pid}` continues it)")
+        assert info.describe_queue() == [f"1. pid {waiter.pid} {info.queue[0].command} (waiting; stopped)"]
+        document = info.to_json()
+        assert (document["holders"][0]["stopped"], document["queue"][0]["stopped"]) == (True, True)
+
+
+@pytest.mark.anyio
+async def test_a_long_wait_says_who_before_it_stands_still(file: Path) -> None:
+    with LockHolder("pack", file.parent) as holder, LockHolder("pack", file.parent) as waiter:
+        assert holder.ask("take") == "held"
+        waiter.send("take")
+        wait_for_ticket(waiter.pid)
+        waiter.wait_stopped()
+        reports: list[WaitReport] = []
+        with anyio.CancelScope() as scope:
+
+            def told(report: WaitReport) -> None:
+                reports.append(report)
+                scope.cancel()
+
+            policy = WaitPolicy(on_wait=told, first_report_s=0)
+            await PackLock.open(file.parent).acquire_async(policy=policy)
+        assert (reports[0].ahead, reports[0].stopped) == (1, (waiter.pid,))
 
 
 def test_who_looks_by_a_descriptor_closes_nothing_that_others_would_wake_up_for(file: Path) -> None:

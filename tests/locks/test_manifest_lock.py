@@ -132,3 +132,17 @@ async def test_a_reader_opens_an_existing_file_for_reading_only_and_leaves_its_b
         flags = Path(f"/proc/self/fdinfo/{hold._grant.opened.fd}").read_text().split("flags:")[1].split()[0]
         assert int(flags, 8) & 0o3 == 0
     assert file.read_bytes() == b""
+
+
+def test_a_manifest_is_untouched_until_a_writer_comes_and_not_while_one_has_lost_its_file(workspace: Path) -> None:
+    lock = ManifestLock(workspace)
+    file = workspace / MANIFEST_LOCK_FILE_NAME
+    assert lock.is_untouched()
+    assert not file.exists()
+    with LockHolder("writer", workspace) as writer:
+        assert writer.ask("take") == "held"
+        assert not lock.is_untouched()
+        file.unlink()
+        assert not lock.is_untouched()
+        writer.kill()
+    assert lock.is_untouched()
