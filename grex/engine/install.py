@@ -328,7 +328,7 @@ async def _run_step(
         return _stopped(path)
     if barred:
         return InstallOutcome(path, "untrusted", error=_untrusted_error(step))
-    session.settings.sink(PackStarted(path, "install"))
+    session.settings.sink(PackStarted(path, step.mode))
     outcome = await _call(session, context, step)
     text = outcome.error.message if outcome.error is not None else "; ".join((*outcome.changes, *outcome.notes))
     session.settings.sink(PackFinished(path, outcome.status, text))

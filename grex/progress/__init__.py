@@ -1,6 +1,8 @@
 """What a run says while it runs: typed events that are shown or traced, and never kept as state."""
 
 from grex.progress.events import (
+    CommandOutput,
+    CommandStarted,
     Event,
     GitProgress,
     LockWait,
@@ -13,6 +15,8 @@ from grex.progress.sinks import ChromeTrace, Collector, Sink, Tee, null_sink
 __all__ = [
     "ChromeTrace",
     "Collector",
+    "CommandOutput",
+    "CommandStarted",
     "Event",
     "GitProgress",
     "LockWait",

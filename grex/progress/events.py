@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-__all__ = ["Event", "GitProgress", "LockWait", "PackFinished", "PackStarted", "Slice"]
+__all__ = [
+    "CommandOutput",
+    "CommandStarted",
+    "Event",
+    "GitProgress",
+    "LockWait",
+    "PackFinished",
+    "PackStarted",
+    "Slice",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class PackStarted:
-    """Work on a pack began; `doing` is one word: `checkout` or `install`."""
+    """Work on a pack began; `doing` is one word: `checkout`, or the lifecycle call (`install`, `update`)."""
 
     pack: str
     doing: str
@@ -24,6 +33,24 @@ class PackFinished:
     pack: str
     status: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStarted:
+    """A command of a pack begins; `label` is what it is called: `hook .grex/hooks/setup.sh`."""
+
+    pack: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutput:
+    """A line that a command of a pack wrote to `stream`, bounded, without control characters and credentials."""
+
+    pack: str
+    label: str
+    line: str
+    stream: Literal["stdout", "stderr"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +89,4 @@ class Slice:
     args: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-Event: TypeAlias = PackStarted | PackFinished | LockWait | GitProgress | Slice
+Event: TypeAlias = CommandOutput | CommandStarted | PackStarted | PackFinished | LockWait | GitProgress | Slice
