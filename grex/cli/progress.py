@@ -40,6 +40,7 @@ class LinePrinter:
             LockWait,
             PackFinished,
             PackStarted,
+            PluginBlocks,
         )
 
         if self._quiet:
@@ -53,6 +54,12 @@ class LinePrinter:
         elif isinstance(event, PackFinished):
             text = f": {event.text}" if event.text else ""
             self._say(f"{event.status:<12} {event.pack}{text}")
+        elif isinstance(event, PluginBlocks):
+            pack = f" {event.pack}:" if event.pack else ""
+            self._say(
+                f"{'blocked':<12}{pack} {event.plugin} has let nothing else run for {event.blocked_s:.0f} s, at"
+                f" {event.place}; a second Ctrl-C ends grex at once"
+            )
         elif isinstance(event, LockWait):
             holder = f"held by {event.holder}" if event.holder else "holder unknown"
             what = _LOCKS.get(event.tier, event.tier)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grex.engine.decoding import decode_actions
+from grex.engine.limits import limited, not_counted
 from grex.engine.surroundings import PackFacts, child_environ
+from grex.engine.watchdog import plugin_code
 from grex.errors import ActionError, PluginError
 from grex.locks import child_environment
 from grex.names import clean
@@ -102,11 +104,14 @@ class ActionRun:
 
     async def plan(self, arguments: ActionArguments) -> Planned | None:
         """What another action would change, or None."""
-        return await self._implementation(arguments).plan(arguments, self._for(arguments))
+        implementation, pack = self._implementation(arguments), self.pack.path
+        with not_counted(), limited(implementation, pack, implementation.limit_s(arguments)):
+            return await plugin_code(implementation, pack, implementation.plan(arguments, self._for(arguments)))
 
     async def drift(self, arguments: ActionArguments) -> str | None:
         """What is not as another action left it, or None."""
-        return await self._state.drift(self._implementation(arguments), arguments, self._for(arguments))
+        with not_counted():
+            return await self._state.drift(self._implementation(arguments), arguments, self._for(arguments))
 
     def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What another action claims for itself; the places are noted with the hold."""
@@ -134,7 +139,8 @@ class ActionRun:
         """Run another action as a part of this one."""
         name = f"{self._name}.{self._nested}"
         self._nested += 1
-        return await self._state.run(name, arguments)
+        with not_counted():
+            return await self._state.run(name, arguments)
 
     def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
@@ -155,16 +161,17 @@ class ActionRun:
         sink(CommandStarted(pack, label))
         start = time.monotonic_ns()
         try:
-            return await run_process(
-                list(argv),
-                cwd=cwd,
-                env={**self.environ, **child_environment(), **env},
-                timeout_s=timeout_s,
-                stdout_limit_bytes=_STDOUT_LIMIT_BYTES,
-                on_stdout=lines.stdout,
-                on_stderr=lines.stderr,
-                ends_daemons=True,
-            )
+            with not_counted():
+                return await run_process(
+                    list(argv),
+                    cwd=cwd,
+                    env={**self.environ, **child_environment(), **env},
+                    timeout_s=timeout_s,
+                    stdout_limit_bytes=_STDOUT_LIMIT_BYTES,
+                    on_stdout=lines.stdout,
+                    on_stderr=lines.stderr,
+                    ends_daemons=True,
+                )
         except ProcessTimeoutError as error:
             raise ActionError(
                 f"{pack}: {label} took longer than {timeout_s:g} s and was ended",

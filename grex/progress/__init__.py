@@ -8,6 +8,7 @@ from grex.progress.events import (
     LockWait,
     PackFinished,
     PackStarted,
+    PluginBlocks,
     Slice,
 )
 from grex.progress.sinks import ChromeTrace, Collector, Sink, Tee, null_sink
@@ -22,6 +23,7 @@ __all__ = [
     "LockWait",
     "PackFinished",
     "PackStarted",
+    "PluginBlocks",
     "Sink",
     "Slice",
     "Tee",

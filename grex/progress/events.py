@@ -65,6 +65,19 @@ class LockWait:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginBlocks:
+    """Code of a plugin has not let go of the event loop for `blocked_s`; `place` is `file:line` where it stands.
+
+    It comes from a thread of its own, since the event loop stands. `pack` is empty where it cannot be told.
+    """
+
+    pack: str
+    plugin: str
+    place: str
+    blocked_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class GitProgress:
     """What git says of its own progress: `stage` as git names it, `percent` of that stage."""
 
@@ -89,4 +102,6 @@ class Slice:
     args: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-Event: TypeAlias = CommandOutput | CommandStarted | PackStarted | PackFinished | LockWait | GitProgress | Slice
+Event: TypeAlias = (
+    CommandOutput | CommandStarted | PackStarted | PackFinished | LockWait | GitProgress | PluginBlocks | Slice
+)
