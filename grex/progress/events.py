@@ -14,6 +14,7 @@ __all__ = [
     "LockWait",
     "PackFinished",
     "PackStarted",
+    "PluginBlocks",
     "Slice",
 ]
 
