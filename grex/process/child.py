@@ -17,7 +17,6 @@ it fires when the *thread* that started the child ends.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -115,8 +114,7 @@ class Child:
         daemons = daemons and self._is_marked
         with anyio.CancelScope(shield=True):
             deadline = time.monotonic() + _TERM_GRACE_S
-            self._family.send(signal.SIGTERM, daemons=daemons)
-            self._family.send(signal.SIGCONT, daemons=daemons)
+            self._family.ask_to_end(daemons=daemons)
             # The leader is awaited, the others are looked for: they are nobody's children that could be waited on.
             with anyio.move_on_after(_TERM_GRACE_S):
                 await self.wait()
@@ -124,7 +122,7 @@ class Child:
                 await anyio.sleep(_POLL_S)
             deadline = time.monotonic() + _KILL_BOUND_S
             while self._runs(daemons=daemons) and time.monotonic() < deadline:
-                self._family.send(signal.SIGKILL, daemons=daemons)  # again and again: a member may fork while we look
+                self._family.kill(daemons=daemons)  # again and again: a member may fork while we look
                 with anyio.move_on_after(_POLL_S):
                     await self.wait()
                 await anyio.sleep(_POLL_S / 5)

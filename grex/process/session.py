@@ -64,17 +64,21 @@ class Family:
         """The pids that still run, zombies not counted: of the session, and of its daemons if they are asked for."""
         return [process.pid for process in self._find(daemons=daemons)]
 
-    def send(self, signum: int, *, daemons: bool) -> None:
-        """Send a signal to the group, and to every other process that belongs to the command.
-
-        Of a polite signal only the group and the daemons hear: who made a group of its own inside of the session is
-        signalled by whoever made it.
-        """
-        found = self._find(daemons=daemons)  # before anybody hears it: who loses its parent is not found any more
-        self._signal_group(signum)
-        for process in found:
-            if signum == signal.SIGKILL or process.session != self._leader:
+    def ask_to_end(self, *, daemons: bool) -> None:
+        """Send TERM to the group, and to the daemons if they are asked for; and CONT, for whoever is stopped."""
+        # Looked for before anybody hears it: who loses its parent is not found any more.
+        left = [one for one in self._find(daemons=True) if one.session != self._leader] if daemons else []
+        for signum in (signal.SIGTERM, signal.SIGCONT):
+            self._signal_group(signum)
+            for process in left:
                 _signal_process(process, signum)
+
+    def kill(self, *, daemons: bool) -> None:
+        """Send KILL to the group and to every other member of the session, and to the daemons if asked for."""
+        found = self._find(daemons=daemons)
+        self._signal_group(signal.SIGKILL)
+        for process in found:
+            _signal_process(process, signal.SIGKILL)
 
     def _signal_group(self, signum: int) -> None:
         # macOS answers EPERM for a group of zombies; where a member has really changed its user, nothing can be done.

@@ -367,6 +367,62 @@ async def test_waiting_for_a_permit_is_not_counted(place: Place, calls: Calls) -
     assert {outcome.status for outcome in outcomes.values()} == {"installed"}
 
 
+async def test_nothing_that_a_hold_does_for_its_pack_type_is_counted(place: Place) -> None:
+    """Actions run, are undone on request, and are taken back by a failure: the limit of the call stands each time."""
+    seen: list[tuple[str, float]] = []
+
+    class Looks(Stuck):
+        async def _step(self, name: str) -> None:
+            assert Calling.limit is not None
+            seen.append((name, Calling.limit.scope.deadline))
+
+    class Calling(Hanging):
+        limit: ClassVar[Limit | None] = None
+
+        async def install(self, ctx: Context, pack: Pack) -> Outcome:
+            Calling.limit = current_limit()
+            async with ctx.hold(pack) as hold:
+                await hold.run(MarkArguments(name="x"))
+                await hold.undo()
+                await hold.run(MarkArguments(name="y"))
+                raise ValueError("no")
+
+    session = place.session(Looks(""))
+    with pytest.raises(ValueError, match="no"):
+        await call_pack_type(RunContext(session), Calling(limit_s=60), "install", a_pack(place))
+    steps = [name for name, _ in seen]
+    assert steps[:3] == ["plan", "do", "undo"]
+    assert steps[-1] == "undo"
+    assert len(steps) >= 6
+    assert {deadline for _, deadline in seen} == {math.inf}
+
+
+async def test_the_time_of_a_look_for_drift_inside_is_not_counted(place: Place) -> None:
+    seen: list[float] = []
+
+    class Within(Stuck):
+        name: ClassVar[str] = "inner"
+
+        async def _step(self, name: str) -> None:
+            assert limits
+            seen.append(limits[0].scope.deadline)
+
+    class Asking(Stuck):
+        def limit_s(self, arguments: MarkArguments) -> float | None:
+            return 60
+
+        async def drift(self, arguments: MarkArguments, ctx: ActionContext) -> str | None:
+            limit = current_limit()
+            assert limit is not None
+            limits.append(limit)
+            return await ctx.drift(InnerArguments())
+
+    limits: list[Limit] = []
+    async with RunContext(place.session(Within("")), looks_for_drift=True).hold(a_pack(place)) as hold:
+        await hold.run(MarkArguments(name="x"), using=Asking(""))
+    assert seen == [math.inf]
+
+
 async def test_a_clock_that_was_stopped_twice_runs_when_both_let_it_go(place: Place) -> None:
     limit = Limit(60)
     limit.stop()

@@ -52,6 +52,10 @@ WAYS = {
     "without-environment": (
         "if os.fork() == 0:\n    os.setsid()\n    os.execve(sys.executable, [sys.executable, 'bare.py'], {})\nstay('2')"
     ),
+    "orphaned-by-term": (
+        "if os.fork() == 0:\n    os.setsid()\n    os.execve(sys.executable, [sys.executable, 'bare.py'], {})\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\nstay('2')"
+    ),
     "stopped": "if os.fork() == 0:\n    stay('1')\nwhile not os.path.exists('pids/1'): time.sleep(0.001)\n"
     "say('2')\nos.kill(int(open('pids/1').read()), signal.SIGSTOP)\n"
     "os.kill(os.getpid(), signal.SIGSTOP)",

@@ -86,6 +86,7 @@ def test_a_line_is_cut_at_its_characters_and_its_bytes_are_not_kept() -> None:
 def test_nothing_that_acts_on_a_terminal_or_is_secret_is_told() -> None:
     assert shown(b"\x1b[31mred\x07 \x1b]0;title\x07https://u:hunter2@host/x\n") == ["red https://***@host/x"]
     assert shown(b"https://u:\x1b[1mhunter2\x1b[0m@host/x\n") == ["https://***@host/x"]
+    assert shown(b"https:\x1b[1m//u:hunter2@host/x\n") == ["https://***@host/x"]
     # The cut stands inside of the password: what tells that it is one lies behind the cut.
     (line,) = shown(b"x" * (LINE_CHARACTERS - 20) + b" https://u:" + b"hunter2" * 20 + b"@host/x\n")
     assert "hunter2" not in line
@@ -107,6 +108,15 @@ def test_a_flood_is_thinned_and_the_gap_is_told() -> None:
     assert heard.texts == ["a", "b", "…", "end", "f"]
     heard.lines.finish()
     assert heard.texts[-1] == "… 3 lines of output are not shown"
+
+
+def test_a_line_that_was_begun_before_a_gap_is_not_joined_to_one_behind_it() -> None:
+    heard = Heard(at_all=100, a_second=2)
+    heard.lines.stdout(b"a\nb\nbegun ")
+    heard.lines.stdout(b"and ended\nnext")
+    heard.now_ns += SECOND_NS
+    heard.lines.finish()
+    assert heard.texts == ["a", "b", "…", "next", "… 1 line of output is not shown"]
 
 
 def test_slow_output_is_never_thinned() -> None:
