@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 from grex.builtin.paths import shown
 from grex.errors import ActionError
-from grex.names import clean, redact
-from grex.process import Finished, clip_text
+from grex.names import clean
+from grex.process import Finished, clip_output
 
 __all__ = ["exit_error", "shown_command"]
 
-OUTPUT_LIMIT_BYTES = 2048
 _LAST_LINE_CHARACTERS = 200
 
 
@@ -33,19 +32,9 @@ def exit_error(what: str, finished: Finished, *, hint: str) -> ActionError:
         finished: how it ended.
         hint: what the user can do.
     """
-    output = _output_tail(finished)
+    output = clip_output(finished.stdout, finished.stderr)
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "")
     message = f"{what} {finished.describe_end()}"
     if last:
         message += f": {clean(last.strip(), _LAST_LINE_CHARACTERS)}"
     return ActionError(message, hint=hint, details={"output": output, "returncode": finished.returncode})
-
-
-def _output_tail(finished: Finished) -> str:
-    """The last 2 KiB: of standard error, and of standard output as far as that leaves room."""
-    error = finished.stderr[-OUTPUT_LIMIT_BYTES:]
-    texts = (
-        clip_text(finished.stdout, OUTPUT_LIMIT_BYTES - len(error)),
-        clip_text(finished.stderr, OUTPUT_LIMIT_BYTES),
-    )
-    return "\n".join(clean(line, OUTPUT_LIMIT_BYTES) for text in texts for line in redact(text).splitlines())

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import anyio
 import typer
-from anyio.abc import TaskStatus
 
+from grex.cli.interrupts import cancel_on_signal
 from grex.cli.progress import LinePrinter
 from grex.cli.streams import say
 from grex.errors import GrexError, LockDeadlockError, LockFallbackWarning, UsageError
@@ -256,33 +256,14 @@ def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
     return 128 + int(caught[0] if caught else signal.SIGINT)
 
 
-def _endings() -> list[signal.Signals]:
-    """The signals that end a verb in an orderly way: also that of a closed terminal, unless it is to be ignored."""
-    wanted = [signal.SIGINT, signal.SIGTERM]
-    hangup = getattr(signal, "SIGHUP", None)
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-        wanted.append(hangup)
-    return wanted
-
-
 async def _guarded(
     verb: Callable[[Settings], Awaitable[R]], settings: Settings, caught: list[signal.Signals]
 ) -> R | None:
     """The verb, cancelled by the first SIGINT, SIGTERM or SIGHUP; None if it was."""
     report: R | None = None
-
-    async def watch(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
-        with anyio.open_signal_receiver(*_endings()) as signals:
-            task_status.started()
-            async for found in signals:
-                caught.append(found)
-                scope.cancel()
-                # Later signals are swallowed while the children are ended and the brackets are closed: that takes
-                # a quarter of a second, and a second Ctrl-C must not tear it.
-
     async with anyio.create_task_group() as watching:
         with anyio.CancelScope() as scope:
-            await watching.start(watch, scope)
+            await watching.start(cancel_on_signal, scope, caught)
             report = await verb(settings)
         watching.cancel_scope.cancel()
     return report

@@ -18,27 +18,53 @@ _LOCKS = {
 }
 
 
+_CALLS = {"install": "installing", "update": "updating", "sync": "syncing", "teardown": "tearing down"}
+
+
 def _and_stopped(pids: tuple[int, ...]) -> str:
     shown = ", ".join(str(pid) for pid in pids)
     return f"pid {shown} is stopped" if len(pids) == 1 else f"pids {shown} are stopped"
 
 
 class LinePrinter:
-    """A sink that prints what a person wants to know while a run goes on."""
+    """A sink that prints what a person wants to know while a run goes on.
+
+    Each line is written at once and as a whole, so that lines of packs that run at the same time do not mix.
+    """
 
     def __init__(self, stream: TextIO, *, quiet: bool) -> None:
         self._stream = stream
         self._quiet = quiet
+        self._doing: dict[str, str] = {}
 
     def __call__(self, event: Event, /) -> None:
         """Print the event if it is one for people."""
-        from grex.progress import LockWait, PackFinished  # noqa: PLC0415 - loaded by the run anyway
+        from grex.progress import (  # noqa: PLC0415 - loaded by the run anyway
+            CommandOutput,
+            CommandStarted,
+            LockWait,
+            PackFinished,
+            PackStarted,
+            PluginBlocks,
+        )
 
         if self._quiet:
             return
-        if isinstance(event, PackFinished):
+        if isinstance(event, CommandOutput):
+            self._say(f"{event.pack} | {event.line}")
+        elif isinstance(event, CommandStarted):
+            self._say(f"{_CALLS.get(self._doing.get(event.pack, ''), 'running'):<12} {event.pack}: {event.label}")
+        elif isinstance(event, PackStarted):
+            self._doing[event.pack] = event.doing
+        elif isinstance(event, PackFinished):
             text = f": {event.text}" if event.text else ""
             self._say(f"{event.status:<12} {event.pack}{text}")
+        elif isinstance(event, PluginBlocks):
+            pack = f" {event.pack}:" if event.pack else ""
+            self._say(
+                f"{'blocked':<12}{pack} {event.plugin} has let nothing else run for {event.blocked_s:.0f} s, at"
+                f" {event.place}; a second Ctrl-C ends grex at once"
+            )
         elif isinstance(event, LockWait):
             holder = f"held by {event.holder}" if event.holder else "holder unknown"
             what = _LOCKS.get(event.tier, event.tier)
@@ -51,6 +77,7 @@ class LinePrinter:
 
     def _say(self, text: str) -> None:
         try:
-            print(text, file=self._stream, flush=True)
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
         except OSError:  # a closed terminal must not end the run half-way
             self._quiet = True

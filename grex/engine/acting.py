@@ -14,15 +14,16 @@ there. Closing a bracket is shielded, so that a cancel cannot tear it.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
 from grex.engine.action_context import ActionRun
+from grex.engine.limits import limited
 from grex.engine.session import Session
+from grex.engine.watchdog import plugin_code
 from grex.errors import ActionError, GrexError, PluginError
 from grex.manifest import (
     Event,
@@ -39,7 +40,7 @@ from grex.progress import Slice
 if TYPE_CHECKING:
     from grex.engine.context import RunContext
 
-__all__ = ["HoldState", "limited"]
+__all__ = ["HoldState"]
 
 _CLOSING_TIME_S = 5.0
 _WHY_CHARACTERS = 400
@@ -85,8 +86,8 @@ class HoldState:
     async def drift(self, implementation: ActionType[Any], arguments: ActionArguments, run: ActionRun) -> str | None:
         """What is not as the action left it; something that is in its way by now is that as well."""
         try:
-            with limited(implementation.name, self.pack.path, implementation.limit_s(arguments)):
-                return await implementation.drift(arguments, run)
+            with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
+                return await plugin_code(implementation, self.pack.path, implementation.drift(arguments, run))
         except ActionError as error:
             return error.message
 
@@ -123,8 +124,8 @@ class HoldState:
         bracket = _Bracket(pack, action, kind, session.run_id, "undo")
         await session.record(pack, [bracket.started()], durable=False)
         try:
-            with limited(kind, pack, implementation.undo_limit_s(undo)):
-                await implementation.undo(undo, run)
+            with limited(implementation, pack, implementation.undo_limit_s(undo)):
+                await plugin_code(implementation, pack, implementation.undo(undo, run))
         except Exception as error:  # noqa: BLE001 - an undo that fails must not keep the earlier ones from theirs
             await session.record(pack, [bracket.halted("failed")], durable=False)
             return _why(error)
@@ -171,25 +172,6 @@ class _Bracket:
         )
 
 
-@contextmanager
-def limited(what: str, pack: str, limit_s: float | None) -> Generator[None]:
-    """End a plugin's own code that takes too long.
-
-    Raises:
-        PluginError: it did.
-    """
-    if limit_s is None:
-        yield
-        return
-    with anyio.move_on_after(limit_s) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise PluginError(
-            f"{pack}: the action {what!r} did not end within {limit_s:g} s and was cancelled",
-            hint="Run it again; if it hangs again, report it to the authors of the plugin.",
-        )
-
-
 async def _run_action(state: HoldState, name: str, arguments: ActionArguments, using: ActionType[Any] | None) -> Change:
     context, pack, kind = state.context, state.pack.path, arguments.action
     session = context.session
@@ -198,8 +180,8 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
     limit_s = implementation.limit_s(arguments)
     if context.looks_for_drift:
         return _noted(state, await state.drift(implementation, arguments, run))
-    with limited(kind, pack, limit_s):
-        planned = await implementation.plan(arguments, run)
+    with limited(implementation, pack, limit_s):
+        planned = await plugin_code(implementation, pack, implementation.plan(arguments, run))
     _check_planned(planned, pack, kind)
     if planned is None or context.dry_run:
         return _noted(state, None if planned is None else planned.text)
@@ -212,8 +194,9 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
     done: Done | None = None
     try:
         try:
-            with limited(kind, pack, limit_s):
-                done = _checked(await implementation.do(arguments, planned, run), pack, kind)
+            with limited(implementation, pack, limit_s):
+                given = await plugin_code(implementation, pack, implementation.do(arguments, planned, run))
+            done = _checked(given, pack, kind)
             completed = bracket.completed(done.undo)
             _check_recordable(completed, pack, kind)
         except Exception as error:
@@ -258,8 +241,8 @@ async def _take_back_begun(
     if undo is None:
         return
     try:
-        with limited(implementation.name, state.pack.path, implementation.undo_limit_s(undo)):
-            await implementation.undo(undo, run)
+        with limited(implementation, state.pack.path, implementation.undo_limit_s(undo)):
+            await plugin_code(implementation, state.pack.path, implementation.undo(undo, run))
     except Exception as error:  # noqa: BLE001 - the first failure is the one to report
         _tell_what_is_left(failure, [f"{planned.text} ({_why(error)})"])
 

@@ -9,19 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grex.engine.decoding import decode_actions
+from grex.engine.limits import limited, not_counted
 from grex.engine.surroundings import PackFacts, child_environ
+from grex.engine.watchdog import plugin_code
 from grex.errors import ActionError, PluginError
 from grex.locks import child_environment
 from grex.names import clean
 from grex.pack import MissingVariableError, PredicateNode, evaluate, expand_variables
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Planned, When
-from grex.process import Finished, ProcessTimeoutError, run_process
-from grex.progress import Slice
+from grex.process import CommandLines, Finished, ProcessTimeoutError, clip_output, run_process
+from grex.progress import CommandOutput, CommandStarted, Slice
 
 if TYPE_CHECKING:
     from grex.engine.acting import HoldState
 
 __all__ = ["ActionRun"]
+
+_STDOUT_LIMIT_BYTES = 1 << 20
+# Hooks have one limit for all, which no pack changes.
+_WHERE_TIME_IS_GIVEN = {"exec": " with `timeout_s`", "hook": ": an `exec` action has a `timeout_s`"}
 
 
 class ActionRun:
@@ -98,11 +104,14 @@ class ActionRun:
 
     async def plan(self, arguments: ActionArguments) -> Planned | None:
         """What another action would change, or None."""
-        return await self._implementation(arguments).plan(arguments, self._for(arguments))
+        implementation, pack = self._implementation(arguments), self.pack.path
+        with not_counted(), limited(implementation, pack, implementation.limit_s(arguments)):
+            return await plugin_code(implementation, pack, implementation.plan(arguments, self._for(arguments)))
 
     async def drift(self, arguments: ActionArguments) -> str | None:
         """What is not as another action left it, or None."""
-        return await self._state.drift(self._implementation(arguments), arguments, self._for(arguments))
+        with not_counted():
+            return await self._state.drift(self._implementation(arguments), arguments, self._for(arguments))
 
     def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What another action claims for itself; the places are noted with the hold."""
@@ -130,7 +139,8 @@ class ActionRun:
         """Run another action as a part of this one."""
         name = f"{self._name}.{self._nested}"
         self._nested += 1
-        return await self._state.run(name, arguments)
+        with not_counted():
+            return await self._state.run(name, arguments)
 
     def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
@@ -145,15 +155,28 @@ class ActionRun:
                 f"{self.pack.path}: the action {self._kind!r} wants to run a command to see how things are",
                 hint="A look runs nothing; report it to the authors of the plugin, whose `drift` has to do without.",
             )
+        sink = self._state.context.session.settings.sink
+        pack = self.pack.path
+        lines = CommandLines(lambda line, stream: sink(CommandOutput(pack, label, line, stream)))
+        sink(CommandStarted(pack, label))
         start = time.monotonic_ns()
         try:
-            return await run_process(
-                list(argv), cwd=cwd, env={**self.environ, **child_environment(), **env}, timeout_s=timeout_s
-            )
+            with not_counted():
+                return await run_process(
+                    list(argv),
+                    cwd=cwd,
+                    env={**self.environ, **child_environment(), **env},
+                    timeout_s=timeout_s,
+                    stdout_limit_bytes=_STDOUT_LIMIT_BYTES,
+                    on_stdout=lines.stdout,
+                    on_stderr=lines.stderr,
+                    ends_daemons=True,
+                )
         except ProcessTimeoutError as error:
             raise ActionError(
-                f"{self.pack.path}: {label} took longer than {timeout_s:g} s and was ended",
-                hint="Raise timeout_s if it needs longer.",
+                f"{pack}: {label} took longer than {timeout_s:g} s and was ended",
+                hint=f"Look at what it waits for, or give it more time{_WHERE_TIME_IS_GIVEN.get(self._kind, '')}.",
+                details={"output": clip_output(error.stdout, error.stderr)},
             ) from error
         except OSError as error:
             raise ActionError(
@@ -161,7 +184,6 @@ class ActionRun:
                 hint="Check that the command exists and may be executed.",
             ) from error
         finally:
+            lines.finish()
             category = "hook" if label.startswith("hook") else "action"
-            self._state.context.session.settings.sink(
-                Slice(label, category, self.pack.path, start, time.monotonic_ns(), {"cwd": str(cwd)})
-            )
+            sink(Slice(label, category, pack, start, time.monotonic_ns(), {"cwd": str(cwd)}))

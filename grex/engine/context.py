@@ -8,13 +8,14 @@ nothing is: the next sync goes on from there.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
 from grex.engine.decoding import decode_actions
+from grex.engine.limits import current_limit, not_counted
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
@@ -96,7 +97,9 @@ class RunContext:
         if self.dry_run:
             yield hold
             return
-        async with self.session.holds.pack(pack.path, pack.root, "disk"):
+        async with AsyncExitStack() as held:
+            with not_counted():
+                await held.enter_async_context(self.session.holds.pack(pack.path, pack.root, "disk"))
             if self.is_stopped:
                 raise RunStoppedError
             try:
@@ -104,7 +107,13 @@ class RunContext:
             except PackSkippedError:
                 raise
             except Exception as failure:
-                await state.take_back(failure)
+                with not_counted():
+                    await state.take_back(failure)
+                raise
+            except BaseException:
+                limit = current_limit()
+                if limit is not None:
+                    limit.take_back.append(state.take_back)
                 raise
 
 
@@ -129,7 +138,8 @@ class EngineHold:
         state = self._state
         name = str(state.counter)
         state.counter += 1
-        return await state.run(name, arguments, using)
+        with not_counted():
+            return await state.run(name, arguments, using)
 
     async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
         """Take back what the log says was done for this pack, last first."""
@@ -146,7 +156,8 @@ class EngineHold:
                 failed.append(f"{done.kind} ({error.message})")
                 continue
             run = ActionRun(state, done.action, done.kind, is_teardown=True)
-            why = await state.undo(done.action, done.kind, implementation, done.undo, run)
+            with not_counted():
+                why = await state.undo(done.action, done.kind, implementation, done.undo, run)
             if why is None:
                 state.changes.append(f"undid {done.kind}")
             else:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import anyio
 
+from grex.engine.calling import watched
 from grex.engine.context import RunContext
 from grex.engine.install import checked_outcome, plugin_failure
 from grex.engine.installable import Installable
 from grex.engine.session import Session
+from grex.engine.watchdog import plugin_code
 from grex.errors import GrexError
 from grex.names import clean
 from grex.plugin import PackSkippedError
@@ -43,7 +45,7 @@ async def look_for_drift(session: Session, installed: Installable) -> Drift:
         own = pack_type.limit_s(pack)
         limit_s = LOOK_LIMIT_S if own is None else min(own, LOOK_LIMIT_S)
         with anyio.move_on_after(limit_s) as scope:
-            outcome = checked_outcome(await pack_type.install(context, pack), pack)
+            outcome = checked_outcome(await plugin_code(pack_type, pack.path, pack_type.install(context, pack)), pack)
         if scope.cancelled_caught:
             return Drift(unknown=f"the pack type {pack.type!r} did not end within {limit_s:g} s")
     except PackSkippedError:
@@ -65,7 +67,7 @@ async def look_at_all(session: Session, installed: Iterable[Installable]) -> dic
         if drift != Drift():
             found[pack.path] = drift
 
-    async with anyio.create_task_group() as tasks:
+    async with watched(session), anyio.create_task_group() as tasks:
         for pack in installed:
             tasks.start_soon(one, pack)
     return found

@@ -13,6 +13,7 @@ from typing import Literal
 
 import anyio
 
+from grex.engine.calling import call_pack_type, watched
 from grex.engine.claims import Claimant, claims_of, conflicts
 from grex.engine.context import RunContext, RunStoppedError
 from grex.engine.installable import Installable, Present, examine
@@ -306,7 +307,7 @@ async def run(
         finally:
             finished[path].set()
 
-    async with anyio.create_task_group() as tasks:
+    async with watched(session), anyio.create_task_group() as tasks:
         for step in plan.steps:
             tasks.start_soon(one, step)
     return outcomes
@@ -328,7 +329,7 @@ async def _run_step(
         return _stopped(path)
     if barred:
         return InstallOutcome(path, "untrusted", error=_untrusted_error(step))
-    session.settings.sink(PackStarted(path, "install"))
+    session.settings.sink(PackStarted(path, step.mode))
     outcome = await _call(session, context, step)
     text = outcome.error.message if outcome.error is not None else "; ".join((*outcome.changes, *outcome.notes))
     session.settings.sink(PackFinished(path, outcome.status, text))
@@ -338,9 +339,9 @@ async def _run_step(
 async def _call(session: Session, context: RunContext, step: InstallStep) -> InstallOutcome:
     """The lifecycle call itself; whatever a plugin raises becomes this pack's failure and nobody else's."""
     path = step.pack.path
-    call = step.pack_type.install if step.mode == "install" else step.pack_type.update
     try:
-        outcome = checked_outcome(await call(context, step.pack), step.pack)
+        answered = await call_pack_type(context, step.pack_type, step.mode, step.pack)
+        outcome = checked_outcome(answered, step.pack)
         if outcome.status != "skipped" and not context.dry_run:
             await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
     except RunStoppedError:

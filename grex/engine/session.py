@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from grex.engine.holds import Holds, Permits
+from grex.engine.watchdog import Watchdog
 from grex.git import GitCommand, GitRunner
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import (
@@ -83,6 +84,7 @@ class Session:
     registry: Registry
     trust: TrustStore
     log: Log
+    watchdog: Watchdog
     lines: Mapping[str, LockLine] = field(default_factory=dict)
     folded: Folded = field(default_factory=Folded)
     overrides: Mapping[str, OverrideSpec] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class Session:
                 settings.state_dir, root, tuple(canonical_prefix(prefix, root) for prefix in settings.trust)
             ),
             log=Log(layout.log, layout.trash_dir),
+            watchdog=Watchdog(settings.sink),
         )
 
     def git_for(self, pack: str, url: PackUrl | None = None) -> GitRunner:

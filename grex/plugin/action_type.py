@@ -118,7 +118,10 @@ class ActionContext(Protocol):
         timeout_s: float,
         label: str,
     ) -> Finished:
-        """Run a command in a session of its own; it is ended with its group on cancel and on timeout.
+        """Run a command in a session of its own, and show what it says while it runs, under the pack's name.
+
+        On a cancel and when the time is up it is ended with everything that it started, daemons included. Of its
+        standard output the last MiB is kept, of its standard error the last 64 KiB.
 
         Raises:
             ActionError: it could not be started, or it took longer than `timeout_s` seconds.
@@ -165,7 +168,8 @@ class ActionType(ABC, Generic[A]):
     def limit_s(self, arguments: A) -> float | None:
         """How long `plan` or `do` may take, in seconds, before it counts as hanging; None for ever.
 
-        What it waits for inside of `ctx.run` has limits of its own.
+        What it waits for in `ctx.run`, `ctx.plan` and `ctx.run_process` has limits of its own and does not count; the
+        clock begins anew afterwards.
         """
         del arguments
         return DEFAULT_LIMIT_S

@@ -135,7 +135,7 @@ class PackType(ABC):
     def limit_s(self, pack: Pack) -> float | None:
         """How long a lifecycle call may do nothing but its own work, in seconds, before it counts as hanging.
 
-        What it waits for in `ctx.hold` and `hold.run` does not count.
+        What it waits for in `ctx.hold`, `hold.run` and `hold.undo` does not count; the clock begins anew afterwards.
         """
         del pack
         return DEFAULT_LIMIT_S

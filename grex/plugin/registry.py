@@ -63,6 +63,10 @@ class Registry:
         """Every registered name of a group, sorted."""
         return sorted({entry.name for entry in (*self._own_entries(), *self._all_entries()) if entry.group == group})
 
+    def has_third_parties(self) -> bool:
+        """Whether anything was loaded that does not ship with grex."""
+        return any(not type(plugin).__module__.startswith("grex.builtin.") for plugin in self._loaded.values())
+
     def _get(self, group: str, name: str, kind: type) -> object | None:
         key = (group, name)
         if key in self._loaded:

@@ -6,7 +6,8 @@ the exec action and the hooks for what packs bring along).
 
 from __future__ import annotations
 
-from grex.process.clip import clip_text
+from grex.process.clip import clip_output, clip_text
+from grex.process.lines import CommandLines, Stream
 from grex.process.run import Finished, ProcessTimeoutError, run_process
 
-__all__ = ["Finished", "ProcessTimeoutError", "clip_text", "run_process"]
+__all__ = ["CommandLines", "Finished", "ProcessTimeoutError", "Stream", "clip_output", "clip_text", "run_process"]

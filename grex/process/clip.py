@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import codecs
 
-__all__ = ["clip_text"]
+from grex.names import clean, redact
+
+__all__ = ["OUTPUT_LIMIT_BYTES", "clip_output", "clip_text"]
+
+OUTPUT_LIMIT_BYTES = 2048
+"""How much of a command's output goes into the error that says that it failed."""
 
 _LONGEST_TAIL = 3  # continuation bytes in a UTF-8 character of four
 
@@ -32,3 +37,13 @@ def clip_text(data: bytes, limit_bytes: int, *, keep_tail: bool = True) -> str:
         return tail[start:].decode("utf-8", "replace")
     # Not final: a character that the cut halved is held back by the decoder instead of being replaced.
     return codecs.getincrementaldecoder("utf-8")("replace").decode(data[:limit_bytes], final=False)
+
+
+def clip_output(stdout: bytes, stderr: bytes, limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str:
+    """The end of what a command said: of standard error, and of standard output as far as that leaves room.
+
+    Line by line without control characters and credentials, so that it can stand in an error.
+    """
+    error = stderr[-limit_bytes:]
+    texts = (clip_text(stdout, limit_bytes - len(error)), clip_text(stderr, limit_bytes))
+    return "\n".join(clean(line, limit_bytes) for text in texts for line in redact(text).splitlines())

@@ -1,39 +1,31 @@
 """Run one child to its end, whatever happens on the way.
 
-The states of a child: started, exited (a zombie, its pid still ours), its session empty, reaped. `run_process` returns
-only after the last one, on every path:
+`run_process` returns only after the child is reaped, on every path:
 
 * It ends by itself. What it wrote is read until both pipes are closed. If somebody else keeps them open after the
   leader has exited (a server that a hook put in the background), the session is ended after a short wait instead of
-  being waited for; a background process that closed the pipes is left alone.
-* It is cancelled, or its time is up. The group gets TERM, 150 ms later the whole session gets KILL. This happens
-  behind a shield, because a cancelled caller is about to release the locks that the child relies on; the shield is
-  bounded, so that a process the kernel will not let go (an NFS server that is away) cannot hang the caller.
+  being waited for; a background process that closed the pipes is left alone, and so is one that has a session of its
+  own, whatever it keeps open.
+* It is cancelled, or its time is up. Everybody of the session gets TERM and then KILL; where `ends_daemons` is asked
+  for, so does whoever left the session, as far as it can be found (`grex.process.session`).
 
 The child gets no terminal (a session of its own has none), no standard input unless data is given, and exactly the
-descriptors of `pass_fds`.
-
-Why not `anyio.open_process`: it reaps the leader as soon as it exits, and from then on its number may be given to
-somebody else while its group is still to be signalled; on asyncio under Python 3.11 it also costs a thread for each
-child. A pidfd is awaited like a pipe, on both event loops, and leaves the moment of reaping to us. Where there is no
-pidfd (macOS), the exit is polled for. No `preexec_fn`, because it runs at-fork hooks, and no PR_SET_PDEATHSIG, because
-it fires when the *thread* that started the child ends.
+descriptors of `pass_fds`. Its output is read as fast as it comes and kept in bounded memory.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, TypeVar
+from typing import IO
 
 import anyio
 
 from grex.errors import PackError
-from grex.process.session import kill_session, live_members, signal_group
+from grex.process.child import Child
 
 __all__ = ["Finished", "ProcessTimeoutError", "run_process"]
 
@@ -41,24 +33,20 @@ STDOUT_LIMIT_BYTES = 8 << 20
 STDERR_TAIL_BYTES = 64 << 10
 
 _READ_BYTES = 64 << 10
-_TERM_GRACE_S = 0.150
-_KILL_BOUND_S = 2.0
 # How long pipes may stay open after the leader has exited. What it wrote itself is in the pipe by then and is read in
 # much less; only another process can keep the pipe open longer.
 _PIPE_GRACE_S = 0.250
-_POLL_S = 0.005
-
-_T = TypeVar("_T")
 
 
 class ProcessTimeoutError(PackError):
-    """A child took longer than it was given, and was ended; `stderr` is the end of what it said."""
+    """A child took longer than it was given, and was ended; `stdout` and `stderr` are the ends of what it said."""
 
     code = "pack.process-timeout"
 
-    def __init__(self, program: str, timeout_s: float, stderr: bytes) -> None:
+    def __init__(self, program: str, timeout_s: float, stdout: bytes, stderr: bytes) -> None:
         super().__init__(f"{program} did not end within {timeout_s:g} seconds and was stopped")
         self.timeout_s = timeout_s
+        self.stdout = stdout
         self.stderr = stderr
 
 
@@ -95,7 +83,9 @@ async def run_process(
     stdin_data: bytes | None = None,
     stdout_limit_bytes: int = STDOUT_LIMIT_BYTES,
     keep_tail: bool = True,
+    on_stdout: Callable[[bytes], None] | None = None,
     on_stderr: Callable[[bytes], None] | None = None,
+    ends_daemons: bool = False,
 ) -> Finished:
     """Run a program and wait until it has ended.
 
@@ -111,27 +101,30 @@ async def run_process(
         stdin_data: what it reads; without it, its standard input is empty.
         stdout_limit_bytes: how much of its standard output is kept in memory; the rest is read and dropped.
         keep_tail: of output over the limit, keep the end; otherwise the beginning.
-        on_stderr: is called with each piece of standard error as it arrives. If it raises, the child is ended and the
+        on_stdout: is called with each piece of standard output as it arrives. If it raises, the child is ended and the
             exception goes on.
+        on_stderr: the same for standard error.
+        ends_daemons: on a cancel and when the time is up, end also what left the session. The child is marked for this
+            by a variable more in its environment.
 
     Raises:
         ProcessTimeoutError: the time was up.
         OSError: the program could not be started.
     """
     started = time.monotonic()
-    child = _Child(argv, cwd=cwd, env=env, pass_fds=pass_fds, with_stdin=stdin_data is not None)
+    child = Child(argv, cwd=cwd, env=env, pass_fds=pass_fds, with_stdin=stdin_data is not None, is_marked=ends_daemons)
     out = _Capture(stdout_limit_bytes, keep_tail=keep_tail)
     err = _Capture(STDERR_TAIL_BYTES, keep_tail=True)
     attended = False
     try:
         with anyio.move_on_after(timeout_s):
-            await _attend(child, out, err, stdin_data, on_stderr)
+            await _attend(child, out, err, stdin_data, on_stdout, on_stderr)
             attended = True
         if not attended and timeout_s is not None:
-            raise ProcessTimeoutError(os.path.basename(os.fspath(argv[0])), timeout_s, err.value())  # noqa: PTH119 - a name, not a file
+            raise ProcessTimeoutError(os.path.basename(os.fspath(argv[0])), timeout_s, out.value(), err.value())  # noqa: PTH119 - a name, not a file
     finally:
         if not attended:
-            await child.end()
+            await child.end(daemons=True)
         child.close()
     return Finished(
         returncode=child.returncode(),
@@ -173,104 +166,12 @@ class _Capture:
         self.truncated = True
 
 
-class _Child:
-    """A started program, its pipes and its session, until it is reaped."""
-
-    def __init__(
-        self,
-        argv: Sequence[str | os.PathLike[str]],
-        *,
-        cwd: str | os.PathLike[str],
-        env: Mapping[str, str],
-        pass_fds: Sequence[int],
-        with_stdin: bool,
-    ) -> None:
-        self._process = subprocess.Popen(
-            argv,
-            bufsize=0,
-            stdin=subprocess.PIPE if with_stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=env,
-            pass_fds=pass_fds,
-            start_new_session=True,
-        )
-        self.pid = self._process.pid
-        self._exited = False
-        self._pidfd = _open_pidfd(self.pid)
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
-
-    @property
-    def stdin(self) -> IO[bytes] | None:
-        return self._process.stdin
-
-    @property
-    def stdout(self) -> IO[bytes]:
-        return _present(self._process.stdout)
-
-    @property
-    def stderr(self) -> IO[bytes]:
-        return _present(self._process.stderr)
-
-    async def wait(self) -> None:
-        """Wait until the leader has exited; it stays a zombie, so that its number stays ours."""
-        if self._pidfd is not None:
-            while not self._exited:
-                await anyio.wait_readable(self._pidfd)
-                self._exited = True
-        delay_s = _POLL_S / 4
-        while not self._exited:
-            self._exited = self._process.poll() is not None
-            if not self._exited:
-                await anyio.sleep(delay_s)
-                delay_s = min(delay_s * 2, 0.050)
-
-    async def end(self) -> None:
-        """End the whole session: TERM to the group, a grace, KILL to every member.
-
-        Cancellation: shielded, and bounded by the grace and two seconds more.
-        """
-        with anyio.CancelScope(shield=True):
-            deadline = time.monotonic() + _TERM_GRACE_S
-            signal_group(self.pid, signal.SIGTERM)
-            # The leader is awaited, the others are looked for: they are nobody's children that could be waited on.
-            with anyio.move_on_after(_TERM_GRACE_S):
-                await self.wait()
-            while self._runs() and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells of a grandchild's end
-                await anyio.sleep(_POLL_S)
-            deadline = time.monotonic() + _KILL_BOUND_S
-            while self._runs() and time.monotonic() < deadline:
-                kill_session(self.pid)  # again and again: a member may fork while we look
-                with anyio.move_on_after(_POLL_S):
-                    await self.wait()
-                await anyio.sleep(_POLL_S / 5)
-
-    def _runs(self) -> bool:
-        return not self._exited or bool(live_members(self.pid))
-
-    def returncode(self) -> int:
-        """The exit status of the reaped leader."""
-        return _present(self._process.poll())
-
-    def close(self) -> None:
-        """Reap the leader and close every descriptor of ours."""
-        self._process.poll()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
-        if self._pidfd is not None:
-            os.close(self._pidfd)
-            self._pidfd = None
-
-
 async def _attend(
-    child: _Child,
+    child: Child,
     out: _Capture,
     err: _Capture,
     stdin_data: bytes | None,
+    on_stdout: Callable[[bytes], None] | None,
     on_stderr: Callable[[bytes], None] | None,
 ) -> None:
     """Feed and drain the child until it has exited and its pipes are closed."""
@@ -293,7 +194,7 @@ async def _attend(
             drained.set()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(drain, child.stdout, out, None)
+        tasks.start_soon(drain, child.stdout, out, on_stdout)
         tasks.start_soon(drain, child.stderr, err, on_stderr)
         if child.stdin is not None:
             tasks.start_soon(_feed, child.stdin, stdin_data or b"")
@@ -301,7 +202,7 @@ async def _attend(
         with anyio.move_on_after(_PIPE_GRACE_S):
             await drained.wait()
         if not drained.is_set():
-            await child.end()
+            await child.end(daemons=False)
             with anyio.move_on_after(_PIPE_GRACE_S):  # what the ended ones had written is still in the pipes
                 await drained.wait()
         tasks.cancel_scope.cancel()  # a daemon of another session may hold a pipe for ever, or stdin may be unread
@@ -332,18 +233,3 @@ async def _feed(pipe: IO[bytes], data: bytes) -> None:
     except (BrokenPipeError, ConnectionResetError):
         pass
     pipe.close()
-
-
-def _open_pidfd(pid: int) -> int | None:
-    if not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:  # an old kernel, or a sandbox that forbids it: the exit is polled for
-        return None
-
-
-def _present(value: _T | None) -> _T:
-    if value is None:
-        raise RuntimeError("a child process lost a part that it was started with")
-    return value

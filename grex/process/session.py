@@ -1,11 +1,21 @@
-"""Who belongs to the session of a child, and ending them.
+"""Who belongs to a child, and signals for them.
 
 A child is started with `setsid`, so its pid names a session and a process group. A signal to the group reaches nearly
 everyone; a member that made a group of its own (an interactive shell's jobs, `setpgid`) is still in the session and is
-found through `/proc`. A process that called `setsid` itself has left on purpose - a daemon - and is not ours to end.
+found through `/proc`. The leader must not have been reaped while this module works on its session: as long as it is at
+least a zombie, the kernel gives its pid, and with it the ids of session and group, to nobody else.
 
-The leader must not have been reaped while this module works on its session: as long as it is at least a zombie, the
-kernel gives its pid, and with it the ids of session and group, to nobody else.
+A process that called `setsid` itself has left the session: a daemon. When a command of a pack is ended before its time,
+its daemons are ended as well, and are found in two ways: they descend from a member, or they carry the command's mark,
+a variable that is in the environment of each command and is inherited. What has been found once is remembered, since a
+process whose parent ends descends from nobody any more. Processes older than the command are not looked at.
+
+The limit: a process that left the session, *and* whose parent has ended, *and* that was started with an environment
+without the mark (`env -i`), or has overwritten its own, is not found. A process of another user may not be ended.
+Rejected: PR_SET_CHILD_SUBREAPER on grex. It holds for the whole process, so that orphans of commands that run at the
+same time come to us without a sign of whose they are, and so do the daemons that git leaves behind on purpose (of a
+credential cache, of a shared ssh connection), to be reaped by us for as long as we run. Rejected as well: a subreaper
+of its own for each command, which would be exact, and costs the start of another interpreter each time.
 
 Without `/proc` (macOS) only the group is reached.
 """
@@ -13,47 +23,110 @@ Without `/proc` (macOS) only the group is reached.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-__all__ = ["kill_session", "live_members", "signal_group"]
+__all__ = ["COMMAND_VARIABLE", "Family"]
+
+COMMAND_VARIABLE = "GREX_COMMAND"
+"""The variable with the marks of a command and of those that it runs in, outermost first."""
 
 _PROC = "/proc"
 _DEAD = b"ZXx"
+_READ_BYTES = 64 << 10
+_MARK_BYTES = 8
+_FIELDS = 20  # of /proc/PID/stat from the state on: 0 state, 1 parent, 3 session, 19 start
 
 
-def signal_group(leader: int, signum: int) -> None:
-    """Send a signal to the process group of the leader, if any of it is left."""
-    # macOS answers EPERM for a group of zombies; where a member has really changed its user, nothing more can be done.
-    try:
-        os.killpg(leader, signum)
-    except (ProcessLookupError, PermissionError):
-        return
+class Family:
+    """The processes of one command."""
+
+    def __init__(self) -> None:
+        self._mark = secrets.token_hex(_MARK_BYTES)
+        self._leader = 0
+        self._began = 0
+        self._left: dict[int, int] = {}
+
+    def marked(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The environment of the command, with its mark."""
+        above = env.get(COMMAND_VARIABLE)
+        return {**env, COMMAND_VARIABLE: f"{above}:{self._mark}" if above else self._mark}
+
+    def begin(self, leader: int) -> None:
+        """Know the leader, which has just been started."""
+        self._leader = leader
+        found = _look(leader)
+        self._began = found.start if found is not None else 0
+
+    def living(self, *, daemons: bool) -> list[int]:
+        """The pids that still run, zombies not counted: of the session, and of its daemons if they are asked for."""
+        return [process.pid for process in self._find(daemons=daemons)]
+
+    def ask_to_end(self, *, daemons: bool) -> None:
+        """Send TERM to the group, and to the daemons if they are asked for; and CONT, for whoever is stopped."""
+        # Looked for before anybody hears it: who loses its parent is not found any more.
+        left = [one for one in self._find(daemons=True) if one.session != self._leader] if daemons else []
+        for signum in (signal.SIGTERM, signal.SIGCONT):
+            self._signal_group(signum)
+            for process in left:
+                _signal_process(process, signum)
+
+    def kill(self, *, daemons: bool) -> None:
+        """Send KILL to the group and to every other member of the session, and to the daemons if asked for."""
+        found = self._find(daemons=daemons)
+        self._signal_group(signal.SIGKILL)
+        for process in found:
+            _signal_process(process, signal.SIGKILL)
+
+    def _signal_group(self, signum: int) -> None:
+        # macOS answers EPERM for a group of zombies; where a member has really changed its user, nothing can be done.
+        try:
+            os.killpg(self._leader, signum)
+        except (ProcessLookupError, PermissionError):
+            return
+
+    def _find(self, *, daemons: bool) -> list[_Process]:
+        running = [process for process in map(_look, _all_pids()) if process is not None and not process.is_dead]
+        if not daemons:
+            return [process for process in running if process.session == self._leader]
+        found = {process.pid: process for process in running if self._belongs(process)}
+        growing = True
+        while growing:
+            below = [process for process in running if process.pid not in found and process.parent in found]
+            found.update((process.pid, process) for process in below)
+            growing = bool(below)
+        self._left.update((one.pid, one.start) for one in found.values() if one.session != self._leader)
+        return list(found.values())
+
+    def _belongs(self, process: _Process) -> bool:
+        if process.session == self._leader or self._left.get(process.pid) == process.start:
+            return True
+        return process.start >= self._began and self._mark.encode() in _environment(process.pid)
 
 
-def live_members(leader: int) -> list[int]:
-    """The pids in the leader's session that still run, the leader among them; zombies are not counted."""
-    return [pid for pid in _all_pids() if _session_of(pid) == leader]
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+    start: int
+    """In ticks since the machine was started: tells a process from another one that is given its number."""
+    is_dead: bool
 
 
-def kill_session(leader: int) -> None:
-    """Send SIGKILL to the leader's group and to every other member of its session."""
-    signal_group(leader, signal.SIGKILL)
-    for pid in live_members(leader):
-        _kill_member(pid, leader)
-
-
-def _kill_member(pid: int, leader: int) -> None:
-    """Kill one process, but not a stranger who has been given its number since it was looked at."""
+def _signal_process(process: _Process, signum: int) -> None:
+    """Signal one process, but not a stranger who has been given its number since it was looked at."""
     if not hasattr(os, "pidfd_open"):
         return  # the group signal was all that can be done exactly
     try:
-        handle = os.pidfd_open(pid)
+        handle = os.pidfd_open(process.pid)
     except OSError:
         return  # gone, or a kernel without pidfd
     try:
-        if _session_of(pid) == leader:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        now = _look(process.pid)
+        if now is not None and now.start == process.start:
+            signal.pidfd_send_signal(handle, signum)
     except OSError:
         return  # gone in between, or another user's
     finally:
@@ -70,8 +143,8 @@ def _all_pids() -> Iterator[int]:
             yield int(name)
 
 
-def _session_of(pid: int) -> int | None:
-    """The session of a running process; None for a zombie and for one that is gone."""
+def _look(pid: int) -> _Process | None:
+    """What the kernel says of a process; None for one that is gone."""
     try:
         fd = os.open(f"{_PROC}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -83,7 +156,24 @@ def _session_of(pid: int) -> int | None:
     finally:
         os.close(fd)
     # `pid (name) state ppid pgrp session ...`; the name may hold anything, parentheses included.
-    fields = line[line.rfind(b")") + 2 :].split(b" ", 4)
-    if len(fields) < 4 or fields[0] in _DEAD:  # noqa: PLR2004 - state, ppid, pgrp, session
+    fields = line[line.rfind(b")") + 2 :].split(b" ", _FIELDS)
+    if len(fields) < _FIELDS:
         return None
-    return int(fields[3])
+    return _Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in _DEAD)
+
+
+def _environment(pid: int) -> bytes:
+    """What a process was started with; nothing for one that is gone or somebody else's."""
+    pieces: list[bytes] = []
+    try:
+        fd = os.open(f"{_PROC}/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        while piece := os.read(fd, _READ_BYTES):
+            pieces.append(piece)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+    return b"".join(pieces)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-__all__ = ["Event", "GitProgress", "LockWait", "PackFinished", "PackStarted", "Slice"]
+__all__ = [
+    "CommandOutput",
+    "CommandStarted",
+    "Event",
+    "GitProgress",
+    "LockWait",
+    "PackFinished",
+    "PackStarted",
+    "PluginBlocks",
+    "Slice",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class PackStarted:
-    """Work on a pack began; `doing` is one word: `checkout` or `install`."""
+    """Work on a pack began; `doing` is one word: `checkout`, or the lifecycle call (`install`, `update`)."""
 
     pack: str
     doing: str
@@ -27,6 +37,24 @@ class PackFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandStarted:
+    """A command of a pack begins; `label` is what it is called: `hook .grex/hooks/setup.sh`."""
+
+    pack: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutput:
+    """A line that a command of a pack wrote to `stream`, bounded, without control characters and credentials."""
+
+    pack: str
+    label: str
+    line: str
+    stream: Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True)
 class LockWait:
     """A lock has been waited for so long that it is worth saying who has it, and how many are `ahead` of this wait.
 
@@ -39,6 +67,19 @@ class LockWait:
     holder: str | None
     ahead: int | None = None
     stopped: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PluginBlocks:
+    """Code of a plugin has not let go of the event loop for `blocked_s`; `place` is `file:line` where it stands.
+
+    It comes from a thread of its own, since the event loop stands. `pack` is empty where it cannot be told.
+    """
+
+    pack: str
+    plugin: str
+    place: str
+    blocked_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +107,6 @@ class Slice:
     args: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-Event: TypeAlias = PackStarted | PackFinished | LockWait | GitProgress | Slice
+Event: TypeAlias = (
+    CommandOutput | CommandStarted | PackStarted | PackFinished | LockWait | GitProgress | PluginBlocks | Slice
+)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from grex.cli.app import run
-from grex.cli.call import Call, _endings, _first_error, explain
+from grex.cli.call import Call, _first_error, explain
+from grex.cli.interrupts import endings
 from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
 from grex.locks import file_system
 from grex.pack import parse_pack_spec
@@ -240,8 +241,8 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_hangup_that_is_to_be_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
-        assert signal.SIGHUP in _endings()
+        assert signal.SIGHUP in endings()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        assert signal.SIGHUP not in _endings()
+        assert signal.SIGHUP not in endings()
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -6,7 +6,7 @@ import errno
 import io
 
 from grex.cli.progress import LinePrinter
-from grex.progress import GitProgress, LockWait, PackFinished, PackStarted
+from grex.progress import CommandOutput, CommandStarted, GitProgress, LockWait, PackFinished, PackStarted
 
 
 class Closed(io.StringIO):
@@ -66,3 +66,36 @@ def test_a_terminal_that_has_gone_away_does_not_end_the_run() -> None:
     for event in EVENTS:
         printer(event)
     assert out.writes == 1
+
+
+def test_a_command_is_announced_by_what_is_being_done_to_its_pack() -> None:
+    out = io.StringIO()
+    printer = LinePrinter(out, quiet=False)
+    for event in (
+        PackStarted("a", "install"),
+        PackStarted("b", "update"),
+        CommandStarted("a", "hook .grex/hooks/setup.sh"),
+        CommandStarted("b", "exec make"),
+        CommandStarted("c", "exec true"),
+    ):
+        printer(event)
+    assert out.getvalue().splitlines() == [
+        "installing   a: hook .grex/hooks/setup.sh",
+        "updating     b: exec make",
+        "running      c: exec true",
+    ]
+
+
+def test_a_line_of_a_command_is_one_write_behind_its_pack() -> None:
+    class Writes(io.StringIO):
+        def __init__(self) -> None:
+            super().__init__()
+            self.writes: list[str] = []
+
+        def write(self, text: str) -> int:
+            self.writes.append(text)
+            return len(text)
+
+    out = Writes()
+    LinePrinter(out, quiet=False)(CommandOutput("services/api", "exec make", "all is well", "stdout"))
+    assert out.writes == ["services/api | all is well\n"]

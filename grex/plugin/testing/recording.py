@@ -352,7 +352,7 @@ class RecordingActionContext:
     ) -> Finished:
         """Run a command in a session of its own."""
         try:
-            return await run_process(argv, cwd=cwd, env=env, timeout_s=timeout_s)
+            return await run_process(argv, cwd=cwd, env=env, timeout_s=timeout_s, ends_daemons=True)
         except (OSError, ProcessTimeoutError) as error:
             raise ActionError(f"{label}: {error}") from error
 

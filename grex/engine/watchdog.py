@@ -1,0 +1,121 @@
+"""Says who blocks the event loop: a plugin that sleeps or computes without awaiting stops every pack of the run.
+
+Nothing can end such code from the inside. What can be done is to say who it is and where it stands, so that nobody
+waits for an hour without knowing for what. While code of third parties may run, a task sets a mark every now and then,
+and a thread looks whether it still does. When it does not, the thread looks at the stack of the event loop's thread: a
+running coroutine stands there with everyone who awaits it, `plugin_code` among them, which knows pack and plugin.
+
+A workspace without third parties has neither the task nor the thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager
+from types import FrameType
+from typing import TypeVar
+
+import anyio
+
+from grex.progress import PluginBlocks, Sink
+
+__all__ = ["Watchdog", "plugin_code"]
+
+AFTER_S = 10.0
+
+T = TypeVar("T")
+
+
+async def plugin_code(plugin: object, pack: str, work: Awaitable[T]) -> T:  # noqa: ARG001 - read from the frame
+    """Await what a plugin does, so that its pack and itself can be told from the stack."""
+    return await work
+
+
+class Watchdog:
+    """Looks after the event loop of one run.
+
+    Args:
+        sink: where it is told, from another thread.
+        after_s: how long the event loop has to stand before it is told.
+    """
+
+    def __init__(self, sink: Sink, *, after_s: float = AFTER_S) -> None:
+        self.after_s = after_s
+        self._sink = sink
+        self._calls = 0
+        self._mark = 0.0
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncGenerator[None]:
+        """Look after the event loop for the block; blocks may overlap. What the block raises goes on as it is."""
+        failure: Exception | None = None
+        self._begin()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._beat)
+                try:
+                    yield
+                except Exception as error:  # noqa: BLE001 - raised again below, outside the task group
+                    failure = error
+                tasks.cancel_scope.cancel()
+        finally:
+            self._end()
+        if failure is not None:
+            raise failure
+
+    async def _beat(self) -> None:
+        while True:
+            self._mark = time.monotonic()
+            await anyio.sleep(self.after_s / 10)
+
+    def _begin(self) -> None:
+        self._calls += 1
+        self._mark = time.monotonic()
+        if self._thread is None:
+            self._over = threading.Event()
+            self._thread = threading.Thread(
+                target=self._look, args=(threading.get_ident(), self._over), name="grex watchdog", daemon=True
+            )
+            self._thread.start()
+
+    def _end(self) -> None:
+        self._calls -= 1
+        if not self._calls and self._thread is not None:
+            self._over.set()
+            self._thread.join()
+            self._thread = None
+
+    def _look(self, loop_thread: int, over: threading.Event) -> None:
+        told = 0.0
+        looked = time.monotonic()
+        while not over.wait(self.after_s / 10):
+            now, before = time.monotonic(), looked
+            looked = now
+            # A process that was stopped, or a machine that is overloaded, delays this thread as well.
+            if now - before > self.after_s / 2 or now - self._mark < self.after_s or told == self._mark:
+                continue
+            told = self._mark
+            self._sink(_describe(sys._current_frames().get(loop_thread), now - self._mark))  # noqa: SLF001 - documented
+
+
+def _describe(innermost: FrameType | None, blocked_s: float) -> PluginBlocks:
+    """Who runs, by the nearest `plugin_code` on the stack, and the innermost place in that plugin's own package."""
+    pack, plugin, package = "", "a plugin", ""
+    frame = innermost
+    while frame is not None and frame.f_code is not plugin_code.__code__:
+        frame = frame.f_back
+    if frame is not None:
+        kind = type(frame.f_locals["plugin"])
+        pack, plugin = frame.f_locals["pack"], f"{kind.__module__}.{kind.__qualname__}"
+        package = kind.__module__.partition(".")[0]
+    place = innermost
+    while place is not None and place.f_globals.get("__name__", "").partition(".")[0] != package:
+        place = place.f_back
+    place = place or innermost
+    where = "an unknown place" if place is None else f"{place.f_code.co_filename}:{place.f_lineno}"
+    return PluginBlocks(pack, plugin, where, blocked_s)
