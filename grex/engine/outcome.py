@@ -17,6 +17,7 @@ __all__ = [
     "CheckoutOptions",
     "CheckoutOutcome",
     "CheckoutStatus",
+    "declared_otherwise",
     "lock_line",
     "lock_url",
     "short",
@@ -136,10 +137,16 @@ def unlocked(node: Node, line: LockLine | None) -> str | None:
     """Why the lockfile does not say what a declaration means, for `--locked`; None where it does."""
     if line is None:
         return f"{node.path} is not in the lockfile"
+    difference = declared_otherwise(node, line)
+    return None if difference is None else f"{node.path} is {difference}"
+
+
+def declared_otherwise(node: Node, line: LockLine) -> str | None:
+    """How a declaration differs from what was locked for it, as the end of a sentence; None where they agree."""
     if line.url != lock_url(node):
-        return f"{node.path} is declared with {lock_url(node)}, and locked with {line.url}"
+        return f"declared with {lock_url(node)}, and locked with {line.url}"
     if line.ref != node.ref:
-        return f"{node.path} is declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
+        return f"declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
     return None
 
 

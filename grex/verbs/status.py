@@ -14,6 +14,7 @@ import anyio
 
 from grex.engine import ROOT, Node, RunContext, Session, Settings, survey
 from grex.engine.moving import ref_of
+from grex.engine.outcome import declared_otherwise
 from grex.engine.survey import Survey, select
 from grex.errors import GrexError, PackError
 from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
@@ -249,9 +250,14 @@ def _judge_head(session: Session, node: Node, state: CheckoutState, states: list
         told.append(f"a {state.operation} is in progress")
     line = session.lines.get(node.path)
     record = state.record
+    difference = None if line is None else declared_otherwise(node, line)
     if record is None or record.url != node.url.identity:
         states.append("wrong-ref")
         told.append("not checked out by grex from this URL")
+    elif difference is not None:
+        # What was locked is no longer wanted, so that HEAD is as it was locked says nothing.
+        states.append("wrong-ref")
+        told.append(f"{difference}; `grex sync` settles it")
     elif line is not None and line.branch is not None:
         if state.head_branch != line.branch:
             states.append("wrong-ref")
