@@ -124,7 +124,7 @@ def init(
     from grex.verbs.init import init as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "init", as_json=json, quiet=quiet, no_wait=no_wait, lock_timeout_s=lock_timeout)
-    request = InitRequest(directory.absolute(), name=name, gitignore=gitignore)
+    request = InitRequest(call.place(directory), name=name, gitignore=gitignore)
     return execute(call, request.root, lambda settings: verb(request, settings), render.init)
 
 
@@ -331,7 +331,7 @@ def demo(
     from grex.verbs.demo import demo as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "demo", as_json=json, quiet=quiet, jobs=jobs, trace=trace)
-    request = DemoRequest(directory.absolute())
+    request = DemoRequest(call.place(directory))
     return execute(call, request.workspace, lambda settings: verb(request, settings), render.demo)
 
 

@@ -25,7 +25,7 @@ from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
 from grex.cli.streams import say
-from grex.errors import GrexError, LockFallbackWarning, UsageError
+from grex.errors import ConfigError, GrexError, LockFallbackWarning, UsageError
 from grex.names import clean
 
 if TYPE_CHECKING:
@@ -100,13 +100,22 @@ class Call:
 
         Raises:
             NotAWorkspaceError: there is none.
+            UsageError: the current directory is not there any more.
         """
         from grex.verbs.locate import locate  # noqa: PLC0415 - `--help` needs no workspace
 
         named = self.workspace
         if named is None and self.environ.get("GREX_WORKSPACE"):
             named = Path(self.environ["GREX_WORKSPACE"])
-        return locate(Path.cwd(), named)
+        return locate(_current_directory(), named)
+
+    def place(self, path: Path) -> Path:
+        """A path as the verb has to read it: a relative one starts where the person is.
+
+        Raises:
+            UsageError: the current directory is not there any more.
+        """
+        return path if path.is_absolute() else _current_directory() / path
 
     def from_here(self, url: str) -> str:
         """A URL as the workspace has to read it: a person's relative path starts where the person is."""
@@ -122,10 +131,11 @@ class Call:
         from grex.engine import Settings  # noqa: PLC0415 - verbs only
         from grex.workspace import read_config  # noqa: PLC0415 - verbs only
 
+        home = _home()  # first: without one, the paths of the next lines would lie in a directory called ~
         config = read_config(root, user_config_path(appauthor=False))
         platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
         return Settings(
-            home=Path.home(),
+            home=home,
             environ=self.environ,
             platform=platform,
             state_dir=user_state_path("grex", appauthor=False),
@@ -138,6 +148,26 @@ class Call:
             trust=(*self.trust, *config.trust_prefixes),
             sink=sink,
         )
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the current directory cannot be found: {error.strerror}",
+            hint="It was removed, or may not be read: `cd` to another one.",
+        ) from error
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ConfigError(
+            "this user has no home directory, neither by HOME nor in the user database",
+            hint="Set HOME to a directory in which grex may keep its configuration and its trust.",
+        ) from error
 
 
 def _jobs_from(environ: Mapping[str, str]) -> int | None:

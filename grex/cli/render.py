@@ -25,6 +25,8 @@ _ATTENTION = ("left", "failed", "not-reached", "planned")
 
 def init(report: InitReport) -> str:
     """What init says."""
+    if not report.created and report.gitignore_changed:
+        return f"There is a workspace already; its .gitignore hides grex's files now: {report.root}"
     if not report.created:
         return f"There is a workspace already; nothing was changed: {report.root}"
     return f"Made a workspace; `grex add URL` adds the first pack: {report.root}"

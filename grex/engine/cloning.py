@@ -94,7 +94,9 @@ async def clone_pack(
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
-        return Leave("files-in-the-way", error.message, error.hint or f"Move them out of {node.path} and sync again.")
+        return Leave(
+            "files-in-the-way", error.message, error.hint or f"Move them out of {node.path} and run the command again."
+        )
     except BaseException:
         # Nothing of this clone is anybody's but ours; after a kill, the note lets the next run do the same.
         remove_tree(temp)

@@ -55,6 +55,7 @@ class InitDocument(TypedDict):
     schema: Literal["grex.init/1"]
     workspace: str
     created: bool
+    gitignore_changed: bool
     exit_code: int
 
 
