@@ -117,7 +117,7 @@ def sync(report: SyncReport, *, brief: bool = False) -> str:
         lines.append(f"failed       {error.message}")
         if error.hint:
             lines.append(f"             hint: {error.hint}")
-    lines.extend(f"undeclared   {path}: no pack declares it any more; it was left there." for path in report.undeclared)
+    lines.extend(f"undeclared   {path}: no pack declares it; it was left there." for path in report.undeclared)
     lines.extend(f"note: {note}." for note in report.notes)
     lines.append(_summary(report))
     return "\n".join(lines)

@@ -199,8 +199,7 @@ def remove_made(root: Path, made: list[Path]) -> None:
     if any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
         return
     (root / PACK_LOCK_NAME).unlink(missing_ok=True)
-    if root.parent in made:
-        _remove_backend_lock(root)
+    _remove_backend_lock(root)
     for directory in made:
         try:
             directory.rmdir()
@@ -209,8 +208,9 @@ def remove_made(root: Path, made: list[Path]) -> None:
 
 
 def _remove_backend_lock(root: Path) -> None:
-    """Take the lock file beside a failed clone away, which would keep the directory that was made for it.
+    """Take the lock file beside a failed clone away, so that nothing of it is left.
 
+    It is held meanwhile, and nothing is done under it any more: a second holder on a new file could not do harm.
     Whoever opened it meanwhile compares it with what the path leads to after the grant, and so sees that it is gone.
     """
     path = backend_lock_path(root)

@@ -15,9 +15,9 @@ import anyio
 from grex.engine import ROOT, Node, RunContext, Session, Settings, survey
 from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
-from grex.engine.survey import Survey, select
+from grex.engine.survey import Survey, select, undeclared
 from grex.errors import GrexError, PackError
-from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
+from grex.git import CheckoutState, ahead_behind, edited_paths, porcelain, untracked_hint
 from grex.names import is_full_sha
 from grex.pack import PackSpec, actions_hash
 from grex.plugin import Pack
@@ -166,12 +166,10 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         root = _root_status(session, context, found)
         if root is not None:
             results[ROOT] = root
-        for path in sorted(set(session.folded.packs) - set(found.graph.nodes) - {ROOT}):
-            state = observe(session.layout.pack_dir(path))
-            if state.kind == "checkout":
-                results[path] = PackStatus(
-                    path, ("undeclared",), state.head_branch, state.head_sha, text="no longer declared by any pack"
-                )
+        for path, state in undeclared(session.layout, session.folded.packs, found.graph.nodes).items():
+            results[path] = PackStatus(
+                path, ("undeclared",), state.head_branch, state.head_sha, text="no pack declares it"
+            )
     return StatusReport(session.layout.root, tuple(results[path] for path in sorted(results)), request.fail_on_drift)
 
 

@@ -37,7 +37,7 @@ from grex.engine import (
     untrusted,
 )
 from grex.engine.outcome import unlocked, unlocked_error
-from grex.engine.survey import read_overrides, read_root_spec, select, survey
+from grex.engine.survey import read_overrides, read_root_spec, select, survey, undeclared
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
 from grex.pack import PackSpec
@@ -203,6 +203,8 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     graph = Graph(session.layout.root, overrides)
     selected = _selected(session, request.packs)
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
+    if recovered.notes:
+        await session.read_records()  # what was recovered is in the log now
     hiding = Hiding(session.layout)
     options = CheckoutOptions(locked=request.locked, offline=request.offline, dry_run=request.dry_run)
     walk = Walk(session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast)
@@ -241,7 +243,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         root=session.layout.root,
         dry_run=request.dry_run,
         packs=tuple(_pack_reports(walked, installs, graph)),
-        undeclared=tuple(sorted(set(session.folded.packs) - set(graph.nodes) - {ROOT})) if is_whole else (),
+        undeclared=tuple(undeclared(session.layout, session.folded.packs, graph.nodes)) if is_whole else (),
         recovered=tuple(sorted(recovered.notes)),
         notes=tuple(notes),
         lockfile_changed=changed,

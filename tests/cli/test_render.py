@@ -73,7 +73,7 @@ def test_what_concerns_no_single_pack_is_told_too() -> None:
     lines = synced(undeclared=("old",), recovered=("a: cleared",), notes=("the override for x touches no pack",))
     assert lines == [
         "recovered: a: cleared.",
-        "undeclared   old: no pack declares it any more; it was left there.",
+        "undeclared   old: no pack declares it; it was left there.",
         "note: the override for x touches no pack.",
         "Synced: 0 packs: no packs; 1.23 s.",
     ]
