@@ -173,7 +173,7 @@ def add(
         call,
         request.root,
         lambda settings: verb(request, settings),
-        lambda report: render.add(report, brief=call.on_terminal),
+        lambda report: render.add(report, brief=call.has_one_place),
     )
 
 
@@ -229,7 +229,7 @@ def sync(
         call,
         request.root,
         lambda settings: verb(request, settings),
-        lambda report: render.sync(report, brief=call.on_terminal),
+        lambda report: render.sync(report, brief=call.has_one_place),
     )
 
 

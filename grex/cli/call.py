@@ -24,7 +24,7 @@ import typer
 from anyio.abc import TaskStatus
 
 from grex.cli.progress import LinePrinter
-from grex.cli.streams import say
+from grex.cli.streams import is_one_place, say
 from grex.errors import ConfigError, GrexError, LockFallbackWarning, UsageError
 from grex.names import clean
 
@@ -91,9 +91,9 @@ class Call:
         )
 
     @property
-    def on_terminal(self) -> bool:
-        """Whether progress and report are read on one terminal, by a person."""
-        return not self.quiet and sys.stdout.isatty() and sys.stderr.isatty()
+    def has_one_place(self) -> bool:
+        """Whether progress and report come out in one place: a terminal, or the same file or pipe."""
+        return not self.quiet and not self.as_json and is_one_place(sys.stdout, sys.stderr)
 
     def root(self) -> Path:
         """The workspace of this call.
@@ -191,7 +191,7 @@ def execute(
     """Run a verb to its end in an event loop of its own, print its report, and give the exit code."""
     from grex.progress import ChromeTrace, Tee  # noqa: PLC0415 - verbs only
 
-    printer = LinePrinter(sys.stderr, quiet=call.quiet or call.as_json)
+    printer = LinePrinter(sys.stderr, quiet=call.quiet or call.as_json, is_shared=call.has_one_place)
     trace: ChromeTrace | None = None
     if call.trace is not None:
         try:
@@ -207,6 +207,7 @@ def execute(
         with _warnings_for_people(quiet=call.quiet):
             report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
+        printer.tell_kept_back()
         if caught and _first_error(group) is not None:
             return _stopped(call, caught)  # what fails while everything is being ended has no other cause
         first = _first_error(group)
@@ -217,6 +218,7 @@ def execute(
         if trace is not None:
             trace.close()
     if report is None:
+        printer.tell_kept_back()
         return _stopped(call, caught)
     if call.as_json:
         return print_document(report)

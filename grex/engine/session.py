@@ -7,6 +7,7 @@ verb looks at `os.environ` or at the home directory by itself.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,6 +86,8 @@ class Session:
     folded: Folded = field(default_factory=Folded)
     overrides: Mapping[str, OverrideSpec] = field(default_factory=dict)
     _log_bytes: int = 0
+    started: float = field(default_factory=time.monotonic)
+    """Of the monotonic clock: what a run took is counted from here, its waits included."""
     run_id: str = field(default_factory=lambda: secrets.token_hex(6))
 
     @classmethod

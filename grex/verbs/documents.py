@@ -88,7 +88,7 @@ class SyncPackObject(TypedDict):
 
 
 class SyncDocument(TypedDict):
-    """`grex sync --json`; packs are sorted by path. Equal work gives equal documents but for `elapsed_s`."""
+    """`grex sync --json`; packs are sorted by path. Equal work gives equal documents but for the two times."""
 
     schema: Literal["grex.sync/1"]
     workspace: str
@@ -101,6 +101,7 @@ class SyncDocument(TypedDict):
     errors: list[FailureObject]
     lockfile_changed: bool
     elapsed_s: float
+    waited_s: float
 
 
 class AddDocument(TypedDict):

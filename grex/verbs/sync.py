@@ -36,7 +36,7 @@ from grex.engine import (
     run,
     untrusted,
 )
-from grex.engine.outcome import unlocked, unlocked_error
+from grex.engine.outcome import unlocked, unlocked_error, what_happened
 from grex.engine.survey import read_overrides, read_root_spec, select, survey, undeclared
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
@@ -103,6 +103,10 @@ class PackReport:
     error: GrexError | None = None
     install: InstallOutcome | None = None
 
+    def line(self) -> str:
+        """What became of the checkout, in one line."""
+        return what_happened(self.status, self.text, self.branch or self.ref, self.old_sha, self.new_sha)
+
     @property
     def failures(self) -> list[GrexError]:
         """Everything about this pack that makes the run fail."""
@@ -141,7 +145,11 @@ class PackReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did, packs sorted by path; equal for equal work but for `elapsed_s`."""
+    """What a sync did, packs sorted by path; equal for equal work but for the times.
+
+    `elapsed_s` is all of it; of that, `waited_s` went by while a lock was waited for that the processes of `waited_for`
+    held. `extra_errors` are of packs, by path, that have no entry of their own for it.
+    """
 
     root: Path
     dry_run: bool
@@ -151,12 +159,16 @@ class SyncReport:
     notes: tuple[str, ...] = ()
     lockfile_changed: bool = False
     elapsed_s: float = 0.0
-    extra_errors: tuple[GrexError, ...] = field(default=())
+    waited_s: float = 0.0
+    waited_for: tuple[int, ...] = ()
+    extra_errors: tuple[tuple[str, GrexError], ...] = field(default=())
 
     @property
     def exit_code(self) -> int:
         """0, or what the failures come to."""
-        return exit_code_of([*self.extra_errors, *(error for pack in self.packs for error in pack.failures)])
+        return exit_code_of(
+            [*(error for _, error in self.extra_errors), *(error for pack in self.packs for error in pack.failures)]
+        )
 
     def to_json(self) -> SyncDocument:
         """The document of `--json`."""
@@ -169,9 +181,10 @@ class SyncReport:
             "undeclared": list(self.undeclared),
             "recovered": list(self.recovered),
             "notes": list(self.notes),
-            "errors": [failure_json(error) for error in self.extra_errors],
+            "errors": [failure_json(error) for _, error in self.extra_errors],
             "lockfile_changed": self.lockfile_changed,
             "elapsed_s": round(self.elapsed_s, 3),
+            "waited_s": round(self.waited_s, 3),
         }
 
 
@@ -196,7 +209,6 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
 
 async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     """Sync with WORKSPACE held already (or nothing at all, in a dry run)."""
-    started = time.monotonic()
     platform = session.settings.platform
     root_spec = read_root_spec(session.layout, platform)
     overrides = read_overrides(session.layout, root_spec)
@@ -247,9 +259,11 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         recovered=tuple(sorted(recovered.notes)),
         notes=tuple(notes),
         lockfile_changed=changed,
-        elapsed_s=time.monotonic() - started,
+        elapsed_s=time.monotonic() - session.started,
+        waited_s=session.holds.waiting.total_s,
+        waited_for=tuple(session.holds.waiting.holders),
         extra_errors=(
-            *(recovered.failures[path] for path in sorted(recovered.failures)),
+            *sorted(recovered.failures.items()),
             *_unreached(walked, selected),
         ),
     )
@@ -280,10 +294,15 @@ def _selected(session: Session, packs: Sequence[str]) -> set[str] | None:
     return None if chosen is None else known.graph.descendants(chosen)
 
 
-def _unreached(walked: Walked, selected: set[str] | None) -> list[GrexError]:
+def _unreached(walked: Walked, selected: set[str] | None) -> list[tuple[str, GrexError]]:
     """Packs that were asked for, that only the lockfile knew, and that the walk did not come to."""
     return [
-        PackError(f"{path} is in the lockfile, but no pack declares it any more", hint="`grex ls` lists the packs.")
+        (
+            path,
+            PackError(
+                f"{path} is in the lockfile, but no pack declares it any more", hint="`grex ls` lists the packs."
+            ),
+        )
         for path in sorted(selected or ())
         if path not in walked.outcomes and path not in walked.not_reached
     ]
@@ -348,7 +367,6 @@ def _pack_reports(walked: Walked, installs: dict[str, InstallOutcome], graph: Gr
 
 
 def _pack_report(path: str, node: Node | None, outcome: CheckoutOutcome, install: InstallOutcome | None) -> PackReport:
-    target = outcome.target
     error = outcome.error
     if error is None and outcome.is_failure:
         error = PackError(f"{path} was left alone: {outcome.text}", hint=outcome.hint, details={"reason": outcome.code})
@@ -358,7 +376,7 @@ def _pack_report(path: str, node: Node | None, outcome: CheckoutOutcome, install
         status=cast("SyncStatus", outcome.status),  # packs that were only passed through have no report
         url=node.url.redacted if node is not None else None,
         ref=node.ref if node is not None else None,
-        branch=target.name if target is not None and target.kind == "branch" else None,
+        branch=outcome.branch,
         old_sha=outcome.old_sha,
         new_sha=outcome.new_sha,
         code=outcome.code,

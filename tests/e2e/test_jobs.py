@@ -91,7 +91,7 @@ def test_jobs_is_taken_from_the_option_before_the_environment_before_the_configu
 
 def without_times(text: str) -> str:
     """A report, without what it took."""
-    return re.sub(r'\b[\d.]+ s\.$|"elapsed_s": [\d.]+', "TIME", text, flags=re.MULTILINE)
+    return re.sub(r'\b[\d.]+ s\.$|"(?:elapsed|waited)_s": [\d.]+', "TIME", text, flags=re.MULTILINE)
 
 
 def reports(workspace: Workspace, runs: int, *, fresh: bool) -> tuple[set[str], set[str]]:
