@@ -108,11 +108,14 @@ def root(
 @app.command()
 def init(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Where; the current directory by default.")] = Path(),
-    name: Annotated[Optional[str], typer.Option("--name", help="The root pack's name.")] = None,  # noqa: UP045 - options.py
-    gitignore: Annotated[
-        bool, typer.Option("--gitignore", help="Hide grex's files through .gitignore instead of info/exclude.")
-    ] = False,
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where to make it.", show_default="the current directory")
+    ] = Path(),
+    name: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Option("--name", metavar="NAME", help="Its name.", show_default="made from DIR"),
+    ] = None,
+    gitignore: Annotated[bool, typer.Option("--gitignore", help="Hide grex's own files through .gitignore.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     no_wait: NoWait = False,
@@ -131,10 +134,21 @@ def init(
 @app.command()
 def add(
     context: typer.Context,
-    url: Annotated[str, typer.Argument(help="A URL or path that git can clone.")],
-    path: Annotated[Optional[str], typer.Argument(help="Where, from the workspace root.")] = None,  # noqa: UP045 - options.py
-    ref: Annotated[Optional[str], typer.Option("--ref", help="Branch, tag or full commit id.")] = None,  # noqa: UP045 - options.py
-    group: Annotated[Optional[list[str]], typer.Option("--group", "-g", help="A group it belongs to.")] = None,  # noqa: UP045 - options.py
+    url: Annotated[str, typer.Argument(metavar="URL", help="A URL or path that git can clone.")],
+    path: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Argument(
+            metavar="[PATH]", help="Where to put it, from the workspace root.", show_default="as the URL ends"
+        ),
+    ] = None,
+    ref: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Option("--ref", metavar="REF", help="A branch, a tag or a full commit id."),
+    ] = None,
+    group: Annotated[
+        Optional[list[str]],  # noqa: UP045 - options.py
+        typer.Option("--group", "-g", metavar="GROUP", help="A group it belongs to; may be repeated."),
+    ] = None,
     no_install: NoInstall = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -144,7 +158,7 @@ def add(
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
-    """Declare a pack, clone it and install it."""
+    """Clone a repository, declare it in .grex/pack.yaml and install it."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.add import AddRequest  # noqa: PLC0415 - only when run
     from grex.verbs.add import add as verb  # noqa: PLC0415 - only when run
@@ -184,9 +198,11 @@ def sync(
     locked: Annotated[bool, typer.Option("--locked", help="Check out exactly what the lockfile says.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no remote.")] = False,
     dry_run: DryRun = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after a failure.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Begin nothing more after a failure.")] = False,
     no_install: NoInstall = False,
-    keep_partial: Annotated[bool, typer.Option("--keep-partial", help="Leave what a failed install had done.")] = False,
+    keep_partial: Annotated[
+        bool, typer.Option("--keep-partial", help="Do not undo what a failed install had done.")
+    ] = False,
     trust: Trust = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -196,7 +212,7 @@ def sync(
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
-    """Bring the workspace into the state that its manifests declare."""
+    """Clone, update and install packs until everything is as declared."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
     from grex.verbs.sync import SyncRequest  # noqa: PLC0415 - only when run
@@ -245,7 +261,7 @@ def status(
     workspace: Workspace = None,
     jobs: Jobs = None,
 ) -> int:
-    """Show how each pack stands to what is declared; asks no remote."""
+    """Show what is not as declared, without asking a remote."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
@@ -264,7 +280,7 @@ def ls(
     quiet: Quiet = False,
     workspace: Workspace = None,
 ) -> int:
-    """Show what is declared and what is there."""
+    """List the packs."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ListRequest  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
@@ -282,7 +298,10 @@ def ls(
 @app.command()
 def trust(
     context: typer.Context,
-    prefix: Annotated[Optional[str], typer.Argument(metavar="[URL-PREFIX|.]", help="What to trust.")] = None,  # noqa: UP045 - options.py
+    prefix: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Argument(metavar="[URL-PREFIX|.]", help="What to trust; . is the workspace itself."),
+    ] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="Take the trust back.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -290,7 +309,7 @@ def trust(
     no_wait: NoWait = False,
     lock_timeout: LockTimeout = None,
 ) -> int:
-    """Show, give or take this user's trust in packs of this workspace."""
+    """Show or change which packs may run hooks and commands."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.trust import TrustRequest  # noqa: PLC0415 - only when run
     from grex.verbs.trust import trust as verb  # noqa: PLC0415 - only when run
@@ -304,7 +323,7 @@ def trust(
 
 @app.command()
 def locks(context: typer.Context, json: Json = False, quiet: Quiet = False, workspace: Workspace = None) -> int:
-    """Show who holds which lock of this workspace."""
+    """Show who holds which lock of this workspace, and who waits for it."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.locks import LocksRequest  # noqa: PLC0415 - only when run
     from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
@@ -317,15 +336,15 @@ def locks(context: typer.Context, json: Json = False, quiet: Quiet = False, work
 @app.command()
 def demo(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Where; must not exist yet, or be an earlier demo.")] = Path(
-        "grex-demo"
-    ),
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where; must not exist yet, or be an earlier demo.")
+    ] = Path("grex-demo"),
     json: Json = False,
     quiet: Quiet = False,
     jobs: Jobs = None,
     trace: Trace = None,
 ) -> int:
-    """Build small local upstream repositories and a nested workspace, sync it, and show the tree."""
+    """Try grex: build small repositories, and sync a workspace of them."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.demo import DemoRequest  # noqa: PLC0415 - only when run
     from grex.verbs.demo import demo as verb  # noqa: PLC0415 - only when run

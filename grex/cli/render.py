@@ -145,7 +145,8 @@ def _pack_lines(pack: PackReport, *, brief: bool) -> list[str]:
 def _summary(report: SyncReport) -> str:
     counts: dict[str, int] = {}
     for pack in report.packs:
-        counts[pack.status] = counts.get(pack.status, 0) + 1
+        if pack.path != ".":  # the root is no pack; only what it installs counts
+            counts[pack.status] = counts.get(pack.status, 0) + 1
         if pack.install is not None and pack.install.status != "skipped":
             counts[pack.install.status] = counts.get(pack.install.status, 0) + 1
     order = (
@@ -160,7 +161,7 @@ def _summary(report: SyncReport) -> str:
         "failed",
         "not-reached",
     )
-    told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "no packs"
+    told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "nothing to do"
     lead = "Plan" if report.dry_run else "Synced"
     packs = sum(1 for pack in report.packs if pack.path != ".")
     return f"{lead}: {_count(packs, 'pack')}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."

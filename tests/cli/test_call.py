@@ -244,3 +244,11 @@ def test_a_user_without_a_home_is_told_and_no_directory_called_tilde_is_made(
     assert code == 2
     assert "no home directory" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_list_of_verbs_cuts_no_sentence_off(grex: Grex) -> None:
+    code, out, _ = grex("--help")
+    listed = out.partition("Commands:\n")[2].splitlines()
+    assert code == 0
+    assert len(listed) > 5
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []

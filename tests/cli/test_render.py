@@ -108,14 +108,14 @@ def test_a_failure_without_an_entry_of_its_own_names_its_pack() -> None:
 )
 def test_a_wait_that_was_noticed_is_told_apart(waited_s: float, pids: tuple[int, ...], told: str) -> None:
     report = SyncReport(ROOT, dry_run=False, packs=(), elapsed_s=12.4, waited_s=waited_s, waited_for=pids)
-    assert render.sync(report) == f"Synced: 0 packs: no packs; {told}"
+    assert render.sync(report) == f"Synced: 0 packs: nothing to do; {told}"
 
 
 def test_a_plan_says_that_it_is_one_and_the_root_is_no_pack() -> None:
     lines = synced(
         PackReport(".", "meta", "unchanged"), PackReport("a", "plain", "planned", text="clone x"), dry_run=True
     )
-    assert lines == ["planned      a: clone x", "Plan: 1 pack: 1 planned, 1 unchanged; 1.23 s."]
+    assert lines == ["planned      a: clone x", "Plan: 1 pack: 1 planned; 1.23 s."]
 
 
 def test_what_concerns_no_single_pack_is_told_too() -> None:
@@ -124,7 +124,7 @@ def test_what_concerns_no_single_pack_is_told_too() -> None:
         "recovered: a: cleared.",
         "undeclared   old: no pack declares it; it was left there.",
         "note: the override for x touches no pack.",
-        "Synced: 0 packs: no packs; 1.23 s.",
+        "Synced: 0 packs: nothing to do; 1.23 s.",
     ]
 
 
