@@ -111,11 +111,14 @@ def root(
 @app.command()
 def init(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Where; the current directory by default.")] = Path(),
-    name: Annotated[Optional[str], typer.Option("--name", help="The root pack's name.")] = None,  # noqa: UP045 - options.py
-    gitignore: Annotated[
-        bool, typer.Option("--gitignore", help="Hide grex's files through .gitignore instead of info/exclude.")
-    ] = False,
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where to make it.", show_default="the current directory")
+    ] = Path(),
+    name: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Option("--name", metavar="NAME", help="Its name.", show_default="made from DIR"),
+    ] = None,
+    gitignore: Annotated[bool, typer.Option("--gitignore", help="Hide grex's own files through .gitignore.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     no_wait: NoWait = False,
@@ -127,17 +130,28 @@ def init(
     from grex.verbs.init import init as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "init", as_json=json, quiet=quiet, no_wait=no_wait, lock_timeout_s=lock_timeout)
-    request = InitRequest(directory.absolute(), name=name, gitignore=gitignore)
+    request = InitRequest(call.place(directory), name=name, gitignore=gitignore)
     return execute(call, request.root, lambda settings: verb(request, settings), render.init)
 
 
 @app.command()
 def add(
     context: typer.Context,
-    url: Annotated[str, typer.Argument(help="A URL or path that git can clone.")],
-    path: Annotated[Optional[str], typer.Argument(help="Where, from the workspace root.")] = None,  # noqa: UP045 - options.py
-    ref: Annotated[Optional[str], typer.Option("--ref", help="Branch, tag or full commit id.")] = None,  # noqa: UP045 - options.py
-    group: Annotated[Optional[list[str]], typer.Option("--group", "-g", help="A group it belongs to.")] = None,  # noqa: UP045 - options.py
+    url: Annotated[str, typer.Argument(metavar="URL", help="A URL or path that git can clone.")],
+    path: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Argument(
+            metavar="[PATH]", help="Where to put it, from the workspace root.", show_default="as the URL ends"
+        ),
+    ] = None,
+    ref: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Option("--ref", metavar="REF", help="A branch, a tag or a full commit id."),
+    ] = None,
+    group: Annotated[
+        Optional[list[str]],  # noqa: UP045 - options.py
+        typer.Option("--group", "-g", metavar="GROUP", help="A group it belongs to; may be repeated."),
+    ] = None,
     no_install: NoInstall = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -147,7 +161,7 @@ def add(
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
-    """Declare a pack, clone it and install it."""
+    """Clone a repository, declare it in .grex/pack.yaml and install it."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.add import AddRequest  # noqa: PLC0415 - only when run
     from grex.verbs.add import add as verb  # noqa: PLC0415 - only when run
@@ -176,7 +190,7 @@ def add(
         call,
         request.root,
         lambda settings: verb(request, settings),
-        lambda report: render.add(report, brief=call.on_terminal),
+        lambda report: render.add(report, brief=call.has_one_place),
     )
 
 
@@ -199,7 +213,7 @@ def sync(
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
-    """Bring the workspace into the state that its manifests declare."""
+    """Clone, update and install packs until everything is as declared."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
     from grex.verbs.sync import SyncRequest  # noqa: PLC0415 - only when run
@@ -232,7 +246,7 @@ def sync(
         call,
         request.root,
         lambda settings: verb(request, settings),
-        lambda report: render.sync(report, brief=call.on_terminal),
+        lambda report: render.sync(report, brief=call.has_one_place),
     )
 
 
@@ -290,7 +304,7 @@ def update(
         call,
         request.root,
         lambda settings: verb(request, settings),
-        lambda report: render.sync(report.sync, brief=call.on_terminal),
+        lambda report: render.sync(report.sync, brief=call.has_one_place),
     )
 
 
@@ -308,7 +322,7 @@ def status(
     no_wait: NoWait = False,
     lock_timeout: LockTimeout = None,
 ) -> int:
-    """Show how each pack stands to what is declared; asks no remote."""
+    """Show what is not as declared, without asking a remote."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
@@ -338,7 +352,7 @@ def ls(
     no_wait: NoWait = False,
     lock_timeout: LockTimeout = None,
 ) -> int:
-    """Show what is declared and what is there."""
+    """List the packs."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ListRequest  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
@@ -358,7 +372,10 @@ def ls(
 @app.command()
 def trust(
     context: typer.Context,
-    prefix: Annotated[Optional[str], typer.Argument(metavar="[URL-PREFIX|.]", help="What to trust.")] = None,  # noqa: UP045 - options.py
+    prefix: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Argument(metavar="[URL-PREFIX|.]", help="What to trust; . is the workspace itself."),
+    ] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="Take the trust back.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -366,7 +383,7 @@ def trust(
     no_wait: NoWait = False,
     lock_timeout: LockTimeout = None,
 ) -> int:
-    """Show, give or take this user's trust in packs of this workspace."""
+    """Show or change which packs may run hooks and commands."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.trust import TrustRequest  # noqa: PLC0415 - only when run
     from grex.verbs.trust import trust as verb  # noqa: PLC0415 - only when run
@@ -380,7 +397,7 @@ def trust(
 
 @app.command()
 def locks(context: typer.Context, json: Json = False, quiet: Quiet = False, workspace: Workspace = None) -> int:
-    """Show who holds which lock of this workspace."""
+    """Show who holds which lock of this workspace, and who waits for it."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.locks import LocksRequest  # noqa: PLC0415 - only when run
     from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
@@ -393,9 +410,9 @@ def locks(context: typer.Context, json: Json = False, quiet: Quiet = False, work
 @app.command()
 def demo(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Where; must not exist yet, or be an earlier demo.")] = Path(
-        "grex-demo"
-    ),
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where; must not exist yet, or be an earlier demo.")
+    ] = Path("grex-demo"),
     json: Json = False,
     quiet: Quiet = False,
     jobs: Jobs = None,
@@ -403,7 +420,7 @@ def demo(
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
-    """Build small local upstream repositories and a nested workspace, sync it, and show the tree."""
+    """Try grex: build small repositories, and sync a workspace of them."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.demo import DemoRequest  # noqa: PLC0415 - only when run
     from grex.verbs.demo import demo as verb  # noqa: PLC0415 - only when run
@@ -418,7 +435,7 @@ def demo(
         lock_timeout_s=lock_timeout,
         trace=trace,
     )
-    request = DemoRequest(directory.absolute())
+    request = DemoRequest(call.place(directory))
     return execute(call, request.workspace, lambda settings: verb(request, settings), render.demo)
 
 

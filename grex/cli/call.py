@@ -25,8 +25,8 @@ import typer
 
 from grex.cli.interrupts import cancel_on_signal
 from grex.cli.progress import LinePrinter
-from grex.cli.streams import say
-from grex.errors import GrexError, LockDeadlockError, LockFallbackWarning, UsageError
+from grex.cli.streams import is_one_place, say
+from grex.errors import ConfigError, GrexError, LockDeadlockError, LockFallbackWarning, UsageError
 from grex.names import clean
 
 if TYPE_CHECKING:
@@ -92,19 +92,20 @@ class Call:
         )
 
     @property
-    def on_terminal(self) -> bool:
-        """Whether progress and report are read on one terminal, by a person."""
-        return not self.quiet and sys.stdout.isatty() and sys.stderr.isatty()
+    def has_one_place(self) -> bool:
+        """Whether progress and report come out in one place: a terminal, or the same file or pipe."""
+        return not self.quiet and not self.as_json and is_one_place(sys.stdout, sys.stderr)
 
     def root(self) -> Path:
         """The workspace of this call.
 
         Raises:
             NotAWorkspaceError: there is none.
+            UsageError: the current directory is not there any more.
         """
         from grex.verbs.locate import locate  # noqa: PLC0415 - `--help` needs no workspace
 
-        return locate(Path.cwd(), self.workspace or self._from_variable())
+        return locate(_current_directory(), self.workspace or self._from_variable())
 
     def _from_variable(self) -> Path | None:
         named = self.environ.get("GREX_WORKSPACE")
@@ -117,10 +118,18 @@ class Call:
         if self.workspace is not None or self._from_variable() is None:
             return None
         try:
-            here = locate(Path.cwd(), None)
+            here = locate(_current_directory(), None)
         except GrexError:
             return None
         return None if here == self.root() else here
+
+    def place(self, path: Path) -> Path:
+        """A path as the verb has to read it: a relative one starts where the person is.
+
+        Raises:
+            UsageError: the current directory is not there any more.
+        """
+        return path if path.is_absolute() else _current_directory() / path
 
     def from_here(self, url: str) -> str:
         """A URL as the workspace has to read it: a person's relative path starts where the person is."""
@@ -136,10 +145,11 @@ class Call:
         from grex.engine import Settings  # noqa: PLC0415 - verbs only
         from grex.workspace import read_config  # noqa: PLC0415 - verbs only
 
+        home = _home()  # first: without one, the paths of the next lines would lie in a directory called ~
         config = read_config(root, user_config_path(appauthor=False))
         platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
         return Settings(
-            home=Path.home(),
+            home=home,
             environ=self.environ,
             platform=platform,
             state_dir=user_state_path("grex", appauthor=False),
@@ -152,6 +162,26 @@ class Call:
             trust=(*self.trust, *config.trust_prefixes),
             sink=sink,
         )
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the current directory cannot be found: {error.strerror}",
+            hint="It was removed, or may not be read: `cd` to another one.",
+        ) from error
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ConfigError(
+            "this user has no home directory, neither by HOME nor in the user database",
+            hint="Set HOME to a directory in which grex may keep its configuration and its trust.",
+        ) from error
 
 
 def _jobs_from(environ: Mapping[str, str]) -> int | None:
@@ -175,7 +205,7 @@ def execute(
     """Run a verb to its end in an event loop of its own, print its report, and give the exit code."""
     from grex.progress import ChromeTrace, Tee  # noqa: PLC0415 - verbs only
 
-    printer = LinePrinter(sys.stderr, quiet=call.quiet or call.as_json)
+    printer = LinePrinter(sys.stderr, quiet=call.quiet or call.as_json, is_shared=call.has_one_place)
     trace: ChromeTrace | None = None
     if call.trace is not None:
         try:
@@ -191,6 +221,7 @@ def execute(
         with _warnings_for_people(quiet=call.quiet):
             report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
+        printer.tell_kept_back()
         if caught and _first_error(group) is not None:
             return _stopped(call, caught)  # what fails while everything is being ended has no other cause
         first = _first_error(group)
@@ -201,6 +232,7 @@ def execute(
         if trace is not None:
             trace.close()
     if report is None:
+        printer.tell_kept_back()
         return _stopped(call, caught)
     if call.as_json:
         return print_document(report)

@@ -63,24 +63,26 @@ Jobs = Annotated[
         "-j",
         parser=_jobs,
         metavar="N",
-        help="Disk permits (also GREX_JOBS); 1 is serial.",
-        show_default="cores",
+        help="Work on N packs at once (also GREX_JOBS).",
+        show_default="one per core",
     ),
 ]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail at once where a lock is held.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail at once instead of waiting for another process.")]
 LockTimeout = Annotated[
     Optional[float],  # noqa: UP045 - see above
-    typer.Option("--lock-timeout", parser=_seconds, metavar="SECONDS", help="Wait no longer than this for a lock."),
+    typer.Option(
+        "--lock-timeout", parser=_seconds, metavar="SECONDS", help="Wait no longer than this for another process."
+    ),
 ]
 Trace = Annotated[
     Optional[Path],  # noqa: UP045 - see above
-    typer.Option("--trace", metavar="FILE", help="Write a trace that Perfetto and chrome://tracing open."),
+    typer.Option("--trace", metavar="FILE", help="Record what ran when, for Perfetto or chrome://tracing."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Start nothing new after a failure.")]
-KeepPartial = Annotated[bool, typer.Option("--keep-partial", help="Leave what a failed install had done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Begin nothing more after a failure.")]
+KeepPartial = Annotated[bool, typer.Option("--keep-partial", help="Do not undo what a failed install had done.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no remote.")]
-NoInstall = Annotated[bool, typer.Option("--no-install", help="Clone and move only; install nothing.")]
+NoInstall = Annotated[bool, typer.Option("--no-install", help="Clone and update only; install nothing.")]
 Trust = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above
     typer.Option(
@@ -89,5 +91,7 @@ Trust = Annotated[
 ]
 Packs = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above
-    typer.Argument(metavar="[PACK]...", help="Paths from the workspace root, or unique names.", show_default="all"),
+    typer.Argument(
+        metavar="[PACK]...", help="Paths from the workspace root, or names that are unique.", show_default="all"
+    ),
 ]

@@ -1,8 +1,14 @@
-"""One line per finished pack, and who is being waited for, on the error stream."""
+"""One line per finished pack, and who is being waited for, on the error stream.
+
+Where the report comes out in the same place, lines that the report will have are kept back for it. A run that ends
+without a report tells them then: what failed before a Ctrl-C is worth knowing.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
+
+from grex.cli.lines import is_for_the_report, pack_line
 
 if TYPE_CHECKING:
     from grex.progress import Event
@@ -30,11 +36,18 @@ class LinePrinter:
     """A sink that prints what a person wants to know while a run goes on.
 
     Each line is written at once and as a whole, so that lines of packs that run at the same time do not mix.
+
+    Args:
+        stream: where to.
+        quiet: print nothing.
+        is_shared: whether the report comes out in the same place.
     """
 
-    def __init__(self, stream: TextIO, *, quiet: bool) -> None:
+    def __init__(self, stream: TextIO, *, quiet: bool, is_shared: bool = False) -> None:
         self._stream = stream
         self._quiet = quiet
+        self._is_shared = is_shared
+        self._kept_back: list[str] = []
         self._doing: dict[str, str] = {}
 
     def __call__(self, event: Event, /) -> None:
@@ -57,8 +70,11 @@ class LinePrinter:
         elif isinstance(event, PackStarted):
             self._doing[event.pack] = event.doing
         elif isinstance(event, PackFinished):
-            text = f": {event.text}" if event.text else ""
-            self._say(f"{event.status:<12} {event.pack}{text}")
+            line = pack_line(event.status, event.pack, event.text)
+            if self._is_shared and is_for_the_report(event.status):
+                self._kept_back.append(line)
+            else:
+                self._say(line)
         elif isinstance(event, PluginBlocks):
             pack = f" {event.pack}:" if event.pack else ""
             self._say(
@@ -75,7 +91,15 @@ class LinePrinter:
                     others += f" ({_and_stopped(event.stopped)})"
             self._say(f"waiting {event.waited_s:.0f} s for {what} {event.path}: {holder}{others}")
 
+    def tell_kept_back(self) -> None:
+        """Print what was kept back for a report that will not come."""
+        for line in self._kept_back:
+            self._say(line)
+        self._kept_back.clear()
+
     def _say(self, text: str) -> None:
+        if self._quiet:
+            return
         try:
             self._stream.write(f"{text}\n")
             self._stream.flush()

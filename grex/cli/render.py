@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from grex.cli.lines import is_for_the_report, pack_line
 from grex.verbs.report import further_problems
 
 if TYPE_CHECKING:
@@ -22,11 +23,13 @@ __all__ = ["add", "demo", "init", "locks", "ls", "status", "sync", "trust"]
 
 _SHORT = 10
 _WIDTH = 80
-_ATTENTION = ("left", "failed", "not-reached", "planned")
+_QUIET = "unchanged"
 
 
 def init(report: InitReport) -> str:
     """What init says."""
+    if not report.created and report.gitignore_changed:
+        return f"There is a workspace already; its .gitignore hides grex's files now: {report.root}"
     if not report.created:
         return f"There is a workspace already; nothing was changed: {report.root}"
     return f"Made a workspace; `grex add URL` adds the first pack: {report.root}"
@@ -135,59 +138,45 @@ def sync(report: SyncReport, *, brief: bool = False) -> str:
 
     Args:
         report: the report.
-        brief: leave out what went well: the same screen has shown it as it happened.
+        brief: leave out what went well: it was told in the same place as it happened.
     """
     lines: list[str] = [f"recovered: {text}." for text in report.recovered]
     for pack in report.packs:
-        if not brief or pack.failures or pack.notes or pack.status in _ATTENTION:
-            lines.extend(_pack_lines(pack))
-    for error in report.extra_errors:
-        lines.append(f"failed       {error.message}")
+        lines.extend(_pack_lines(pack, brief=brief))
+    for path, error in report.extra_errors:
+        lines.append(pack_line("failed", path, error.message))
         if error.hint:
             lines.append(f"             hint: {error.hint}")
-    lines.extend(f"undeclared   {path}: no pack declares it any more; it was left there." for path in report.undeclared)
+    lines.extend(f"undeclared   {path}: no pack declares it; it was left there." for path in report.undeclared)
     lines.extend(_notes(report.notes))
     lines.append(_summary(report))
     return "\n".join(lines)
 
 
-def _pack_lines(pack: PackReport) -> list[str]:
+def _pack_lines(pack: PackReport, *, brief: bool) -> list[str]:
     lines: list[str] = []
-    if pack.status in ("cloned", "moved", "left", "failed", "not-reached", "planned"):
-        lines.append(f"{pack.status:<12} {pack.path}: {_what(pack)}")
+    if pack.status != _QUIET and (not brief or is_for_the_report(pack.status)):
+        lines.append(pack_line(pack.status, pack.path, pack.line()))
         lines.extend(f"{'':<12} {problem}" for problem in further_problems(pack.error))
         if pack.hint and pack.status in ("left", "failed"):
             lines.append(f"{'':<12} hint: {pack.hint}")
     lines.extend(f"{'note':<12} {pack.path}: {note}." for note in pack.notes)
     install = pack.install
-    if install is not None:
-        said = "; ".join((*install.changes, *install.notes)) or "nothing to change"
+    if install is not None and (not brief or is_for_the_report(install.status)):
+        lines.append(pack_line(install.status, pack.path, install.line()))
         if install.error is not None:
-            lines.append(f"{install.status:<12} {pack.path}: {install.error.message}")
             lines.extend(f"{'':<12} {problem}" for problem in further_problems(install.error))
             lines.extend(f"{'':<12} | {line}" for line in str(install.error.details.get("output", "")).splitlines())
             if install.error.hint:
                 lines.append(f"{'':<12} hint: {install.error.hint}")
-        else:
-            lines.append(f"{install.status:<12} {pack.path}: {said}")
     return lines
-
-
-def _what(pack: PackReport) -> str:
-    if pack.text:
-        return pack.text
-    where = pack.branch or pack.ref or "a commit"
-    if pack.status == "cloned":
-        return f"{where} at {(pack.new_sha or '')[:_SHORT]}"
-    if pack.status == "moved":
-        return f"{where} {(pack.old_sha or '')[:_SHORT]}..{(pack.new_sha or '')[:_SHORT]}"
-    return where
 
 
 def _summary(report: SyncReport) -> str:
     counts: dict[str, int] = {}
     for pack in report.packs:
-        counts[pack.status] = counts.get(pack.status, 0) + 1
+        if pack.path != ".":  # the root is no pack; only what it installs counts
+            counts[pack.status] = counts.get(pack.status, 0) + 1
         if pack.install is not None and pack.install.status != "skipped":
             counts[pack.install.status] = counts.get(pack.install.status, 0) + 1
     order = (
@@ -202,10 +191,19 @@ def _summary(report: SyncReport) -> str:
         "failed",
         "not-reached",
     )
-    told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "no packs"
+    told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "nothing to do"
     lead = "Plan" if report.dry_run else "Synced"
     packs = sum(1 for pack in report.packs if pack.path != ".")
-    return f"{lead}: {_count(packs, 'pack')}: {told}; {report.elapsed_s:.2f} s."
+    return f"{lead}: {_count(packs, 'pack')}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."
+
+
+def _of_them_waiting(report: SyncReport) -> str:
+    """The part of the time that is others'; a wait that nobody noticed is not worth a word."""
+    if report.waited_s < 1:
+        return ""
+    pids = ", ".join(map(str, report.waited_for))
+    whom = f"pid{'s' if len(report.waited_for) > 1 else ''} {pids}" if pids else "locks"
+    return f", {report.waited_s:.2f} s of them waiting for {whom}"
 
 
 def demo(report: DemoReport) -> str:

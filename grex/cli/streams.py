@@ -13,8 +13,9 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
-__all__ = ["prepare_streams", "say"]
+__all__ = ["is_one_place", "prepare_streams", "say"]
 
 READER_GONE_EXIT_CODE = 128 + 13
 """As of a program that SIGPIPE ends."""
@@ -33,6 +34,14 @@ def prepare_streams() -> None:
     sys.stderr = sys.stderr or null.open("w", encoding="utf-8")
     if isinstance(sys.stdout, TextIOWrapper):  # something else where a program runs us inside of itself
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def is_one_place(one: TextIO, other: TextIO) -> bool:
+    """Whether two streams lead to the same terminal, file or pipe."""
+    try:
+        return os.path.sameopenfile(one.fileno(), other.fileno())
+    except (OSError, ValueError):  # closed, or no file at all
+        return False
 
 
 def say(text: str) -> None:

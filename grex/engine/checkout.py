@@ -109,7 +109,7 @@ class Checkouts:
             raise PackError(
                 f"the children of {'the workspace' if parent == ROOT else parent} cannot be hidden from the repository "
                 f"around them: {error.strerror or error} ({error.filename})",
-                hint="Check the permissions and the free space there, then sync again.",
+                hint="Check the permissions and the free space there, then run the command again.",
             ) from error
 
     async def pass_through(self, node: Node) -> CheckoutOutcome:
@@ -153,7 +153,7 @@ class Checkouts:
             what = error.strerror or str(error)
             failure = PackError(
                 f"{node.path}: {what} ({error.filename or root})",
-                hint="Check the permissions and the free space there, then sync again.",
+                hint="Check the permissions and the free space there, then run the command again.",
             )
             return CheckoutOutcome.refused(node.path, failure)
 
@@ -186,7 +186,7 @@ class Checkouts:
                 return outcome
         raise PackError(
             f"{node.path} changes while grex looks at it",
-            hint="Another program works in this checkout; sync again when it is done.",
+            hint="Another program works in this checkout; run the command again when it is done.",
         )
 
     def _settled(self, node: Node, root: Path, state: CheckoutState, target: RemoteRef) -> CheckoutOutcome | None:
@@ -363,7 +363,7 @@ class Checkouts:
             code = "edits-in-the-way" if error.paths else "checkout-refused"
             return self._looking.left(node, root, state, planner.Leave(code, error.message, error.hint or ""), target)
         except AnotherGitError as error:
-            hint = error.hint or "Sync again when it is done."
+            hint = error.hint or "Run the command again when it is done."
             return self._looking.left(node, root, state, planner.Leave("another-git", error.message, hint), target)
         after = observe(root)
         if decision.kind == "branch-ref":

@@ -94,7 +94,9 @@ async def clone_pack(
     except FilesInTheWayError as error:
         remove_tree(temp)
         remove_note(state_dir, note.id)
-        return Leave("files-in-the-way", error.message, error.hint or f"Move them out of {node.path} and sync again.")
+        return Leave(
+            "files-in-the-way", error.message, error.hint or f"Move them out of {node.path} and run the command again."
+        )
     except BaseException:
         # Nothing of this clone is anybody's but ours; after a kill, the note lets the next run do the same.
         remove_tree(temp)
@@ -197,8 +199,7 @@ def remove_made(root: Path, made: list[Path]) -> None:
     if any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
         return
     (root / PACK_LOCK_NAME).unlink(missing_ok=True)
-    if root.parent in made:
-        _remove_backend_lock(root)
+    _remove_backend_lock(root)
     for directory in made:
         try:
             directory.rmdir()
@@ -207,8 +208,9 @@ def remove_made(root: Path, made: list[Path]) -> None:
 
 
 def _remove_backend_lock(root: Path) -> None:
-    """Take the lock file beside a failed clone away, which would keep the directory that was made for it.
+    """Take the lock file beside a failed clone away, so that nothing of it is left.
 
+    It is held meanwhile, and nothing is done under it any more: a second holder on a new file could not do harm.
     Whoever opened it meanwhile compares it with what the path leads to after the grant, and so sees that it is gone.
     """
     path = backend_lock_path(root)

@@ -43,6 +43,16 @@ class Hiding:
             wanted = workspace_patterns(work_tree, self._layout.root, [self._layout.pack_dir(path) for path in paths])
             ensure_block(target, sorted({*read_block(target), *wanted}))
 
+    def hide_in_gitignore(self) -> bool:
+        """Hide grex's own files through the workspace's `.gitignore`, also where no repository is there yet.
+
+        Returns:
+            Whether the file was written.
+        """
+        target = self._layout.root / ".gitignore"
+        wanted = workspace_patterns(self._layout.root, self._layout.root, [])
+        return ensure_block(target, sorted({*read_block(target), *wanted}))
+
     def hide_own(self, checkout: Path, common_dir: Path) -> None:
         """Hide the pack's own lock file from its own repository. Under PACK, or before anybody can see the checkout."""
         target = common_dir / "info" / "exclude"

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from grex.engine.waiting import Waiting
 from grex.errors import GrexError, LockUnavailableError
 from grex.locks import (
     BackendHold,
@@ -78,12 +79,16 @@ class Holds:
             "network": PermitPool("network", total=permits.network, per_key=permits.per_host),
         }
         self._manifest = ManifestLock(layout.root)
+        self.waiting = Waiting()
+        """For what other processes hold: WORKSPACE, packs and their git. MANIFEST is mostly held by this very run."""
 
     @asynccontextmanager
     async def workspace(self) -> AsyncGenerator[WorkspaceHold]:
         """Hold the workspace. Tier: WORKSPACE. Cancellation: nothing is held afterwards."""
         start = time.monotonic_ns()
-        async with await WorkspaceLock(self._layout.root).acquire_async(policy=self._policy) as hold:
+        with self.waiting.one():
+            hold = await WorkspaceLock(self._layout.root).acquire_async(policy=self._policy)
+        async with hold:
             got = self._waited("WORKSPACE", "workspace", start)
             try:
                 yield hold
@@ -109,7 +114,9 @@ class Holds:
         """
         async with self._permit(kind, name, host):
             start = time.monotonic_ns()
-            async with await PackLock.open(root).acquire_async(policy=self._policy) as hold:
+            with self.waiting.one():
+                hold = await PackLock.open(root).acquire_async(policy=self._policy)
+            async with hold:
                 got = self._waited("PACK", name, start)
                 try:
                     yield hold
@@ -136,7 +143,9 @@ class Holds:
     async def backend(self, name: str, real: Path) -> AsyncGenerator[BackendHold]:
         """Hold the checkout against other git writers; git children inherit it. Tier: BACKEND."""
         start = time.monotonic_ns()
-        async with await BackendLock.for_checkout(real).acquire_async(policy=self._policy) as hold:
+        with self.waiting.one():
+            hold = await BackendLock.for_checkout(real).acquire_async(policy=self._policy)
+        async with hold:
             got = self._waited("BACKEND", name, start)
             try:
                 yield hold
@@ -199,6 +208,7 @@ class Holds:
                 self._held("MANIFEST", name, got)
 
     def _report(self, report: WaitReport) -> None:
+        self.waiting.note(report)
         holder = report.holder.describe() if report.holder is not None else None
         self._sink(LockWait(report.tier.name, str(report.path), report.waited_s, holder, report.ahead, report.stopped))
 

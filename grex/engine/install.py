@@ -68,6 +68,12 @@ class InstallOutcome:
     notes: tuple[str, ...] = ()
     error: GrexError | None = None
 
+    def line(self) -> str:
+        """What became of it, in the same words while it happens and in the report."""
+        if self.error is not None:
+            return self.error.message
+        return "; ".join((*self.changes, *self.notes)) or "nothing to change"
+
 
 @dataclass(frozen=True, slots=True)
 class InstallPlan:
@@ -331,8 +337,7 @@ async def _run_step(
         return InstallOutcome(path, "untrusted", error=_untrusted_error(step))
     session.settings.sink(PackStarted(path, step.mode))
     outcome = await _call(session, context, step)
-    text = outcome.error.message if outcome.error is not None else "; ".join((*outcome.changes, *outcome.notes))
-    session.settings.sink(PackFinished(path, outcome.status, text))
+    session.settings.sink(PackFinished(path, outcome.status, outcome.line()))
     return outcome
 
 

@@ -17,11 +17,13 @@ __all__ = [
     "CheckoutOptions",
     "CheckoutOutcome",
     "CheckoutStatus",
+    "declared_otherwise",
     "lock_line",
     "lock_url",
     "short",
     "unlocked",
     "unlocked_error",
+    "what_happened",
 ]
 
 CheckoutStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "planned", "passed"]
@@ -111,15 +113,29 @@ class CheckoutOutcome:
             had_to_move=leave.had_to_move,
         )
 
-    def line(self) -> str:
-        """One line about it."""
-        if self.text:
-            return self.text
-        if self.status == "cloned":
-            return f"cloned at {short(self.new_sha)}"
-        if self.status == "moved":
-            return f"{short(self.old_sha)}..{short(self.new_sha)}"
-        return "; ".join(self.notes)
+    @property
+    def branch(self) -> str | None:
+        """The branch that the declared ref means."""
+        return self.target.name if self.target is not None and self.target.kind == "branch" else None
+
+
+def what_happened(status: str, text: str, where: str | None, old_sha: str | None, new_sha: str | None) -> str:
+    """What became of a checkout, in the same words while it happens and in the report.
+
+    Args:
+        status: the outcome's.
+        text: what it says of itself.
+        where: the branch, or else the declared ref.
+        old_sha: HEAD before.
+        new_sha: HEAD now.
+    """
+    if text:
+        return text
+    if status == "cloned":
+        return f"{where or 'a commit'} at {short(new_sha)}"
+    if status == "moved":
+        return f"{where or 'a commit'} {short(old_sha)}..{short(new_sha)}"
+    return ""
 
 
 def short(sha: str | None) -> str:
@@ -137,10 +153,16 @@ def unlocked(node: Node, line: LockLine | None) -> str | None:
     """Why the lockfile does not say what a declaration means, for `--locked`; None where it does."""
     if line is None:
         return f"{node.path} is not in the lockfile"
+    difference = declared_otherwise(node, line)
+    return None if difference is None else f"{node.path} is {difference}"
+
+
+def declared_otherwise(node: Node, line: LockLine) -> str | None:
+    """How a declaration differs from what was locked for it, as the end of a sentence; None where they agree."""
     if line.url != lock_url(node):
-        return f"{node.path} is declared with {lock_url(node)}, and locked with {line.url}"
+        return f"declared with {lock_url(node)}, and locked with {line.url}"
     if line.ref != node.ref:
-        return f"{node.path} is declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
+        return f"declared at {node.ref or 'its HEAD'}, and locked at {line.ref or 'its HEAD'}"
     return None
 
 

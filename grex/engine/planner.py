@@ -112,13 +112,13 @@ def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
             return Leave(
                 "directory-in-the-way",
                 "a directory that is not a git repository is in the way",
-                f"Move {wanted.path} elsewhere and sync again; grex does not touch what it did not make.",
+                f"Move {wanted.path} elsewhere and run the command again; grex does not touch what it did not make.",
             )
         case "other":
             return Leave(
                 "file-in-the-way",
                 "something that is not a directory is in the way",
-                f"Move {wanted.path} elsewhere and sync again; grex does not touch what it did not make.",
+                f"Move {wanted.path} elsewhere and run the command again; grex does not touch what it did not make.",
             )
         case _:
             pass

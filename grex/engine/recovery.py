@@ -78,7 +78,9 @@ async def _settle(session: Session, note: CloneNote) -> str:
         return f"{note.pack}: forgot an interrupted clone whose directory is gone"
     async with session.holds.pack(note.pack, root, "disk") as hold, session.holds.backend(note.pack, root) as _backend:
         said = f"{note.pack}: cleared an interrupted clone"
-        if note.entries is not None and not (root / ".git").exists() and (temp / ".git").is_dir():
+        if note.entries is not None and (root / ".git").is_dir() and not (temp / ".git").exists():
+            said = f"{note.pack}: finished an interrupted clone"  # but for its record, all of it was there
+        elif note.entries is not None and not (root / ".git").exists() and (temp / ".git").is_dir():
             try:
                 resume_move(temp, root, note.entries)
                 said = f"{note.pack}: finished an interrupted clone"

@@ -7,6 +7,7 @@ verb looks at `os.environ` or at the home directory by itself.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -90,6 +91,8 @@ class Session:
     overrides: Mapping[str, OverrideSpec] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _log_bytes: int = 0
+    started: float = field(default_factory=time.monotonic)
+    """Of the monotonic clock: what a run took is counted from here, its waits included."""
     run_id: str = field(default_factory=lambda: secrets.token_hex(6))
 
     @classmethod

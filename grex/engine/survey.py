@@ -5,19 +5,19 @@ For verbs that only look (`ls`, `status`, `locks`), and to find out which packs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grex.engine.cloning import look_at
 from grex.engine.graph import ROOT, Graph, Node, enclosing_path
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
-from grex.git import CheckoutState
+from grex.git import CheckoutState, observe
 from grex.manifest import LockLine
 from grex.names import clean
 from grex.pack import OverrideSpec, PackSpec, read_local, read_pack_spec
 from grex.workspace import Layout
 
-__all__ = ["Survey", "read_overrides", "read_root_spec", "select", "survey"]
+__all__ = ["Survey", "read_overrides", "read_root_spec", "select", "survey", "undeclared"]
 
 
 @dataclass(slots=True)
@@ -32,6 +32,13 @@ class Survey:
     def nodes(self) -> list[Node]:
         """Every declared pack, sorted by path."""
         return self.graph.ordered()
+
+
+def undeclared(layout: Layout, recorded: Iterable[str], declared: Container[str]) -> dict[str, CheckoutState]:
+    """The checkouts that grex made and that nobody declares, by path; one that was removed by hand is none."""
+    paths = sorted(path for path in recorded if path != ROOT and path not in declared)
+    states = {path: observe(layout.pack_dir(path)) for path in paths}
+    return {path: state for path, state in states.items() if state.kind == "checkout"}
 
 
 def read_root_spec(layout: Layout, platform: str) -> PackSpec:

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from grex.engine.checkout import Checkouts
 from grex.engine.graph import ROOT, Graph, Node, enclosing_path
-from grex.engine.outcome import CheckoutOutcome
+from grex.engine.outcome import CheckoutOutcome, what_happened
 from grex.engine.session import Session
 from grex.errors import PackSpecError
 from grex.git import observe
@@ -135,7 +135,9 @@ class Walk:
         sink(PackStarted(node.path, "checkout"))
         outcome = await self._checkouts.bring(node)
         if outcome is not None:
-            sink(PackFinished(node.path, outcome.status, outcome.line()))
+            where = outcome.branch or node.ref
+            said = what_happened(outcome.status, outcome.text, where, outcome.old_sha, outcome.new_sha)
+            sink(PackFinished(node.path, outcome.status, said))
             if outcome.is_failure and self._fail_fast:
                 self._checkouts.is_stopped = True
         return outcome

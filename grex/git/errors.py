@@ -116,7 +116,7 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
     (
         r"Could not resolve host|Name or service not known|Temporary failure in name resolution",
         None,
-        "check the host's name and the network; `--offline` works with what is there",
+        "check the host's name and the network; `grex sync --offline` works with what is cloned",
     ),
     (
         (
@@ -124,7 +124,7 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
             r"|Operation timed out"
         ),
         None,
-        "check the network, a proxy (HTTPS_PROXY) and the port; `--offline` works with what is there",
+        "check the network, a proxy (HTTPS_PROXY) and the port; `grex sync --offline` works with what is cloned",
     ),
     (r"certificate", None, "check the clock and the certificates (GIT_SSL_CAINFO, http.sslCAInfo)"),
     (

@@ -156,6 +156,18 @@ class _PackLockFile:
         return Verdict.HELD
 
 
+def _make_directory(pack: str) -> None:
+    try:
+        os.makedirs(pack, exist_ok=True)  # noqa: PTH103 - a string is what the calls beside it take
+    except OSError as error:
+        raise LockUnavailableError(
+            f"The directory {pack} of the pack cannot be made: {error.strerror or error}.",
+            path=pack,
+            errno=error.errno,
+            hint="Check who owns the directory in which it would lie, and that there is room and no file in its place.",
+        ) from error
+
+
 class PackHold(Hold):
     """A pack that is ours."""
 
@@ -209,7 +221,7 @@ class PackLock:
                 raise FileNotFoundError(errno.ENOENT, "it is a symlink that leads nowhere", given)
             file = _PackLockFile(pack)
             if not file.is_there():
-                os.makedirs(pack, exist_ok=True)  # noqa: PTH103 - see above
+                _make_directory(pack)
                 file.open().close()
         except OSError as error:
             raise lock_failure(given, error) from error

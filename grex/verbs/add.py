@@ -1,19 +1,24 @@
 """`grex add`: clones a repository, declares it in the root's pack.yaml, and syncs it with what lies below it.
 
-The clone comes first: what cannot be cloned is never declared, and a failed one leaves nothing behind. A kill between
-clone and declaration leaves a checkout that grex knows to be its own and reports as undeclared; the same `add` again
-adopts it.
+The clone comes first: what cannot be cloned is never declared, and a failed one leaves nothing behind. A clone that
+then cannot be declared is taken away again, unless somebody has worked in it. A kill between clone and declaration
+leaves a checkout that grex knows to be its own and reports as undeclared; the same `add` again adopts it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grex.engine import ROOT, CheckoutOptions, Checkouts, Graph, Hiding, Session, Settings, survey
+from grex.engine.cloning import missing_directories
 from grex.engine.survey import read_overrides
-from grex.errors import ManifestError, PackError, UsageError
+from grex.engine.withdrawal import withdraw_clone
+from grex.errors import ConfigError, GrexError, ManifestError, PackError, UsageError
+from grex.fs import canonical
+from grex.git import observe
 from grex.manifest import Value, edit_root, insert_child
 from grex.names import (
     PACK_YAML,
@@ -85,7 +90,8 @@ class AddReport:
 async def add(request: AddRequest, settings: Settings) -> AddReport:
     """Add a pack.
 
-    Tiers: all, in order. Cancellation: a clone under way leaves nothing; the declaration is written whole or not.
+    Tiers: all, in order. Cancellation, as any failure: before the declaration is written, nothing is left; then the
+    pack is declared, and the next sync does the rest.
 
     Raises:
         UsageError: the URL, the path or the ref is refused, or something is declared there already.
@@ -98,14 +104,46 @@ async def add(request: AddRequest, settings: Settings) -> AddReport:
         raise UsageError(f"{request.ref!r} is no ref: it {wrong}", hint="Give a branch, a tag or a full commit id.")
     async with session.exclusive():
         declaration = _Declaration(session, request, url, path)
-        await _clone(session, declaration)
-        await _declare(session, declaration)
-        if request.trust_url:
-            session.trust.add(url.trust_key)
-        report = await sync_session(
-            session, SyncRequest(root=session.layout.root, packs=(path,), no_install=request.no_install)
-        )
+        await _clone_and_declare(session, declaration, trust_url=request.trust_url)
+        try:
+            report = await sync_session(
+                session, SyncRequest(root=session.layout.root, packs=(path,), no_install=request.no_install)
+            )
+        except GrexError as error:
+            error.hint = _joined(f"{path} is cloned and declared; `grex sync` does the rest.", error.hint)
+            raise
     return AddReport(path, url.redacted, report)
+
+
+async def _clone_and_declare(session: Session, declaration: _Declaration, *, trust_url: bool) -> None:
+    """Do all of it, or none.
+
+    Trust is given before the declaration is written: a trust file that cannot be written must not leave a pack that is
+    declared and will not install.
+    """
+    made = missing_directories(canonical(session.layout.pack_dir(declaration.path)))
+    before = observe(session.layout.pack_dir(declaration.path)).kind
+    has_new_trust = False
+    try:
+        await _clone(session, declaration)
+        has_new_trust = trust_url and session.trust.add(declaration.url.trust_key)
+        await _declare(session, declaration)
+    except BaseException as failure:
+        if has_new_trust:
+            with contextlib.suppress(ConfigError):
+                session.trust.revoke(declaration.url.trust_key)
+        left = withdraw_clone(session, declaration.node, made) if before in ("absent", "empty") else None
+        if left is not None and isinstance(failure, GrexError):
+            failure.hint = _joined(
+                f"{declaration.path} is cloned but not declared, and was left there: {left}. "
+                "The same `grex add` again goes on with it.",
+                failure.hint,
+            )
+        raise
+
+
+def _joined(first: str, second: str | None) -> str:
+    return first if not second else f"{first} {second[:1].upper()}{second[1:]}"
 
 
 class _Declaration:

@@ -17,7 +17,7 @@ from grex.errors import UsageError
 from grex.fs import replace_file
 from grex.git import GitRunner
 from grex.names import PACK_YAML
-from grex.verbs.init import InitRequest, init
+from grex.verbs.init import InitRequest, init, making
 from grex.verbs.ls import ListReport, ListRequest, ls
 from grex.verbs.sync import SyncReport, SyncRequest, sync
 
@@ -176,8 +176,13 @@ async def demo(request: DemoRequest, settings: Settings) -> DemoReport:
     """Build the demo and run it. Tiers: all, through the verbs that it uses.
 
     Raises:
-        UsageError: the directory holds something that is not an earlier demo.
+        UsageError: the directory holds something that is not an earlier demo, or cannot be written to.
     """
+    with making(f"the demo in {request.directory}"):
+        return await _demo(request, settings)
+
+
+async def _demo(request: DemoRequest, settings: Settings) -> DemoReport:
     base = request.directory
     _clear(base)
     upstream_dir = base / "upstream"

@@ -56,6 +56,7 @@ class InitDocument(TypedDict):
     schema: Literal["grex.init/1"]
     workspace: str
     created: bool
+    gitignore_changed: bool
     exit_code: int
 
 
@@ -98,10 +99,11 @@ class _SyncFacts(TypedDict):
     errors: list[FailureObject]
     lockfile_changed: bool
     elapsed_s: float
+    waited_s: float
 
 
 class SyncDocument(_SyncFacts):
-    """`grex sync --json`; packs are sorted by path. Equal work gives equal documents but for `elapsed_s`."""
+    """`grex sync --json`; packs are sorted by path. Equal work gives equal documents but for the two times."""
 
     schema: Literal["grex.sync/1"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grex.engine import Hiding, Session, Settings
-from grex.errors import UsageError
+from grex.errors import ConfigError, UsageError
 from grex.fs import replace_file
 from grex.names import PACK_YAML
 from grex.workspace import ROOT_TRUST
@@ -16,7 +18,7 @@ from grex.workspace import ROOT_TRUST
 if TYPE_CHECKING:
     from grex.verbs.documents import InitDocument
 
-__all__ = ["InitReport", "InitRequest", "init"]
+__all__ = ["InitReport", "InitRequest", "init", "making"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class InitRequest:
     Attributes:
         root: the directory; it is made if it is missing.
         name: the root pack's name, None to derive it from the directory's.
-        gitignore: keep the managed block in the workspace's `.gitignore` instead of `info/exclude`.
+        gitignore: keep the managed block in the workspace's `.gitignore`; without it, in the `info/exclude` of the
+            repository around the workspace, if there is one.
     """
 
     root: Path
@@ -36,10 +39,11 @@ class InitRequest:
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What init found or made."""
+    """What init found or made; `gitignore_changed` if `.gitignore` was written."""
 
     root: Path
     created: bool
+    gitignore_changed: bool = False
     exit_code: int = 0
 
     def to_json(self) -> InitDocument:
@@ -48,6 +52,7 @@ class InitReport:
             "schema": "grex.init/1",
             "workspace": str(self.root),
             "created": self.created,
+            "gitignore_changed": self.gitignore_changed,
             "exit_code": self.exit_code,
         }
 
@@ -58,13 +63,22 @@ async def init(request: InitRequest, settings: Settings) -> InitReport:
     Tiers: WORKSPACE, MANIFEST. Cancellation: the workspace is there completely or not at all.
 
     Raises:
-        UsageError: the place is a file, or the name is not one.
+        UsageError: the place is a file, cannot be written to, or the name is not one.
     """
+    with making(f"the workspace {request.root}"):
+        return await _init(request, settings)
+
+
+async def _init(request: InitRequest, settings: Settings) -> InitReport:
     root = request.root
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file", hint="Give a directory, or a path that does not exist yet.")
     if (root / PACK_YAML).exists():
-        return InitReport(root, created=False)
+        session = Session.open(root, settings)
+        if not request.gitignore:
+            return InitReport(root, created=False)
+        async with session.holds.workspace():
+            return InitReport(root, created=False, gitignore_changed=Hiding(session.layout).hide_in_gitignore())
     name = request.name if request.name is not None else _name_from(root)
     if re.fullmatch(r"[a-z][a-z0-9-]*", name) is None:
         raise UsageError(
@@ -73,15 +87,39 @@ async def init(request: InitRequest, settings: Settings) -> InitReport:
     root.mkdir(parents=True, exist_ok=True)
     # Hidden before the first lock file appears.
     session = Session.open(root, settings)
-    Hiding(session.layout, gitignore=request.gitignore).hide([])
+    hiding = Hiding(session.layout, gitignore=request.gitignore)
+    gitignore_changed = request.gitignore and hiding.hide_in_gitignore()
+    hiding.hide([])
     async with session.holds.workspace():
         if (root / PACK_YAML).exists():  # another init was faster
-            return InitReport(root, created=False)
+            return InitReport(root, created=False, gitignore_changed=gitignore_changed)
         async with session.holds.manifest_exclusive("init"):
             (root / PACK_YAML).parent.mkdir(exist_ok=True)
             replace_file(root / PACK_YAML, _template(name).encode())
-        session.trust.add(ROOT_TRUST)
-    return InitReport(root, created=True)
+        try:
+            session.trust.add(ROOT_TRUST)
+        except ConfigError:
+            (root / PACK_YAML).unlink()  # or the next init would find a workspace, and leave its root without trust
+            raise
+    return InitReport(root, created=True, gitignore_changed=gitignore_changed)
+
+
+@contextmanager
+def making(what: str) -> Generator[None]:
+    """Say in a sentence why the disk would not take what the block writes.
+
+    Raises:
+        UsageError: it would not.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise UsageError(
+            f"{what} cannot be made: {error.strerror or error}{where}",
+            hint="Give a directory in which you may write, on a disk with room.",
+            details={"errno": error.errno, "path": error.filename},
+        ) from error
 
 
 def _name_from(root: Path) -> str:

@@ -16,9 +16,10 @@ from grex.engine import ROOT, Node, Present, RunContext, Session, Settings, surv
 from grex.engine.drift import look_for_drift
 from grex.engine.install import examine_all
 from grex.engine.moving import ref_of
-from grex.engine.survey import Survey, select
+from grex.engine.outcome import declared_otherwise
+from grex.engine.survey import Survey, select, undeclared
 from grex.errors import ClaimError, GrexError, PackError
-from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
+from grex.git import CheckoutState, ahead_behind, edited_paths, porcelain, untracked_hint
 from grex.names import is_full_sha
 from grex.verbs.report import exit_code_of, failure_json
 
@@ -176,12 +177,10 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
             results[ROOT] = PackStatus(
                 ROOT, root.states, tampered=root.tampered, text=", ".join(root.told), error=root.error
             )
-        for path in sorted(set(session.folded.packs) - set(found.graph.nodes) - {ROOT}):
-            state = observe(session.layout.pack_dir(path))
-            if state.kind == "checkout":
-                results[path] = PackStatus(
-                    path, ("undeclared",), state.head_branch, state.head_sha, text="no longer declared by any pack"
-                )
+        for path, state in undeclared(session.layout, session.folded.packs, found.graph.nodes).items():
+            results[path] = PackStatus(
+                path, ("undeclared",), state.head_branch, state.head_sha, text="no pack declares it"
+            )
     return StatusReport(
         session.layout.root,
         tuple(results[path] for path in sorted(results)),
@@ -311,9 +310,14 @@ def _judge_head(session: Session, node: Node, state: CheckoutState, states: list
         told.append(f"a {state.operation} is in progress")
     line = session.lines.get(node.path)
     record = state.record
+    difference = None if line is None else declared_otherwise(node, line)
     if record is None or record.url != node.url.identity:
         states.append("wrong-ref")
         told.append("not checked out by grex from this URL")
+    elif difference is not None:
+        # What was locked is no longer wanted, so that HEAD is as it was locked says nothing.
+        states.append("wrong-ref")
+        told.append(f"{difference}; `grex sync` settles it")
     elif line is not None and line.branch is not None:
         if state.head_branch != line.branch:
             states.append("wrong-ref")

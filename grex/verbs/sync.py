@@ -37,8 +37,8 @@ from grex.engine import (
     untrusted,
 )
 from grex.engine.drift import Drift, look_at_all
-from grex.engine.outcome import unlocked, unlocked_error
-from grex.engine.survey import read_overrides, read_root_spec, select, survey
+from grex.engine.outcome import unlocked, unlocked_error, what_happened
+from grex.engine.survey import read_overrides, read_root_spec, select, survey, undeclared
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
 from grex.names import shown_argument
@@ -109,6 +109,10 @@ class PackReport:
     error: GrexError | None = None
     install: InstallOutcome | None = None
 
+    def line(self) -> str:
+        """What became of the checkout, in one line."""
+        return what_happened(self.status, self.text, self.branch or self.ref, self.old_sha, self.new_sha)
+
     @property
     def failures(self) -> list[GrexError]:
         """Everything about this pack that makes the run fail."""
@@ -147,7 +151,11 @@ class PackReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did, packs sorted by path; equal for equal work but for `elapsed_s`."""
+    """What a sync did, packs sorted by path; equal for equal work but for the times.
+
+    `elapsed_s` is all of it; of that, `waited_s` went by while a lock was waited for that the processes of `waited_for`
+    held. `extra_errors` are of packs, by path, that have no entry of their own for it.
+    """
 
     root: Path
     dry_run: bool
@@ -157,12 +165,16 @@ class SyncReport:
     notes: tuple[str, ...] = ()
     lockfile_changed: bool = False
     elapsed_s: float = 0.0
-    extra_errors: tuple[GrexError, ...] = field(default=())
+    waited_s: float = 0.0
+    waited_for: tuple[int, ...] = ()
+    extra_errors: tuple[tuple[str, GrexError], ...] = field(default=())
 
     @property
     def exit_code(self) -> int:
         """0, or what the failures come to."""
-        return exit_code_of([*self.extra_errors, *(error for pack in self.packs for error in pack.failures)])
+        return exit_code_of(
+            [*(error for _, error in self.extra_errors), *(error for pack in self.packs for error in pack.failures)]
+        )
 
     def to_json(self) -> SyncDocument:
         """The document of `--json`."""
@@ -175,9 +187,10 @@ class SyncReport:
             "undeclared": list(self.undeclared),
             "recovered": list(self.recovered),
             "notes": list(self.notes),
-            "errors": [failure_json(error) for error in self.extra_errors],
+            "errors": [failure_json(error) for _, error in self.extra_errors],
             "lockfile_changed": self.lockfile_changed,
             "elapsed_s": round(self.elapsed_s, 3),
+            "waited_s": round(self.waited_s, 3),
         }
 
 
@@ -202,13 +215,14 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
 
 async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     """Sync with WORKSPACE held already (or nothing at all, in a dry run)."""
-    started = time.monotonic()
     platform = session.settings.platform
     root_spec = read_root_spec(session.layout, platform)
     overrides = read_overrides(session.layout, root_spec)
     graph = Graph(session.layout.root, overrides)
     selected = _selected(session, request.packs)
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
+    if recovered.notes:
+        await session.read_records()  # what was recovered is in the log now
     hiding = Hiding(session.layout)
     options = CheckoutOptions(
         locked=request.locked, offline=request.offline, dry_run=request.dry_run, anew=request.anew
@@ -250,13 +264,15 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         root=session.layout.root,
         dry_run=request.dry_run,
         packs=tuple(_pack_reports(walked, installs, drifts, graph)),
-        undeclared=tuple(sorted(set(session.folded.packs) - set(graph.nodes) - {ROOT})) if is_whole else (),
+        undeclared=tuple(undeclared(session.layout, session.folded.packs, graph.nodes)) if is_whole else (),
         recovered=tuple(sorted(recovered.notes)),
         notes=tuple(notes),
         lockfile_changed=changed,
-        elapsed_s=time.monotonic() - started,
+        elapsed_s=time.monotonic() - session.started,
+        waited_s=session.holds.waiting.total_s,
+        waited_for=tuple(session.holds.waiting.holders),
         extra_errors=(
-            *(recovered.failures[path] for path in sorted(recovered.failures)),
+            *sorted(recovered.failures.items()),
             *_unreached(walked, selected),
         ),
     )
@@ -287,10 +303,15 @@ def _selected(session: Session, packs: Sequence[str]) -> set[str] | None:
     return None if chosen is None else known.graph.descendants(chosen)
 
 
-def _unreached(walked: Walked, selected: set[str] | None) -> list[GrexError]:
+def _unreached(walked: Walked, selected: set[str] | None) -> list[tuple[str, GrexError]]:
     """Packs that were asked for, that only the lockfile knew, and that the walk did not come to."""
     return [
-        PackError(f"{path} is in the lockfile, but no pack declares it any more", hint="`grex ls` lists the packs.")
+        (
+            path,
+            PackError(
+                f"{path} is in the lockfile, but no pack declares it any more", hint="`grex ls` lists the packs."
+            ),
+        )
         for path in sorted(selected or ())
         if path not in walked.outcomes and path not in walked.not_reached
     ]
@@ -372,7 +393,6 @@ def _drift_notes(path: str, drifts: dict[str, Drift]) -> tuple[str, ...]:
 def _pack_report(
     path: str, node: Node | None, outcome: CheckoutOutcome, install: InstallOutcome | None, notes: tuple[str, ...]
 ) -> PackReport:
-    target = outcome.target
     error = outcome.error
     if error is None and outcome.is_failure:
         error = PackError(f"{path} was left alone: {outcome.text}", hint=outcome.hint, details={"reason": outcome.code})
@@ -382,7 +402,7 @@ def _pack_report(
         status=cast("SyncStatus", outcome.status),  # packs that were only passed through have no report
         url=node.url.redacted if node is not None else None,
         ref=node.ref if node is not None else None,
-        branch=target.name if target is not None and target.kind == "branch" else None,
+        branch=outcome.branch,
         old_sha=outcome.old_sha,
         new_sha=outcome.new_sha,
         code=outcome.code,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pwd
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -246,3 +247,39 @@ def test_a_hangup_that_is_to_be_ignored_stays_ignored() -> None:
         assert signal.SIGHUP not in endings()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("arguments", [("ls",), ("sync",), ("init",), ("init", "x"), ("demo", "x"), ("add", "./x")])
+def test_a_current_directory_that_is_gone_is_one_sentence(
+    grex: Grex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, out, err = grex(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("grex: the current directory cannot be found: ")
+
+
+def test_a_user_without_a_home_is_told_and_no_directory_called_tilde_is_made(
+    grex: Grex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    code, _, err = grex("init")
+    assert code == 2
+    assert "no home directory" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_list_of_verbs_cuts_no_sentence_off(grex: Grex) -> None:
+    code, out, _ = grex("--help")
+    listed = out.partition("Commands:\n")[2].splitlines()
+    assert code == 0
+    assert len(listed) > 5
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []

@@ -53,6 +53,18 @@ def test_a_finished_pack_and_a_wait_are_a_line_each() -> None:
     ]
 
 
+def test_what_the_report_will_have_is_kept_back_where_it_comes_out_in_the_same_place() -> None:
+    out = io.StringIO()
+    printer = LinePrinter(out, quiet=False, is_shared=True)
+    for status in ("cloned", "left", "failed", "planned", "moved"):
+        printer(PackFinished("a", status, "a: text"))
+    assert out.getvalue().splitlines() == ["cloned       a: text", "moved        a: text"]
+    printer.tell_kept_back()  # there will be no report
+    assert out.getvalue().splitlines()[2:] == ["left         a: text", "failed       a: text", "planned      a: text"]
+    printer.tell_kept_back()
+    assert len(out.getvalue().splitlines()) == 5
+
+
 def test_quiet_is_quiet() -> None:
     out = io.StringIO()
     for event in EVENTS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from grex.cli import render
 from grex.engine import InstallOutcome
 from grex.errors import PackError
@@ -54,7 +56,7 @@ def test_installs_and_their_failures_are_lines_of_their_own() -> None:
         PackReport("c", "declarative", "unchanged", install=InstallOutcome("c", "updated")),
     )
     assert lines[:4] == [
-        "failed       a: a: exec make ended with 2",
+        "failed       a: exec make ended with 2",
         "             hint: Mend it.",
         "installed    b: mkdir x",
         "updated      c: nothing to change",
@@ -62,20 +64,67 @@ def test_installs_and_their_failures_are_lines_of_their_own() -> None:
     assert lines[-1] == "Synced: 3 packs: 1 installed, 1 updated, 3 unchanged, 1 failed; 1.23 s."
 
 
+def test_where_progress_was_told_in_the_same_place_only_what_needs_attention_is_told_again() -> None:
+    failure = PackError("b: exec make ended with 2", hint="Mend it.")
+    untrusted = PackError("d would run something")
+    packs = (
+        PackReport("a", "plain", "cloned", branch="main", new_sha="1" * 40, notes=("1 ahead",)),
+        PackReport(
+            "b",
+            "scripted",
+            "moved",
+            ref="v1",
+            old_sha="1" * 40,
+            new_sha="2" * 40,
+            install=InstallOutcome("b", "failed", error=failure),
+        ),
+        PackReport("c", "scripted", "left", text="edits", install=InstallOutcome("c", "updated", ("mkdir x",))),
+        PackReport("d", "scripted", "unchanged", install=InstallOutcome("d", "untrusted", error=untrusted)),
+        PackReport("e", "scripted", "unchanged", install=InstallOutcome("e", "not-reached", notes=("it needs b",))),
+    )
+    assert render.sync(SyncReport(ROOT, dry_run=False, packs=packs), brief=True).splitlines()[:-1] == [
+        "note         a: 1 ahead.",
+        "failed       b: exec make ended with 2",
+        "             hint: Mend it.",
+        "left         c: edits",
+        "untrusted    d: d would run something",
+        "not-reached  e: it needs b",
+    ]
+
+
+def test_a_failure_without_an_entry_of_its_own_names_its_pack() -> None:
+    lines = synced(extra_errors=(("libs/x", PackError("The checkout is locked.", hint="Wait.")),))
+    assert lines[:2] == ["failed       libs/x: The checkout is locked.", "             hint: Wait."]
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "pids", "told"),
+    [
+        (0.99, (7,), "12.40 s."),
+        (11.9, (7,), "12.40 s, 11.90 s of them waiting for pid 7."),
+        (11.9, (7, 8), "12.40 s, 11.90 s of them waiting for pids 7, 8."),
+        (1.0, (), "12.40 s, 1.00 s of them waiting for locks."),
+    ],
+)
+def test_a_wait_that_was_noticed_is_told_apart(waited_s: float, pids: tuple[int, ...], told: str) -> None:
+    report = SyncReport(ROOT, dry_run=False, packs=(), elapsed_s=12.4, waited_s=waited_s, waited_for=pids)
+    assert render.sync(report) == f"Synced: 0 packs: nothing to do; {told}"
+
+
 def test_a_plan_says_that_it_is_one_and_the_root_is_no_pack() -> None:
     lines = synced(
         PackReport(".", "meta", "unchanged"), PackReport("a", "plain", "planned", text="clone x"), dry_run=True
     )
-    assert lines == ["planned      a: clone x", "Plan: 1 pack: 1 planned, 1 unchanged; 1.23 s."]
+    assert lines == ["planned      a: clone x", "Plan: 1 pack: 1 planned; 1.23 s."]
 
 
 def test_what_concerns_no_single_pack_is_told_too() -> None:
     lines = synced(undeclared=("old",), recovered=("a: cleared",), notes=("the override for x touches no pack",))
     assert lines == [
         "recovered: a: cleared.",
-        "undeclared   old: no pack declares it any more; it was left there.",
+        "undeclared   old: no pack declares it; it was left there.",
         "note: the override for x touches no pack.",
-        "Synced: 0 packs: no packs; 1.23 s.",
+        "Synced: 0 packs: nothing to do; 1.23 s.",
     ]
 
 

@@ -41,7 +41,7 @@ def test_a_child_that_is_no_longer_declared_is_reported_and_left(server: GitServ
         path: facts for path, facts in before.items() if path.startswith("ws/b")
     }
     assert list(workspace.locked()) == ["a"]
-    assert "b: no pack declares it any more; it was left there" in workspace.grex("sync").stdout
+    assert "b: no pack declares it; it was left there" in workspace.grex("sync").stdout
 
 
 def test_a_child_that_moved_is_cloned_there_and_the_old_checkout_is_left(

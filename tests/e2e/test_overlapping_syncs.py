@@ -183,7 +183,12 @@ def test_each_waiter_names_the_holder_and_succeeds_when_it_has_ended(held: Held)
         held.gate.open()
         assert held.first.finish().packs["held"]["install"]["status"] == "installed"
         for waiter in waiters:
-            assert "2 unchanged" in waiter.finish().stdout
+            summary = waiter.finish().stdout.splitlines()[-1]
+            assert "2 unchanged" in summary
+            told = re.search(r"; ([\d.]+) s, ([\d.]+) s of them waiting for pids? ([\d, ]+)\.$", summary)
+            assert told is not None, "the whole time, and the wait apart"
+            assert float(told[1]) >= float(told[2]) >= 1
+            assert str(held.first.pid) in told[3].split(", ")
     finally:
         for waiter in waiters:
             waiter.__exit__(None, None, None)

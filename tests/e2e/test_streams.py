@@ -103,3 +103,23 @@ def test_every_problem_of_a_childs_pack_yaml_is_shown_at_once(workspace: Workspa
     told = workspace.grex("sync", expect=3).stderr
     assert "\n      .grex/pack.yaml:4:1: " in told
     assert "{" not in told
+
+
+def test_each_pack_is_told_once_where_both_streams_are_one(workspace: Workspace, server: GitServer) -> None:
+    """The hazard: one event in two wordings, one as it happened and one in the report."""
+    workspace.declare({"url": server.url("p")}, {"url": server.url("none"), "path": "q"})
+    told = _sh(workspace, '"$@" 2>&1', "sync").stdout.decode().splitlines()
+    assert [line for line in told if line.startswith("cloned")] == [told[0]]
+    assert told[0].startswith("cloned       p: main at ")
+    assert [line.split()[:2] for line in told[1:]] == [["failed", "q:"], ["hint:", "check"], ["Synced:", "2"]]
+    plan = _sh(workspace, '"$@" 2>&1', "sync", "--dry-run").stdout.decode()
+    assert plan.count("planned      q: ") == 1
+
+
+def test_both_streams_have_the_same_words_where_they_are_two(workspace: Workspace, server: GitServer) -> None:
+    done = _sh(workspace, '"$@"', "sync")
+    assert done.stderr.decode().splitlines() == done.stdout.decode().splitlines()[:1]
+    server.commit("p", {"f": "2\n"})
+    done = _sh(workspace, '"$@"', "sync")
+    assert done.stderr.decode().splitlines() == done.stdout.decode().splitlines()[:1]
+    assert done.stderr.startswith(b"moved        p: main ")

@@ -69,7 +69,7 @@ async def test_a_move_that_was_killed_is_finished(place: Place, moved: tuple[str
 async def test_a_note_whose_clone_was_through_is_only_forgotten(place: Place) -> None:
     half_cloned(place, "dir", "t", ".git")
     note(place, entries=("dir", "t", ".git"))
-    await recovered(place)
+    assert (await recovered(place)).notes == ["tool: finished an interrupted clone"]
     assert (place / "tool/t").read_text() == "1\n"
     assert place.leftovers() == []
 

@@ -135,7 +135,7 @@ async def test_a_diamond_is_brought_once(place: Place) -> None:
 
 async def test_each_pack_is_told_to_begin_and_to_end(place: Place) -> None:
     await walk(place, Disk({})).run(spec("root", "a", is_root=True))
-    assert place.seen.events == [PackStarted("a", "checkout"), PackFinished("a", "cloned", "cloned at 1111111111")]
+    assert place.seen.events == [PackStarted("a", "checkout"), PackFinished("a", "cloned", "a commit at 1111111111")]
 
 
 async def test_fail_fast_begins_nothing_new_and_lets_finish_what_has_begun(place: Place) -> None:

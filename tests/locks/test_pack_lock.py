@@ -513,6 +513,15 @@ def test_a_lock_file_that_cannot_be_opened_is_a_typed_error_with_a_hint(
     assert caught.value.hint
 
 
+def test_a_directory_that_cannot_be_made_is_not_called_a_lock_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(LockUnavailableError) as caught:
+        PackLock.open(tmp_path / "file/pack")
+    assert caught.value.message == f"The directory {tmp_path}/file/pack of the pack cannot be made: Not a directory."
+    assert (caught.value.path, caught.value.errno) == (f"{tmp_path}/file/pack", errno.ENOTDIR)
+    assert caught.value.hint
+
+
 def test_opening_creates_the_directory_and_the_file_and_truncates_nothing(tmp_path: Path) -> None:
     lock = PackLock.open(tmp_path / "deep" / "pack")
     file = lock.path / PACK_LOCK_FILE_NAME

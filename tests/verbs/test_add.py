@@ -118,6 +118,18 @@ async def test_a_clone_that_fails_leaves_nothing_not_even_directories(ready: Pla
     assert ready.log() == ()
 
 
+async def test_a_failed_add_gives_no_hint_that_only_sync_can_follow(ready: Place) -> None:
+    error = await refused(ready, "http://host.invalid/tool")
+    assert error.hint
+    assert "`grex sync --offline`" in error.hint or "--offline" not in error.hint
+    assert "sync again" not in error.hint
+    (ready / "tool").mkdir()
+    (ready / "tool/notes").write_text("mine")
+    assert (await refused(ready, ready.root.as_uri(), "tool")).hint == (
+        "Move tool elsewhere and run the command again; grex does not touch what it did not make."
+    )
+
+
 async def test_a_clone_that_fails_leaves_no_trust(ready: Place, server: GitServer) -> None:
     await refused(ready, server.url("never-made"), trust_url=True)
     assert trust(ready).prefixes() == ()

@@ -9,6 +9,7 @@ import pytest
 from grex.errors import UsageError
 from grex.verbs.demo import DemoRequest, demo
 from tests.support.place import Place
+from tests.support.unprivileged import unprivileged_directory
 
 pytestmark = pytest.mark.anyio
 
@@ -47,3 +48,10 @@ async def test_what_is_somebodys_is_left_alone(place: Place, tmp_path: Path, wha
         await demo(DemoRequest(target), place.settings())
     assert (real / "notes").exists()
     assert target.exists()
+
+
+async def test_a_place_that_cannot_be_written_to_is_refused_in_one_sentence(place: Place) -> None:
+    with unprivileged_directory() as mine:
+        mine.chmod(0o500)
+        with pytest.raises(UsageError, match=r"the demo in .* cannot be made: Permission denied"):
+            await demo(DemoRequest(mine / "demo"), place.settings())

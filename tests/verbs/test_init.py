@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from grex.engine import survey
-from grex.errors import UsageError
+from grex.errors import ConfigError, UsageError
+from grex.verbs import init as init_module
 from grex.verbs.init import InitReport, InitRequest, init
 from grex.workspace import Layout, TrustStore
 from tests.support.git_server import git
 from tests.support.place import Place
+from tests.support.unprivileged import unprivileged_directory
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +58,61 @@ async def test_a_file_in_the_place_is_refused(place: Place) -> None:
     (place / "file").write_text("mine")
     with pytest.raises(UsageError, match="is a file"):
         await init(InitRequest(place.root / "file"), place.settings())
+
+
+@pytest.mark.parametrize("below", ["", "deep/down"])
+async def test_a_place_in_which_nothing_can_be_made_is_refused_in_one_sentence(place: Place, below: str) -> None:
+    with unprivileged_directory() as mine:
+        mine.chmod(0o500)
+        with pytest.raises(UsageError, match=r"the workspace .* cannot be made: Permission denied \(") as caught:
+            await init(InitRequest(mine / "new" / below), place.settings())
+        assert caught.value.hint
+        assert list(mine.iterdir()) == []
+        mine.chmod(0o000)  # not even looked into
+        with pytest.raises(UsageError, match="cannot be made"):
+            await init(InitRequest(mine / "new" / below), place.settings())
+
+
+async def test_a_full_disk_leaves_no_half_a_workspace(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(init_module, "replace_file", full)
+    with pytest.raises(UsageError, match="No space left on device"):
+        await init(InitRequest(place.root), place.settings())
+    assert not (place / ".grex/pack.yaml").exists()
+    monkeypatch.undo()
+    assert (await init(InitRequest(place.root), place.settings())).created
+
+
+async def test_a_workspace_whose_root_cannot_be_trusted_is_not_made(place: Place) -> None:
+    """What would be left is a workspace that the next init reports and whose own actions nobody had allowed."""
+    state = place.defaults.state_dir
+    state.write_text("a file where the directory should be")
+    with pytest.raises(ConfigError, match="the trust file"):
+        await init(InitRequest(place.root), place.settings())
+    assert not (place / ".grex/pack.yaml").exists()
+    state.unlink()
+    assert (await init(InitRequest(place.root), place.settings())).created
+    assert TrustStore(state, place.root).trusts_root()
+
+
+@pytest.mark.parametrize("is_made_first", [True, False])
+async def test_gitignore_is_written_where_no_repository_is_yet_and_into_a_workspace_that_is_there(
+    place: Place, *, is_made_first: bool
+) -> None:
+    """People make the repository after the workspace as often as before it."""
+    if is_made_first:
+        await init(InitRequest(place.root), place.settings())
+        assert not (place / ".gitignore").exists()
+    (place / ".gitignore").write_text("build/\n")
+    report = await init(InitRequest(place.root, gitignore=True), place.settings())
+    assert report == InitReport(place.root, created=not is_made_first, gitignore_changed=True)
+    assert (place / ".gitignore").read_text().startswith("build/\n")
+    git(place.root, "init", "--quiet")
+    assert git(place.root, "status", "--porcelain", "-uall").split() == ["??", ".gitignore", "??", ".grex/pack.yaml"]
+    again = await init(InitRequest(place.root, gitignore=True), place.settings())
+    assert again == InitReport(place.root, created=False)
 
 
 async def test_a_repository_around_it_sees_only_the_declaration(place: Place) -> None:

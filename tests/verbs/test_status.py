@@ -110,6 +110,39 @@ async def test_a_pin_that_was_moved_or_put_on_a_branch_is_at_the_wrong_ref(synce
     assert "not at " in found.text
 
 
+@pytest.mark.parametrize(
+    ("pack", "before", "now"),
+    [("pin", "v1", "v9"), ("pin", "v1", "1" * 40), ("pin", "v1", None), ("a", None, "devel"), ("a", None, "main")],
+)
+async def test_a_declaration_that_was_changed_is_drift_until_it_is_synced(
+    synced: Place, server: GitServer, pack: str, before: str | None, now: str | None
+) -> None:
+    refs = {"a": None, "pin": "v1", pack: now}
+    synced.declare(
+        *({"url": server.url("tool"), "path": path} | ({"ref": ref} if ref else {}) for path, ref in refs.items())
+    )
+    found = await synced.state_of(pack)
+    assert found.states == ("wrong-ref",)
+    assert found.text == (
+        f"declared at {now or 'its HEAD'}, and locked at {before or 'its HEAD'}; `grex sync` settles it"
+    )
+    assert (await synced.status(fail_on_drift=True)).exit_code == 7
+    if now in ("main", None):
+        await synced.sync()
+        assert (await synced.status(fail_on_drift=True)).exit_code == 0
+
+
+async def test_a_url_that_was_changed_is_drift_also_where_it_is_another_spelling(
+    synced: Place, server: GitServer
+) -> None:
+    pin = {"url": server.url("tool"), "path": "pin", "ref": "v1"}
+    synced.declare({"url": str(server.path("tool")), "path": "a"}, pin)
+    assert "locked with" in (await synced.state_of("a")).text
+    server.create("other", {"o": "1\n"})
+    synced.declare({"url": server.url("other"), "path": "a"}, pin)
+    assert (await synced.state_of("a")).states == ("wrong-ref",)
+
+
 async def test_a_pack_that_is_missing_or_in_the_way_is_told(synced: Place) -> None:
     (synced / "a").rename(synced / "elsewhere")
     assert (await synced.state_of("a")).states == ("missing",)
