@@ -163,7 +163,11 @@ def _pack_lines(pack: PackReport, *, brief: bool) -> list[str]:
     lines.extend(f"{'note':<12} {pack.path}: {note}." for note in pack.notes)
     install = pack.install
     if install is not None and (not brief or is_for_the_report(install.status)):
-        lines.append(pack_line(install.status, pack.path, install.line()))
+        if install.status == "planned" and install.is_cut:  # a plan is printed whole
+            lines.append(pack_line("planned", pack.path, f"{len(install.changes)} changes"))
+            lines.extend(f"             {text}" for text in (*install.changes, *install.notes))
+        else:
+            lines.append(pack_line(install.status, pack.path, install.line()))
         if install.error is not None:
             lines.extend(f"{'':<12} {problem}" for problem in further_problems(install.error))
             lines.extend(f"{'':<12} | {line}" for line in str(install.error.details.get("output", "")).splitlines())

@@ -72,7 +72,15 @@ class InstallOutcome:
         """What became of it, in the same words while it happens and in the report."""
         if self.error is not None:
             return self.error.message
-        return "; ".join((*self.changes, *self.notes)) or "nothing to change"
+        if len(self.changes) <= _SHOWN:
+            return "; ".join((*self.changes, *self.notes)) or "nothing to change"
+        shown = self.changes[: _SHOWN - 1]
+        return "; ".join((*shown, f"and {len(self.changes) - len(shown)} more", *self.notes))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether `line` leaves changes out."""
+        return self.error is None and len(self.changes) > _SHOWN
 
 
 @dataclass(frozen=True, slots=True)

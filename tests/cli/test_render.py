@@ -145,3 +145,14 @@ def test_empty_reports_say_what_to_do_and_end_with_a_period_or_a_path() -> None:
     )
     assert render.init(InitReport(ROOT, created=True)).endswith(": /ws")
     assert "nothing was changed" in render.init(InitReport(ROOT, created=False))
+
+
+def test_a_pack_with_many_changes_has_one_line_and_a_plan_of_them_is_printed_whole() -> None:
+    changes = tuple(f"mkdir {name}" for name in "vwxyz")
+    installed = PackReport("a", "declarative", "unchanged", install=InstallOutcome("a", "installed", changes))
+    planned = PackReport("b", "declarative", "unchanged", install=InstallOutcome("b", "planned", changes))
+    assert render.sync(SyncReport(Path("/ws"), False, (installed, planned))).splitlines()[:-1] == [
+        "installed    a: mkdir v; mkdir w; and 3 more",
+        "planned      b: 5 changes",
+        *(f"             {change}" for change in changes),
+    ]
