@@ -18,7 +18,15 @@ from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, utc_stamp
 from grex.plugin import ActionContext
 
-__all__ = ["bring_back", "free_backup", "move_aside", "refuse_to_move", "replace_link", "stays_beside"]
+__all__ = [
+    "bring_back",
+    "free_backup",
+    "holds_checkout",
+    "move_aside",
+    "refuse_to_move",
+    "replace_link",
+    "stays_beside",
+]
 
 _TRIES = 1000
 
@@ -45,7 +53,7 @@ def refuse_to_move(path: Path, title: str, ctx: ActionContext, *, backup: bool, 
         return
     kept = {"the home": ctx.home, "the workspace": ctx.workspace, "the pack": ctx.pack.root, "the source": source}
     held = [name for name, needed in kept.items() if needed is not None and is_within(needed, path)]
-    if not held and is_within(path, ctx.workspace) and _holds_checkout(path):
+    if not held and is_within(path, ctx.workspace) and holds_checkout(path):
         held = ["a checkout"]
     if held:
         raise ActionError(
@@ -54,7 +62,8 @@ def refuse_to_move(path: Path, title: str, ctx: ActionContext, *, backup: bool, 
         )
 
 
-def _holds_checkout(directory: Path) -> bool:
+def holds_checkout(directory: Path) -> bool:
+    """Whether the directory is a checkout of git, or has one anywhere below it."""
     return any(".git" in names or ".git" in files for _, names, files in os.walk(directory))
 
 
@@ -130,8 +139,8 @@ def replace_link(path: Path, text: str, *, is_directory: bool) -> None:
         OSError: it could not be done, and everything is as before.
     """
     temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
-    temp.symlink_to(text, target_is_directory=is_directory)
     try:
+        temp.symlink_to(text, target_is_directory=is_directory)
         temp.replace(path)
     except OSError:
         with contextlib.suppress(OSError):  # the first failure is the one to report

@@ -55,10 +55,12 @@ def make_missing(missing: Iterable[Path], what: str, *, mode: int | None = None)
         ActionError: one could not be made; those made before it are gone again.
     """
     made: list[Path] = []
+    begun: list[Path] = []
     try:
         for path in missing:
             # With the wanted bits from the first moment: after a kill between this and the next step, the directory is
             # there and is taken as it is. Only our own way in is kept open until the inner ones are made.
+            begun.append(path)
             path.mkdir(mode=0o777 if mode is None else (mode | _OUR_WAY) & 0o777)
             made.append(path)
         if mode is not None:
@@ -66,7 +68,8 @@ def make_missing(missing: Iterable[Path], what: str, *, mode: int | None = None)
                 if stat.S_IMODE(path.stat().st_mode) != mode:  # what the umask took away, and special bits
                     path.chmod(mode)
     except OSError as error:
-        remove_made(made)
+        # A network file system may say that it failed when it did not; what is there already is somebody else's.
+        remove_made(made if isinstance(error, FileExistsError) else begun)
         raise disk_error(what, error) from error
     return tuple(made)
 

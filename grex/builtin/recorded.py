@@ -12,8 +12,9 @@ from typing import Any
 
 from grex.builtin.paths import shown
 from grex.errors import ActionError
+from grex.fs import TEMP_PREFIX
 
-__all__ = ["recorded_path", "recorded_paths", "recorded_text", "recorded_texts"]
+__all__ = ["recorded_number", "recorded_path", "recorded_paths", "recorded_text", "recorded_texts", "remove_temporary"]
 
 
 def recorded_text(undo: Mapping[str, Any], key: str) -> str:
@@ -24,6 +25,18 @@ def recorded_text(undo: Mapping[str, Any], key: str) -> str:
     """
     value = undo.get(key)
     if not isinstance(value, str) or not value or "\0" in value:
+        raise _damaged(key, value)
+    return value
+
+
+def recorded_number(undo: Mapping[str, Any], key: str) -> int:
+    """The whole number under a key.
+
+    Raises:
+        ActionError: there is none.
+    """
+    value = undo.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
         raise _damaged(key, value)
     return value
 
@@ -62,6 +75,24 @@ def recorded_paths(undo: Mapping[str, Any], key: str) -> tuple[Path, ...]:
     if not all(path.is_absolute() for path in paths):
         raise _damaged(key, paths)
     return paths
+
+
+def remove_temporary(undo: Mapping[str, Any], *, beside: Path) -> None:
+    """Take away the temporary file that a killed run left, if its name is one that can be ours.
+
+    Args:
+        undo: what was recorded; its `temp` is the file's path.
+        beside: the file that it was to become.
+
+    Raises:
+        ActionError: no such name is recorded.
+        OSError: it cannot be removed.
+    """
+    temp = recorded_path(undo, "temp")
+    if not temp.name.startswith(TEMP_PREFIX) or temp.parent != beside.parent:
+        raise _damaged("temp", temp)
+    if temp.is_file() and not temp.is_symlink():
+        temp.unlink(missing_ok=True)
 
 
 def _damaged(key: str, value: object) -> ActionError:

@@ -21,6 +21,7 @@ _LOCKS = {
     "PACK": "the pack",
     "BACKEND": "git in",
     "MANIFEST": "the manifest",
+    "FILE": "the file",
 }
 
 

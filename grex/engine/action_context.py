@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from grex.engine.decoding import decode_actions
 from grex.engine.limits import limited, not_counted
@@ -28,6 +28,7 @@ __all__ = ["ActionRun"]
 _STDOUT_LIMIT_BYTES = 1 << 20
 # Hooks have one limit for all, which no pack changes.
 _WHERE_TIME_IS_GIVEN = {"exec": " with `timeout_s`", "hook": ": an `exec` action has a `timeout_s`"}
+T = TypeVar("T")
 
 
 class ActionRun:
@@ -145,6 +146,12 @@ class ActionRun:
     def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
         return self._implementation(arguments).needs_trust(arguments, self._for(arguments))
+
+    async def exclusively(self, path: Path, change: Callable[[], T]) -> T:
+        """Call `change` while no other run of this user is in here with the same file. Tier: MANIFEST."""
+        session = self._state.context.session
+        async with session.holds.shared_file(path, session.settings.state_dir):
+            return change()
 
     async def run_process(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float, label: str

@@ -18,9 +18,12 @@ from grex.engine.decoding import decode_actions
 from grex.engine.limits import current_limit, not_counted
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError
+from grex.names import clean
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 
 __all__ = ["EngineHold", "RunContext", "RunStoppedError"]
+
+_DESCRIBED_CHARACTERS = 400
 
 
 class RunStoppedError(Exception):
@@ -144,10 +147,10 @@ class EngineHold:
     async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
         """Take back what the log says was done for this pack, last first."""
         state = self._state
-        if state.context.dry_run:
-            state.changes += [f"undo {done.kind}" for done in reversed(_undoable(state))]
-            return
         given = {implementation.name: implementation for implementation in using}
+        if state.context.dry_run:
+            state.changes += [f"undo {_described(state, given, done)}" for done in reversed(_undoable(state))]
+            return
         failed: list[str] = []
         for done in reversed(_undoable(state)):
             try:
@@ -158,10 +161,11 @@ class EngineHold:
             run = ActionRun(state, done.action, done.kind, is_teardown=True)
             with not_counted():
                 why = await state.undo(done.action, done.kind, implementation, done.undo, run)
+            what = _described(state, given, done)
             if why is None:
-                state.changes.append(f"undid {done.kind}")
+                state.changes.append(f"undid {what}")
             else:
-                failed.append(why)
+                failed.append(f"{what} ({why})")
         if failed:
             raise ActionError(
                 f"{state.pack.path}: not everything could be undone: {'; '.join(failed)}",
@@ -180,6 +184,15 @@ class _Undoable:
     action: str
     kind: str
     undo: Mapping[str, Any]
+
+
+def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: _Undoable) -> str:
+    """What is taken back, in the action's words; only its kind where the action cannot be asked, or cannot say."""
+    try:
+        implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
+        return clean(str(implementation.describe_undo(done.undo)), _DESCRIBED_CHARACTERS) or done.kind
+    except Exception:  # noqa: BLE001 - a plugin may raise anything, and data that was edited makes ours raise too
+        return done.kind
 
 
 def _undoable(state: HoldState) -> list[_Undoable]:

@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -32,6 +33,8 @@ from grex.locks import (
     PackHold,
     PackLock,
     PermitPool,
+    SharedFileHold,
+    SharedFileLock,
     WaitPolicy,
     WaitReport,
     WorkspaceHold,
@@ -207,10 +210,23 @@ class Holds:
             finally:
                 self._held("MANIFEST", name, got)
 
-    def _report(self, report: WaitReport) -> None:
+    @asynccontextmanager
+    async def shared_file(self, path: Path, state_dir: Path) -> AsyncGenerator[SharedFileHold]:
+        """Hold a file that packs of several workspaces write to, briefly and last. Tier: MANIFEST, exclusive."""
+        policy = replace(self._policy, on_wait=partial(self._report, what="FILE"))
+        start = time.monotonic_ns()
+        async with await SharedFileLock.for_file(path, state_dir).acquire_async(policy=policy) as hold:
+            got = self._waited("FILE", str(path), start)
+            try:
+                yield hold
+            finally:
+                self._held("FILE", str(path), got)
+
+    def _report(self, report: WaitReport, *, what: str | None = None) -> None:
         self.waiting.note(report)
         holder = report.holder.describe() if report.holder is not None else None
-        self._sink(LockWait(report.tier.name, str(report.path), report.waited_s, holder, report.ahead, report.stopped))
+        tier = what or report.tier.name
+        self._sink(LockWait(tier, str(report.path), report.waited_s, holder, report.ahead, report.stopped))
 
     def _waited(self, what: str, track: str, start: int) -> int:
         now = time.monotonic_ns()

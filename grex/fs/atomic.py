@@ -21,6 +21,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from grex.fs.regular import read_regular
@@ -31,6 +32,7 @@ TEMP_PREFIX = ".grex-tmp-"
 """How every temporary file and directory of grex begins; pack paths may not."""
 
 _TRIES = 3
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what file systems without hard links say
 _NEW_FILE_MODE = 0o666  # before the umask, as any program creates files
 _TEMP_FLAGS = (
     os.O_WRONLY
@@ -75,28 +77,43 @@ def fsync_dir(path: Path) -> None:
         os.close(fd)
 
 
-def replace_file(path: Path, data: bytes, *, mode: int | None = None, follow: bool = False) -> None:
+def replace_file(
+    path: Path,
+    data: bytes | Iterable[bytes],
+    *,
+    mode: int | None = None,
+    follow: bool = False,
+    temp: Path | None = None,
+    must_be_new: bool = False,
+) -> None:
     """Give a file these bytes, atomically and durably; it is created if it is not there.
 
     Args:
         path: the file; its directory must exist.
-        data: all that it shall hold.
+        data: all that it shall hold, in one piece or in several; what the iterable raises leaves the file untouched.
         mode: its permission bits; by default an existing file keeps its own (and its owner, where we may set it)
             and a new one gets what the umask allows.
         follow: write through a symlink at `path` instead of refusing it.
+        temp: the temporary file, for callers that keep a record of it; it must not be there.
+        must_be_new: never replace anything, whatever appears at `path` meanwhile.
 
     Raises:
         OSError: nothing was changed (the module says which one case is different). ELOOP for a symlink, EINVAL for
-            a target that is neither a file nor missing.
+            a target that is neither a file nor missing, FileExistsError for one that must be new.
     """
     if follow:
         path = Path(os.path.realpath(path))
     old = _target_status(path)
+    if old is not None and must_be_new:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     if mode is None and old is not None:
         mode = stat.S_IMODE(old.st_mode)
-    for tries_left in reversed(range(_TRIES)):
+    chunks = (data,) if isinstance(data, bytes) else data
+    tries = _TRIES if temp is None and isinstance(data, bytes) else 1  # what was iterated once is gone
+    for tries_left in reversed(range(tries)):
+        new = temp or path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
         try:
-            _replace(path, data, mode, old)
+            _replace(path, chunks, mode, old, new, must_be_new=must_be_new)
         except _SweptAwayError:
             # Somebody took it for a dead process's; that costs the work, never the target.
             if not tries_left:
@@ -110,8 +127,9 @@ class _SweptAwayError(FileNotFoundError):
     """The temporary file was removed by somebody else before it could be renamed."""
 
 
-def _replace(path: Path, data: bytes, mode: int | None, old: os.stat_result | None) -> None:
-    temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
+def _replace(
+    path: Path, chunks: Iterable[bytes], mode: int | None, old: os.stat_result | None, temp: Path, *, must_be_new: bool
+) -> None:
     # Never readable by more people than the file will be: the final bits are set before the rename.
     fd = os.open(temp, _TEMP_FLAGS, _NEW_FILE_MODE if mode is None else 0o600)
     try:
@@ -120,18 +138,36 @@ def _replace(path: Path, data: bytes, mode: int | None, old: os.stat_result | No
                 _keep_owner(fd, old)
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(fd, mode)
-            write_all(fd, data)
+            for chunk in chunks:
+                write_all(fd, chunk)
             os.fsync(fd)
         finally:
             os.close(fd)
         try:
-            os.replace(temp, path)  # noqa: PTH105 - Path.replace is the same call with an allocation around it
+            if must_be_new:
+                _move_to_free_name(temp, path)
+            else:
+                os.replace(temp, path)  # noqa: PTH105 - Path.replace is the same call with an allocation around it
         except FileNotFoundError as error:
             raise _SweptAwayError(error.errno, error.strerror, str(temp), None, str(path)) from error
     except BaseException:
         with contextlib.suppress(OSError):  # the first failure is the one to report
             temp.unlink()
         raise
+
+
+def _move_to_free_name(temp: Path, path: Path) -> None:
+    """Rename without replacing anything: a link fails where a name is taken."""
+    try:
+        os.link(temp, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        os.replace(temp, path)  # noqa: PTH105 - as above
+    else:
+        temp.unlink()
 
 
 def sweep_temporary_files(directory: Path) -> None:

@@ -10,6 +10,7 @@ from grex.locks.pack_lock import PACK_LOCK_FILE_NAME, PackHold, PackLock
 from grex.locks.permits import PermitHold, PermitKind, PermitPool
 from grex.locks.policy import WaitPolicy, WaitReport
 from grex.locks.run_context import set_verb, set_workspace
+from grex.locks.shared_file_lock import SharedFileHold, SharedFileLock
 from grex.locks.statistics import LockStatistics, PermitKeyStatistics, PermitStatistics
 from grex.locks.tiers import Tier, held_tiers, tier_scope, with_tier
 from grex.locks.workspace_lock import WORKSPACE_LOCK_FILE_NAME, WorkspaceHold, WorkspaceLock
@@ -34,6 +35,8 @@ __all__ = [
     "PermitKind",
     "PermitPool",
     "PermitStatistics",
+    "SharedFileHold",
+    "SharedFileLock",
     "Tier",
     "WaitPolicy",
     "WaitReport",

@@ -97,7 +97,8 @@ class Target:
     file: LockFile
     kernel: KernelLock
     workspace: str | None = None
+    noun: str | None = None  # what the thing is called, where the tier does not say it
 
     def name(self) -> str:
         """The thing, as messages call it."""
-        return f"{_NOUNS[self.tier]} {self.subject}"
+        return f"{self.noun or _NOUNS[self.tier]} {self.subject}"

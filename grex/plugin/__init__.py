@@ -5,7 +5,7 @@ ship with grex are registered the same way and get nothing that a third party's 
 """
 
 from grex.plugin.action_type import ActionContext, ActionType
-from grex.plugin.actions import ActionArguments, Exec, Mkdir, Require, Symlink, When
+from grex.plugin.actions import ActionArguments, Copy, Env, Exec, Mkdir, Require, Rmdir, Symlink, When
 from grex.plugin.pack_type import Context, Hold, PackType
 from grex.plugin.registry import Registry
 from grex.plugin.values import API_VERSION, Change, Claim, Done, Outcome, Pack, PackSkippedError, Planned
@@ -18,7 +18,9 @@ __all__ = [
     "Change",
     "Claim",
     "Context",
+    "Copy",
     "Done",
+    "Env",
     "Exec",
     "Hold",
     "Mkdir",
@@ -29,6 +31,7 @@ __all__ = [
     "Planned",
     "Registry",
     "Require",
+    "Rmdir",
     "Symlink",
     "When",
 ]

@@ -15,7 +15,7 @@ back. Everything that is awaited can be cancelled; whoever catches the cancellat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ from grex.process import Finished
 __all__ = ["ActionContext", "ActionType"]
 
 A = TypeVar("A", bound=ActionArguments)
+T = TypeVar("T")
 
 DEFAULT_LIMIT_S = 600.0
 
@@ -108,6 +109,16 @@ class ActionContext(Protocol):
 
     async def run(self, arguments: ActionArguments) -> Change:
         """Run another action as a part of this one, with its own bracket in the log."""
+
+    async def exclusively(self, path: Path, change: Callable[[], T]) -> T:
+        """Call `change` while no other run of this user, in whatever workspace, is in here with the same file.
+
+        For a file that several packs write to. `change` is a plain function: nothing can be waited for in it, so nobody
+        can wait for somebody who waits. It reads the file anew, since what `plan` saw may be history.
+
+        Raises:
+            LockError: the file could not be had under this run's wait policy.
+        """
 
     async def run_process(
         self,
@@ -206,6 +217,11 @@ class ActionType(ABC, Generic[A]):
         It removes only what it finds to be what `do` made. What has to stay is said by `ctx.note`.
         """
         del undo, ctx
+
+    def describe_undo(self, undo: Mapping[str, Any]) -> str:
+        """What `undo` would take back, in a few words: the action and what it made. The default: the action."""
+        del undo
+        return self.name
 
     async def drift(self, arguments: A, ctx: ActionContext) -> str | None:
         """What is not any more as `do` left it, a line for each thing, or None. The default: what `plan` would change.

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 from grex.pack import ActionEntry, Mode, PredicateNode
 
-__all__ = ["ActionArguments", "Exec", "Mkdir", "Require", "Symlink", "When"]
+__all__ = ["ActionArguments", "Copy", "Env", "Exec", "Mkdir", "Require", "Rmdir", "Symlink", "When"]
 
 _DIRECTORY_MODE = Mode("0755")
 
@@ -52,6 +52,57 @@ class Mkdir(ActionArguments):
     action: ClassVar[str] = "mkdir"
     path: str | Path
     mode: Mode = _DIRECTORY_MODE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Env(ActionArguments):
+    """A variable with a value.
+
+    Attributes:
+        name: a letter or `_`, then letters, digits and `_`.
+        value: what it is set to, exactly.
+        scope: `user` writes it into the startup file of the user's shell; `session` sets it only for what runs later
+            in the pack.
+    """
+
+    action: ClassVar[str] = "env"
+    name: str
+    value: str
+    scope: Literal["user", "session"] = "user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rmdir(ActionArguments):
+    """No directory at `path`.
+
+    Attributes:
+        path: the directory to take away; relative to the pack.
+        backup: move one that is not empty to `<path>.grex-bak.<utc>`; wins over `force`.
+        force: delete one that is not empty, with all that is in it and for good.
+    """
+
+    action: ClassVar[str] = "rmdir"
+    path: str | Path
+    backup: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy(ActionArguments):
+    """A file at `dst` with the bytes of `src`.
+
+    Attributes:
+        src: a regular file; relative to the pack.
+        dst: where the copy is made.
+        mode: text of 3 or 4 octal digits; by default the permissions of `src`.
+        backup: move something foreign at `dst` to `<dst>.grex-bak.<utc>` instead of failing.
+    """
+
+    action: ClassVar[str] = "copy"
+    src: str | Path
+    dst: str | Path
+    mode: Mode | None = None
+    backup: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,10 @@ class Exec(ActionType[ExecArguments]):
                 ctx.note(f"{title}: succeeded and did not create {shown(arguments.creates)}, so it will run again")
         return Done(title, undo=planned.undo, irreversible=not arguments.undo)
 
+    def describe_undo(self, undo: Mapping[str, Any]) -> str:
+        """The undo command, as it was declared."""
+        return f"exec {shown_command(recorded_texts(undo, 'argv'))}"
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Run the undo command; whether running it twice is one time too many is for its author to know."""
         arguments = _recorded(undo)

@@ -85,6 +85,11 @@ class Mkdir(ActionType[MkdirArguments]):
         title = planned.text if not kept else f"mkdir {shown(missing[0])}{kept}"
         return Done(title, undo={**undo, "made": [str(directory) for directory in made]})
 
+    def describe_undo(self, undo: Mapping[str, Any]) -> str:
+        """The innermost directory that was made."""
+        made = recorded_paths(undo, "made")
+        return f"mkdir {shown(made[-1])}" if made else self.name
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove what was made, as far as it is empty; bring back what was in its place."""
         remove_made(recorded_paths(undo, "made"))

@@ -135,6 +135,10 @@ class Symlink(ActionType[SymlinkArguments]):
             return Done(f"{link.title}: kept what was there as {shown(Path(undo['backup']).name)}", undo=undo)
         return Done(link.title, undo=undo)
 
+    def describe_undo(self, undo: Mapping[str, Any]) -> str:
+        """The link."""
+        return f"symlink {shown(recorded_path(undo, 'link'))}"
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove the link if it is still ours, bring back what was there if its place is free, remove empty parents."""
         dst, text = recorded_path(undo, "link"), recorded_text(undo, "src")

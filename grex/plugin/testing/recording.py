@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from grex.errors import ActionError
 from grex.pack import ActionEntry, Mark, MissingVariableError, PackSpec, PredicateNode, evaluate, expand_variables
@@ -34,6 +34,7 @@ __all__ = ["RecordingActionContext", "RecordingContext", "RecordingHold", "entry
 
 _NOWHERE = Mark("pack.yaml", 1, 1)
 _REGISTRY = Registry()
+T = TypeVar("T")
 
 
 def entry(arguments: ActionArguments) -> ActionEntry:
@@ -340,6 +341,11 @@ class RecordingActionContext:
     async def run(self, arguments: ActionArguments) -> Change:
         """Run another action as a part of this one."""
         return await self._hold.run(arguments)
+
+    async def exclusively(self, path: Path, change: Callable[[], T]) -> T:
+        """Call `change`; nobody else is here."""
+        del path
+        return change()
 
     async def run_process(
         self,
