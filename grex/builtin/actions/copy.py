@@ -13,8 +13,8 @@ What is ours is known by the log: the hash and the mode of what was written. So 
 somebody's, and is never replaced unasked. A file that is right and not ours is nobody's business, and stays.
 
 The copy is written beside `dst`, flushed, and takes its name at last: by a link, which fails where something has come
-there meanwhile, or by a rename over a version that is ours. Nothing is ever written through a link at `dst`. The name of
-the file beside stands in the log, so that what a kill leaves of it is taken away by the next run, or by the undo.
+there meanwhile, or by a rename over a version that is ours. Nothing is ever written through a link at `dst`. The name
+of the file beside stands in the log, so that what a kill leaves of it is taken away by the next run, or by the undo.
 
 An earlier version of ours is not kept, so a run that fails behind a replacement cannot bring it back, leaves the new
 one, and says so. In a teardown the undo of the first version takes away whichever of ours is there.
@@ -162,7 +162,7 @@ class Copy(ActionType[CopyArguments]):
         _, dst, title = _read(arguments, ctx)
         ours = _ours(ctx, dst)
         try:
-            if ours and _content(dst) == ours[-1]:
+            if ours and await anyio.to_thread.run_sync(_content_if_any, dst) == ours[-1]:
                 return None
         except OSError as error:
             raise disk_error(title, error) from error
@@ -234,7 +234,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _look(dst: Path, src: Path, wanted: _Content, ours: tuple[_Content, ...], is_any_mode: bool) -> _Found:  # noqa: FBT001 - called by a thread
+def _look(dst: Path, src: Path, wanted: _Content, ours: tuple[_Content, ...], is_any_mode: bool) -> _Found:
     """What is at `dst` now."""
     try:
         found = _content(dst)
@@ -260,12 +260,17 @@ def _ours(ctx: ActionContext, dst: Path) -> tuple[_Content, ...]:
     return tuple(_Content(text, mode) for text, mode in found if isinstance(text, str) and isinstance(mode, int))
 
 
+def _content_if_any(path: Path) -> _Content | None:
+    """The same, and None where nothing is."""
+    try:
+        return _content(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def _holds(path: Path, digests: set[str]) -> bool:
     """Whether there is a file with one of these contents."""
-    try:
-        content = _content(path)
-    except FileNotFoundError:
-        return False
+    content = _content_if_any(path)
     return content is not None and content.sha256 in digests
 
 

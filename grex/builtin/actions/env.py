@@ -4,8 +4,8 @@ With `scope: session` it is only exported to the pack's later actions, each time
 outside of the run, so it is neither reported nor undone. With `scope: user` it is exported as well, and written as a
 block into the startup file (`grex.builtin.shells` says which one, `grex.builtin.blocks` what a block is).
 
-One block belongs to one variable of one pack of one workspace; its id is a hash of the three. A workspace that was moved
-goes on with the id that its log has. What is found decides:
+One block belongs to one variable of one pack of one workspace; its id is a hash of the three. A workspace that was
+moved goes on with the id that its log has. What is found decides:
 
 | found                             | done                                                                             |
 |-----------------------------------|----------------------------------------------------------------------------------|
@@ -15,8 +15,8 @@ goes on with the id that its log has. What is found decides:
 | the block, edited by hand         | an error; with `update --force` replaced, and the whole file kept as a backup    |
 | markers that do not fit together  | an error that names file and line, `--force` or not                              |
 
-The file may be a link, as dotfile managers make them; what it leads to is replaced atomically and keeps its mode. Packs of
-several workspaces may come to it at once, so it is read, changed and replaced inside `ctx.exclusively`.
+The file may be a link, as dotfile managers make them; what it leads to is replaced atomically and keeps its mode. Packs
+of several workspaces may come to it at once, so it is read, changed and replaced inside `ctx.exclusively`.
 
 **Undo** takes out the block, or puts back the line that it had before; a file that then holds what it held before gets
 its time back, and one that was made for the block goes. Edited by hand, the block stays, and that is said.
@@ -275,11 +275,12 @@ def _keep(data: bytes, status: os.stat_result, backup: Path) -> None:
 
 
 def _take_back(undo: Mapping[str, Any], file: Path, ctx: ActionContext) -> None:
+    made = recorded_paths(undo, "made")
     remove_temporary(undo, beside=file)
     data, _ = _load(file)
     if data is not None and not _restored(undo, file, data):
         _take_out(undo, file, data, ctx)
-    remove_made(recorded_paths(undo, "made"))
+    remove_made(made)
 
 
 def _restored(undo: Mapping[str, Any], file: Path, data: bytes) -> bool:

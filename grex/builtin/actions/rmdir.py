@@ -12,10 +12,10 @@ What is there decides, and what the pack.yaml allows:
 Refused whatever is said: a directory that holds the home, the workspace, the pack or a checkout.
 
 **Deleting** a tree takes many steps, and a kill may come between any two. So it is moved aside first, under a name that
-stands in the log (`whole`), then renamed once more (`doomed`), and only then deleted. What is found under the first name
-has lost nothing and goes back; what is found under the second was being deleted, and that is finished - by the undo, or
-by the next run, whichever comes first. A deletion that fails puts back what is left, so that nothing of the user's lies
-about under a name of ours. Once it is through there is nothing to undo, and a failed run says so.
+stands in the log (`whole`), then renamed once more (`doomed`), and only then deleted. What is found under the first
+name has lost nothing and goes back; what is found under the second was being deleted, and that is finished - by the
+undo, or by the next run, whichever comes first. A deletion that fails puts back what is left, so that nothing of the
+user's lies about under a name of ours. Once it is through there is nothing to undo, and a failed run says so.
 
 Undo data: `{"path", "way": "empty", "mode", "mtime_ns"}`, `{"path", "way": "backup", "backup"}`, or, while it is being
 deleted, `{"path", "way": "force", "whole", "doomed"}`.
