@@ -190,7 +190,7 @@ def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: _Un
     """What is taken back, in the action's words; only its kind where the action cannot be asked, or cannot say."""
     try:
         implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
-        return clean(str(implementation.describe_undo(done.undo)), _DESCRIBED_CHARACTERS) or done.kind
+        return clean(str(implementation.describe_undo(done.undo)), _DESCRIBED_CHARACTERS).strip() or done.kind
     except Exception:  # noqa: BLE001 - a plugin may raise anything, and data that was edited makes ours raise too
         return done.kind
 

@@ -221,7 +221,7 @@ async def test_something_foreign_is_an_error_or_a_backup_and_a_link_is_never_wri
         case "fifo":
             os.mkfifo(dst)
         case _:
-            dst.symlink_to({"link": target, "dangling link": "nowhere", "link to the source": rc}[kind])
+            dst.symlink_to({"link": target, "dangling link": Path("nowhere"), "link to the source": rc}[kind])
     before = dst.lstat()
     with pytest.raises(ActionError, match="something that grex did not make is in the way"):
         await perform(COPY, RC, run)

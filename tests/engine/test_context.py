@@ -284,6 +284,56 @@ async def test_a_dry_undo_says_what_it_would_take_back_and_does_not(place: Place
     assert len(place.log()) == lines
 
 
+async def test_a_teardown_says_in_the_actions_own_words_what_it_takes_back(place: Place, calls: Calls) -> None:
+    (place.home / "old").mkdir()
+    pack = make_pack(
+        place,
+        {"mkdir": {"path": "~/a/b"}},
+        {"symlink": {"src": ".", "dst": "~/link"}},
+        {"exec": {"cmd": ["true"], "undo": ["true", "a b"]}},
+        {"rmdir": {"path": "~/old"}},
+        {"env": {"name": "EDITOR", "value": "vim"}},
+        mark("one"),
+    )
+    environ = dict(place.defaults.environ) | {"SHELL": "/bin/bash"}
+    await install(place.session(Declared(), Mark(calls), environ=environ), pack)
+    session = opened(place, calls)
+    session.reread()
+    said = [
+        "mark",
+        f"env EDITOR in {place.home}/.bashrc",
+        f"rmdir {place.home}/old",
+        "exec true 'a b'",
+        f"symlink {place.home}/link",
+        f"mkdir {place.home}/a/b",
+    ]
+    dry = await Declared().teardown(RunContext(session, dry_run=True), pack)
+    assert list(dry.changes) == [f"undo {text}" for text in said]
+    async with session.holds.workspace():
+        outcome = await Declared().teardown(RunContext(session), pack)
+    assert list(outcome.changes) == [f"undid {text}" for text in said]
+
+
+@pytest.mark.parametrize("answer", [RuntimeError("boom"), "", "two\nlines \x1b[31m"])
+async def test_an_action_that_cannot_say_what_it_takes_back_is_called_by_its_name(
+    place: Place, calls: Calls, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    def describe(self: Mark, undo: Any) -> str:
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    monkeypatch.setattr(Mark, "describe_undo", describe)
+    session = opened(place, calls)
+    pack = make_pack(place, mark("one"), mark("stuck"))
+    await install(session, pack)
+    session.reread()
+    word = "two lines" if isinstance(answer, str) and answer else "mark"
+    with pytest.raises(ActionError, match=rf"not everything could be undone: {word} \(it is stuck\)"):
+        async with session.holds.workspace():
+            await Declared().teardown(RunContext(session), pack)
+
+
 async def test_a_teardown_takes_back_what_the_log_says_last_first(place: Place, calls: Calls) -> None:
     await install(opened(place, calls), make_pack(place, mark("one"), mark("two"), mark("three", undo=False)))
     later = opened(place, calls)
