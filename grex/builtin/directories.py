@@ -8,6 +8,7 @@ no link, so a path that has meanwhile become one is left alone as well.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from grex.errors import ActionError
 __all__ = ["make_missing", "missing_directories", "remove_made"]
 
 _OUR_WAY = 0o300
+_STAYS = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 
 
 def missing_directories(path: Path, what: str) -> tuple[Path, ...]:
@@ -69,16 +71,27 @@ def make_missing(missing: Iterable[Path], what: str, *, mode: int | None = None)
                     path.chmod(mode)
     except OSError as error:
         # A network file system may say that it failed when it did not; what is there already is somebody else's.
-        remove_made(made if isinstance(error, FileExistsError) else begun)
+        with contextlib.suppress(OSError):  # the first failure is the one to report
+            remove_made(made if isinstance(error, FileExistsError) else begun)
         raise disk_error(what, error) from error
     return tuple(made)
 
 
 def remove_made(made: Iterable[Path]) -> None:
-    """Remove those of the directories that are still there and empty, given outermost first."""
+    """Remove those of the directories that are still there and empty, given outermost first.
+
+    Raises:
+        OSError: one that is empty could not be removed, for the first such reason; the others were.
+    """
+    first: OSError | None = None
     for path in reversed(list(made)):
-        with contextlib.suppress(OSError):  # in use, gone, or a link by now; one around it may still be empty
+        try:
             path.rmdir()
+        except OSError as error:  # in use, gone, or a link by now: one around it may still be empty
+            if error.errno not in _STAYS:
+                first = first or error
+    if first is not None:
+        raise first
 
 
 def _is_directory(path: Path, what: str) -> bool:

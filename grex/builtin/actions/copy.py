@@ -153,9 +153,9 @@ class Copy(ActionType[CopyArguments]):
                 ctx.note(f"{shown(dst)} stays: it is no longer the file that grex copied")
             if backup is not None:
                 bring_back(backup, dst, ctx)
+            remove_made(made)
         except OSError as error:
             raise disk_error(f"the copy {shown(dst)} cannot be undone", error) from error
-        remove_made(made)
 
     async def drift(self, arguments: CopyArguments, ctx: ActionContext) -> str | None:
         """What `plan` would change, unless what was written last is still there: a newer source is no drift."""

@@ -305,11 +305,9 @@ def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionConte
     if found is None or (isinstance(was, Mapping) and found.sum is not None and found.sum == was.get("sum")):
         return  # it is not there, or is what it was before
     ours = {undo.get("sum"), *(other.get("sum") for other in ctx.recorded() if other.get("id") == block_id)}
-    if found.sum not in ours and not ctx.force:
+    if found.sum not in ours:
         ctx.note(f"the block of {title} in {shown(file)}:{found.line} stays: it was edited by hand")
         return
-    if found.sum not in ours:
-        _keep(data, file.stat(), free_backup(file))
     if isinstance(was, Mapping):
         new: bytes | None = with_block(data, block_id, _label(data, found), _line_before(was, undo, title, ctx))
     else:

@@ -92,14 +92,16 @@ class Mkdir(ActionType[MkdirArguments]):
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove what was made, as far as it is empty; bring back what was in its place."""
-        remove_made(recorded_paths(undo, "made"))
-        if undo.get("backup") is not None:
-            path, backup = recorded_path(undo, "path"), recorded_path(undo, "backup")
-            try:
-                if not stays_beside(undo, "path", backup, ctx):
-                    bring_back(backup, path, ctx)
-            except OSError as error:
-                raise disk_error(f"the mkdir {shown(path)} cannot be undone", error) from error
+        made, backup = recorded_paths(undo, "made"), undo.get("backup")
+        path = None if backup is None else recorded_path(undo, "path")
+        try:
+            remove_made(made)
+            if path is not None:
+                kept = recorded_path(undo, "backup")
+                if not stays_beside(undo, "path", kept, ctx):
+                    bring_back(kept, path, ctx)
+        except OSError as error:
+            raise disk_error(f"{self.describe_undo(undo)} cannot be undone", error) from error
 
 
 def _is_replaced(path: Path, ctx: ActionContext) -> bool:

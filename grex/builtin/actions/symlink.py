@@ -155,9 +155,9 @@ class Symlink(ActionType[SymlinkArguments]):
                 ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
             if backup is not None and not stays_beside(undo, "link", backup, ctx):
                 bring_back(backup, dst, ctx)
+            remove_made(made)
         except OSError as error:
             raise disk_error(f"the symlink {shown(dst)} cannot be undone", error) from error
-        remove_made(made)
 
 
 @dataclass(frozen=True, slots=True)
