@@ -23,7 +23,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from grex.builtin.actions.copy import Copy
@@ -32,15 +32,17 @@ from grex.builtin.actions.mkdir import Mkdir
 from grex.builtin.actions.rmdir import Rmdir
 from grex.builtin.actions.symlink import Symlink
 from grex.builtin.pack_types.declarative import Declarative
-from grex.engine import RunContext, Session
+from grex.engine import RunContext
 from grex.errors import ActionError, GrexError
 from grex.pack import parse_pack_spec
-from grex.plugin import Outcome, Pack
+from grex.plugin import Outcome, Pack, Registry
 from tests.support.place import Place
 from tests.support.sandbox import FailingCalls, Snapshot, snapshot
 
 T0 = 1_500_000_000_987_654_321
 ACTIONS = (Copy, Env, Mkdir, Rmdir, Symlink)
+
+REGISTRY = Registry()  # finding the built-in ones takes longer than running them
 
 Action = dict[str, dict[str, Any]]
 
@@ -77,7 +79,8 @@ class Ground:
 
     def _run(self, call: Callable[[RunContext], Any], **how: Any) -> Outcome:
         async def run() -> Outcome:
-            session: Session = self.place.session()
+            session = self.place.session()
+            session.registry = REGISTRY
             async with session.exclusive():
                 outcome = await call(RunContext(session, **how))
             assert isinstance(outcome, Outcome)
@@ -153,7 +156,7 @@ class Scene:
 
 
 @st.composite
-def packs(draw: st.DrawFn) -> list[Action]:
+def packs(draw: st.DrawFn) -> list[Action]:  # noqa: C901 - one short branch for each kind of action
     """Actions that do not contradict each other: no two want the same place, no directory is both made and removed."""
     free = list(draw(st.permutations(NAMES)))
     variables = ["ONE", "TWO", "THREE"]
@@ -208,6 +211,8 @@ def packs(draw: st.DrawFn) -> list[Action]:
     return [found for _ in range(draw(st.integers(1, 5))) if (found := action(KINDS)) is not None]
 
 
+Property = Callable[[Scene, Path], None]
+
 SCENES = st.builds(
     Scene,
     st.dictionaries(st.sampled_from([*NAMES, "deep", "m"]), THINGS, max_size=5),
@@ -256,43 +261,51 @@ def in_a_new_place(check: Callable[[Path], None]) -> None:
         shutil.rmtree(base)
 
 
-BOUNDS = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+def restores_the_home(scene: Scene, base: Path) -> None:
+    ground = build(scene, base)
+    before = snapshot(ground.home)
+    attempt(ground, scene.first)
+    ground.teardown()
+    assert snapshot(ground.home) == before
+    assert ground.teardown().status == "unchanged"
 
 
-@BOUNDS
-@given(SCENES)
-def test_run_twice_is_run_once_and_a_teardown_restores_the_home(scene: Scene) -> None:
-    def check(base: Path) -> None:
-        ground = build(scene, base)
-        before = snapshot(ground.home)
-        attempt(ground, scene.first)
-        ground.teardown()
-        assert snapshot(ground.home) == before
-        assert ground.teardown().status == "unchanged"
-
-    assume(scene.first)
-    in_a_new_place(check)
+def restores_the_home_after_an_update(scene: Scene, base: Path) -> None:
+    ground = build(scene, base)
+    before = snapshot(ground.home)
+    attempt(ground, scene.first)
+    (ground.root / "files/one").write_bytes(b"one, newer")
+    attempt(ground, scene.second)
+    ground.teardown()
+    assert snapshot(ground.home) == before
 
 
-@BOUNDS
-@given(SCENES)
-def test_a_teardown_restores_the_home_after_another_version_of_the_pack(scene: Scene) -> None:
-    def check(base: Path) -> None:
-        ground = build(scene, base)
-        before = snapshot(ground.home)
-        attempt(ground, scene.first)
-        (ground.root / "files/one").write_bytes(b"one, newer")
-        attempt(ground, scene.second)
-        ground.teardown()
-        assert snapshot(ground.home) == before
+PROPERTIES = (restores_the_home, restores_the_home_after_an_update)
+BOUNDS = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
-    assume(scene.first and scene.second)
-    in_a_new_place(check)
+
+@pytest.fixture
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No flush: what a power cut would leave is not asked here."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+
+
+@pytest.mark.usefixtures("quick_disk")
+@pytest.mark.parametrize("holds", PROPERTIES, ids=[holds.__name__ for holds in PROPERTIES])
+@settings(BOUNDS, max_examples=30)
+@given(scene=SCENES)
+def test_run_twice_is_run_once_and_a_teardown_restores_the_home(holds: Property, scene: Scene) -> None:
+    in_a_new_place(lambda base: holds(scene, base))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("quick_disk")
+@pytest.mark.parametrize("holds", PROPERTIES, ids=[holds.__name__ for holds in PROPERTIES])
+@settings(BOUNDS, max_examples=400)
+@given(scene=SCENES)
+def test_it_does_so_over_many_packs_and_homes(holds: Property, scene: Scene) -> None:
+    in_a_new_place(lambda base: holds(scene, base))
 
 
 # --- a disk call that fails
