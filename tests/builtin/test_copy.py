@@ -78,6 +78,12 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+def state(path: Path) -> tuple[int, int, int, int]:
+    """What must not change; the time of the last look may."""
+    status = path.lstat()
+    return status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns
+
+
 def permissions(path: Path) -> int:
     return path.stat().st_mode & 0o7777
 
@@ -118,10 +124,10 @@ async def test_doing_it_twice_is_doing_it_once(run: RecordingActionContext, rc: 
     assert await would(COPY, RC, run) == f"copy {rc} -> {dst}"
     assert names(run.home) == []
     await install(run)
-    before = dst.stat()
+    before = state(dst)
     again = await perform(COPY, RC, run)
     assert (again.changed, again.undo) == (False, None)
-    assert dst.stat() == before
+    assert state(dst) == before
 
 
 async def test_undo_removes_the_copy_and_the_parents_that_were_made(run: RecordingActionContext, rc: Path) -> None:
@@ -177,11 +183,11 @@ async def test_a_copy_that_somebody_changed_is_an_error_and_stays(
     else:
         dst.chmod(0o600)
         rc.write_text("newer")
-    before = dst.stat()
+    before = state(dst)
     for call in (would, perform):
         with pytest.raises(ActionError, match="something that grex did not make is in the way"):
             await call(COPY, RC, run)
-    assert dst.stat() == before
+    assert state(dst) == before
     assert names(run.home) == [".rc"]
 
 
@@ -222,17 +228,17 @@ async def test_something_foreign_is_an_error_or_a_backup_and_a_link_is_never_wri
             os.mkfifo(dst)
         case _:
             dst.symlink_to({"link": target, "dangling link": Path("nowhere"), "link to the source": rc}[kind])
-    before = dst.lstat()
+    before = state(dst)
     with pytest.raises(ActionError, match="something that grex did not make is in the way"):
         await perform(COPY, RC, run)
-    assert dst.lstat() == before
+    assert state(dst) == before
     done = await perform(COPY, RC_BACKUP, run)
     assert dst.read_bytes() == rc.read_bytes()
     assert not dst.is_symlink()
     assert target.read_text() == "theirs"
     assert rc.read_bytes() == b"from the pack\xff\0"
     await COPY.undo(facts(done), run)
-    assert dst.lstat().st_ino == before.st_ino
+    assert state(dst) == before
     assert names(run.home) == [".rc", "target"]
 
 
