@@ -150,8 +150,9 @@ class ActionRun:
     async def exclusively(self, path: Path, change: Callable[[], T]) -> T:
         """Call `change` while no other run of this user is in here with the same file. Tier: MANIFEST."""
         session = self._state.context.session
-        async with session.holds.shared_file(path, session.settings.state_dir):
-            return change()
+        with not_counted():
+            async with session.holds.shared_file(path, session.settings.state_dir):
+                return change()
 
     async def run_process(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float, label: str

@@ -215,7 +215,9 @@ class Holds:
         """Hold a file that packs of several workspaces write to, briefly and last. Tier: MANIFEST, exclusive."""
         policy = replace(self._policy, on_wait=partial(self._report, what="FILE"))
         start = time.monotonic_ns()
-        async with await SharedFileLock.for_file(path, state_dir).acquire_async(policy=policy) as hold:
+        with self.waiting.one():
+            hold = await SharedFileLock.for_file(path, state_dir).acquire_async(policy=policy)
+        async with hold:
             got = self._waited("FILE", str(path), start)
             try:
                 yield hold

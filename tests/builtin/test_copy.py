@@ -476,8 +476,29 @@ async def test_drift_is_a_copy_that_was_changed_or_is_gone_and_not_a_newer_sourc
     await install(run)
     rc.write_text("newer")
     assert await COPY.drift(RC, run) is None
+    dst.chmod(0o600)
+    assert await COPY.drift(RC, run) is None
+    with_mode = Arguments(src="files/rc", dst="~/.rc", mode=Mode("0640"))
+    assert await COPY.drift(with_mode, run) == f"copy {rc} -> {dst}: the permissions of the copy were changed"
+    dst.write_bytes(rc.read_bytes())
+    assert await COPY.drift(RC, run) is None
     dst.write_text("edited")
-    with pytest.raises(ActionError, match="in the way"):
-        await COPY.drift(RC, run)
+    assert await COPY.drift(RC, run) == f"copy {rc} -> {dst}: the copy was changed"
     dst.unlink()
-    assert await COPY.drift(RC, run) == f"copy {rc} -> {dst}"
+    assert await COPY.drift(RC, run) == f"copy {rc} -> {dst}: the copy is gone"
+    dst.symlink_to(rc)
+    assert await COPY.drift(RC, run) == f"copy {rc} -> {dst}: something else is in its place"
+
+
+async def test_a_teardown_after_a_change_that_was_mended_brings_back_what_the_user_had_first(
+    context: RecordingContext, run: RecordingActionContext, rc: Path, dst: Path
+) -> None:
+    dst.write_text("the user's")
+    first = await install(run, RC_BACKUP)
+    dst.write_text("edited")
+    second = await install(actions_of(context, force=True))
+    teardown = actions_of(context, is_teardown=True)
+    for done in (second, first):
+        await COPY.undo(facts(done), teardown)
+    assert dst.read_text() == "the user's"
+    assert Path(facts(second)["backup"]).read_text() == "edited"

@@ -608,7 +608,7 @@ async def test_drift_is_a_block_that_is_gone_or_edited_and_not_a_variable_with_a
     context.environ = {**context.environ, "WHERE": "here"}
     arguments = Arguments(name="PLACE", value="$WHERE")
     run = actions_of(context)
-    assert await ENV.drift(arguments, run) == f"env PLACE in {rc}"
+    assert await ENV.drift(arguments, run) == f"env PLACE in {rc}: the block is gone"
     await install(run, arguments)
     context.environ = {**context.environ, "WHERE": "there"}
     again = actions_of(context)
@@ -618,7 +618,23 @@ async def test_drift_is_a_block_that_is_gone_or_edited_and_not_a_variable_with_a
     with pytest.raises(ActionError, match="edited by hand"):
         await ENV.drift(arguments, again)
     rc.write_bytes(good.replace(good[good.index(b"# >>>") :], b""))
-    assert await ENV.drift(arguments, again) == f"env PLACE in {rc}"
+    assert await ENV.drift(arguments, again) == f"env PLACE in {rc}: the block is gone"
+
+
+async def test_a_teardown_after_an_edit_that_was_mended_leaves_no_block_and_keeps_the_edit_beside(
+    context: RecordingContext, run: RecordingActionContext, rc: Path
+) -> None:
+    before = state(rc)
+    first = await install(run)
+    edited = edit(rc, b"'vim'", b"'mine'")
+    second = await install(actions_of(context, force=True))
+    teardown = actions_of(context, is_teardown=True)
+    for done in (second, first):
+        await ENV.undo(facts(done), teardown)
+    assert state(rc) == before
+    backup = Path(facts(second)["backup"])
+    assert backup.read_bytes() == edited
+    assert teardown.notes == [f"{backup} stays: it is {rc} as it was edited by hand"]
 
 
 async def test_a_file_that_is_no_startup_file_by_its_size_is_refused(

@@ -345,4 +345,4 @@ async def test_drift_is_a_directory_that_is_back(ctx: RecordingActionContext, ol
     await perform(RMDIR, OLD, ctx)
     assert await RMDIR.drift(OLD, ctx) is None
     old.mkdir()
-    assert await RMDIR.drift(OLD, ctx) == f"rmdir {old}"
+    assert await RMDIR.drift(OLD, ctx) == f"rmdir {old}: it is there again"

@@ -34,7 +34,7 @@ from typing import Any, Literal, cast
 
 import anyio.to_thread
 
-from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move
+from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
 from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, remove_temporary
@@ -102,7 +102,8 @@ class Copy(ActionType[CopyArguments]):
             "replaced": found == "ours",
         }
         if found != "foreign":
-            return Planned(title if found == "free" else f"{title}: a new version", undo=undo, facts=src)
+            text = title if found == "free" else f"{title}: a new version"
+            return Planned(text, undo=undo, touches_users=False, facts=src)
         refuse_to_move(dst, title, ctx, backup=arguments.backup, source=src)
         undo["backup"] = str(free_backup(dst))
         return Planned(f"{title}, with a backup of what is there", undo=undo, facts=src)
@@ -151,23 +152,30 @@ class Copy(ActionType[CopyArguments]):
                 dst.unlink()
             elif os.path.lexists(dst):
                 ctx.note(f"{shown(dst)} stays: it is no longer the file that grex copied")
-            if backup is not None:
+            if backup is not None and not stays_beside(undo, "dst", backup, ctx):
                 bring_back(backup, dst, ctx)
             remove_made(made)
         except OSError as error:
             raise disk_error(f"the copy {shown(dst)} cannot be undone", error) from error
 
     async def drift(self, arguments: CopyArguments, ctx: ActionContext) -> str | None:
-        """What `plan` would change, unless what was written last is still there: a newer source is no drift."""
-        _, dst, title = _read(arguments, ctx)
+        """The copy, if it is gone or was changed; a newer source is no drift."""
+        src, dst, title = _read(arguments, ctx)
         ours = _ours(ctx, dst)
+        if not ours:
+            return await super().drift(arguments, ctx)
         try:
-            if ours and await anyio.to_thread.run_sync(_content_if_any, dst) == ours[-1]:
-                return None
+            now = await anyio.to_thread.run_sync(_content_if_any, dst)
+            source = await anyio.to_thread.run_sync(_content_if_any, Path(os.path.realpath(src)))
         except OSError as error:
             raise disk_error(title, error) from error
-        planned = await self.plan(arguments, ctx)
-        return None if planned is None else planned.text
+        if now is None:
+            return f"{title}: {'something else is in its place' if os.path.lexists(dst) else 'the copy is gone'}"
+        known = {ours[-1].sha256} if source is None else {ours[-1].sha256, source.sha256}
+        if now.sha256 not in known:
+            return f"{title}: the copy was changed"
+        is_right = arguments.mode is None or now.mode == ours[-1].mode
+        return None if is_right else f"{title}: the permissions of the copy were changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,14 +155,16 @@ class Env(ActionType[EnvArguments]):
             raise disk_error(f"{self.describe_undo(undo)} cannot be undone", error) from error
 
     async def drift(self, arguments: EnvArguments, ctx: ActionContext) -> str | None:
-        """What `plan` would change, unless the block is as it was written: its variables may have other values now."""
+        """The block, if it is gone or was edited; that its variables have other values by now is no drift."""
         planned = await self.plan(arguments, ctx)
         if planned is None:
             return None
         block = cast("_Wanted", planned.facts)
         found = _found(block, _contents(block)[0])
+        if found is None:
+            return f"{block.title}: the block is gone"
         written = [undo.get("sum") for undo in ctx.recorded() if undo.get("id") == block.id]
-        return None if found is not None and written and found.sum == written[-1] else planned.text
+        return None if found.sum in written[-1:] else f"{block.title}: the block has another value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,13 +280,16 @@ def _take_back(undo: Mapping[str, Any], file: Path, ctx: ActionContext) -> None:
     made = recorded_paths(undo, "made")
     remove_temporary(undo, beside=file)
     data, _ = _load(file)
-    if data is not None and not _restored(undo, file, data):
+    if data is not None and not _restored(undo, file, data, ctx):
         _take_out(undo, file, data, ctx)
     remove_made(made)
 
 
-def _restored(undo: Mapping[str, Any], file: Path, data: bytes) -> bool:
-    """Bring the file back from its backup if nothing but grex has written to it since."""
+def _restored(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionContext) -> bool:
+    """Bring the file back from its backup if nothing but grex has written to it since.
+
+    In a teardown it stays beside: what is in it is an edited block, of which nothing shall be left in the file.
+    """
     backup = None if undo.get("backup") is None else recorded_path(undo, "backup")
     if backup is None or not os.path.lexists(backup):
         return False
@@ -292,7 +297,8 @@ def _restored(undo: Mapping[str, Any], file: Path, data: bytes) -> bool:
     if data == kept:
         backup.unlink()  # the file was never replaced
         return True
-    if _digest(data) != undo.get("after"):
+    if ctx.is_teardown or _digest(data) != undo.get("after"):
+        ctx.note(f"{shown(backup)} stays: it is {shown(file)} as it was edited by hand")
         return False
     backup.replace(file)
     return True
@@ -303,7 +309,8 @@ def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionConte
     found = _find(data, block_id, file, title)
     was = undo.get("was")
     if found is None or (isinstance(was, Mapping) and found.sum is not None and found.sum == was.get("sum")):
-        return  # it is not there, or is what it was before
+        _put_back_time(undo, file, data)  # it is not there, or is what it was before
+        return
     ours = {undo.get("sum"), *(other.get("sum") for other in ctx.recorded() if other.get("id") == block_id)}
     if found.sum not in ours:
         ctx.note(f"the block of {title} in {shown(file)}:{found.line} stays: it was edited by hand")
@@ -316,10 +323,15 @@ def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionConte
         file.unlink()
         return
     replace_file(file, new, temp=recorded_path(undo, "temp"))
+    _put_back_time(undo, file, new)
+
+
+def _put_back_time(undo: Mapping[str, Any], file: Path, data: bytes) -> None:
+    """Give a file that holds what it held before the time that it had then."""
     before = undo.get("before")
-    if isinstance(before, Mapping) and before.get("sha256") == _digest(new):
+    if isinstance(before, Mapping) and before.get("sha256") == _digest(data):
         mtime_ns = recorded_number(before, "mtime_ns")
-        with contextlib.suppress(FileNotFoundError):
+        if file.stat().st_mtime_ns != mtime_ns:
             os.utime(file, ns=(file.stat().st_atime_ns, mtime_ns))
 
 

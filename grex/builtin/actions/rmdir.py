@@ -123,6 +123,11 @@ class Rmdir(ActionType[RmdirArguments]):
         except OSError as error:
             raise disk_error(title, error) from error
 
+    async def drift(self, arguments: RmdirArguments, ctx: ActionContext) -> str | None:
+        """The path, if something is there again."""
+        path = resolve(ctx, arguments.path, "rmdir")
+        return f"rmdir {shown(path)}: it is there again" if os.path.lexists(path) else None
+
 
 def _unfinished(path: Path, title: str, ctx: ActionContext) -> Planned | None:
     """What a killed run began to delete and did not finish."""
