@@ -178,7 +178,7 @@ WAITS: tuple[Mutation, ...] = (
         (
             Edit(
                 "grex/locks/obstacle.py",
-                "    ahead = None if number is None else queue_ahead(file, number)\n",
+                "    ahead = None if number is None else pids_ahead(file, number)\n",
                 "    ahead = None\n",
             ),
         ),
