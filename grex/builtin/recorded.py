@@ -10,11 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grex.builtin.paths import shown
+from grex.builtin.paths import is_inside, shown
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX
+from grex.plugin import ActionContext
 
-__all__ = ["recorded_number", "recorded_path", "recorded_paths", "recorded_text", "recorded_texts", "remove_temporary"]
+__all__ = [
+    "recorded_number",
+    "recorded_path",
+    "recorded_paths",
+    "recorded_text",
+    "recorded_texts",
+    "remove_temporary",
+    "stays_inside",
+]
 
 
 def recorded_text(undo: Mapping[str, Any], key: str) -> str:
@@ -93,6 +102,24 @@ def remove_temporary(undo: Mapping[str, Any], *, beside: Path) -> None:
         raise _damaged("temp", temp)
     if temp.is_file() and not temp.is_symlink():
         temp.unlink(missing_ok=True)
+
+
+def stays_inside(undo: Mapping[str, Any], ctx: ActionContext) -> bool:
+    """Whether every path in the undo data lies inside the pack; the data is searched, not relied on to be of a form."""
+    waiting: list[object] = [undo]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+        elif isinstance(value, str) and value.startswith(("/", "~")):
+            path = Path(value)
+            if path.name.startswith(TEMP_PREFIX):  # a name of grex's own, which counts as outside, beside the target
+                path = path.with_name("x")
+            if not is_inside(path, ctx.pack.root):
+                return False
+    return True
 
 
 def _damaged(key: str, value: object) -> ActionError:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from grex import __version__
+from grex.cli import pack_commands
 from grex.cli.call import Call, execute, explain, print_document
 from grex.cli.options import (
     DryRun,
@@ -161,7 +162,7 @@ def add(
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
-    """Clone a repository, declare it in .grex/pack.yaml and install it."""
+    """Clone a repository, declare it in pack.yaml and install it."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.add import AddRequest  # noqa: PLC0415 - only when run
     from grex.verbs.add import add as verb  # noqa: PLC0415 - only when run
@@ -397,7 +398,7 @@ def trust(
 
 @app.command()
 def locks(context: typer.Context, json: Json = False, quiet: Quiet = False, workspace: Workspace = None) -> int:
-    """Show who holds which lock of this workspace, and who waits for it."""
+    """Show who holds which lock of this workspace, and who waits."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.locks import LocksRequest  # noqa: PLC0415 - only when run
     from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
@@ -405,6 +406,9 @@ def locks(context: typer.Context, json: Json = False, quiet: Quiet = False, work
     call = Call.of(context, "locks", as_json=json, quiet=quiet, workspace=workspace)
     request = LocksRequest(call.root())
     return execute(call, request.root, lambda settings: verb(request, settings), render.locks)
+
+
+pack_commands.register(app)
 
 
 @app.command()
@@ -420,7 +424,7 @@ def demo(
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
 ) -> int:
-    """Try grex: build small repositories, and sync a workspace of them."""
+    """Try grex: build small repositories and sync a workspace."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.demo import DemoRequest  # noqa: PLC0415 - only when run
     from grex.verbs.demo import demo as verb  # noqa: PLC0415 - only when run

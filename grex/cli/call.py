@@ -284,7 +284,8 @@ def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
     """Say that a signal ended the run, and give its exit code."""
     name = caught[0].name if caught else "a signal"
     if not call.quiet:
-        print(f"grex: {name}: stopped; the next sync goes on from here.", file=sys.stderr)
+        again = "run it again to go on" if call.verb in ("teardown", "run") else "the next sync goes on"
+        print(f"grex: {name}: stopped; {again} from here.", file=sys.stderr)
     return 128 + int(caught[0] if caught else signal.SIGINT)
 
 

@@ -1,4 +1,4 @@
-"""Asks the user, once per sync, whether packs that would run something are trusted."""
+"""Asks the user, once per run, whether packs that would run something are trusted."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import anyio
 from grex.names import clean
 
 if TYPE_CHECKING:
-    from grex.engine import InstallStep
+    from grex.engine import Step
 
 __all__ = ["ask_for_trust", "trust_question"]
 
 _LINE_LIMIT = 4096
 
 
-def trust_question(*, as_json: bool) -> Callable[[Sequence[InstallStep]], Awaitable[Sequence[str]]] | None:
+def trust_question(*, as_json: bool) -> Callable[[Sequence[Step]], Awaitable[Sequence[str]]] | None:
     """The question, where somebody can answer it: a terminal on both sides, and text output."""
     if as_json or sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     return _ask_on_terminal
 
 
-async def _ask_on_terminal(steps: Sequence[InstallStep]) -> Sequence[str]:
+async def _ask_on_terminal(steps: Sequence[Step]) -> Sequence[str]:
     return await ask_for_trust(steps, _read_line, sys.stderr)
 
 
@@ -36,11 +36,9 @@ async def _read_line() -> str:
     return os.read(sys.stdin.fileno(), _LINE_LIMIT).decode(errors="replace")
 
 
-async def ask_for_trust(
-    steps: Sequence[InstallStep], read_line: Callable[[], Awaitable[str]], out: TextIO
-) -> Sequence[str]:
+async def ask_for_trust(steps: Sequence[Step], read_line: Callable[[], Awaitable[str]], out: TextIO) -> Sequence[str]:
     """Ask about every untrusted pack at once; gives the prefixes to trust from now on, none unless told so."""
-    by_prefix: dict[str, list[InstallStep]] = {}
+    by_prefix: dict[str, list[Step]] = {}
     for step in steps:
         prefix = "." if step.trust_key is None else _prefix_of(step.trust_key)
         by_prefix.setdefault(prefix, []).append(step)

@@ -10,16 +10,20 @@ from grex.cli.lines import is_for_the_report, pack_line
 from grex.verbs.report import further_problems
 
 if TYPE_CHECKING:
+    from grex.engine import StepOutcome
     from grex.verbs.add import AddReport
     from grex.verbs.demo import DemoReport
     from grex.verbs.init import InitReport
     from grex.verbs.locks import LocksReport
     from grex.verbs.ls import ListedPack, ListReport
+    from grex.verbs.plugins import PluginsReport
+    from grex.verbs.run import RunReport
     from grex.verbs.status import StatusReport
     from grex.verbs.sync import PackReport, SyncReport
+    from grex.verbs.teardown import TeardownReport
     from grex.verbs.trust import TrustReport
 
-__all__ = ["add", "demo", "init", "locks", "ls", "status", "sync", "trust"]
+__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust"]
 
 _SHORT = 10
 _WIDTH = 80
@@ -161,18 +165,8 @@ def _pack_lines(pack: PackReport, *, brief: bool) -> list[str]:
         if pack.hint and pack.status in ("left", "failed"):
             lines.append(f"{'':<12} hint: {pack.hint}")
     lines.extend(f"{'note':<12} {pack.path}: {note}." for note in pack.notes)
-    install = pack.install
-    if install is not None and (not brief or is_for_the_report(install.status)):
-        if install.status == "planned" and install.is_cut:  # a plan is printed whole
-            lines.append(pack_line("planned", pack.path, f"{len(install.changes)} changes"))
-            lines.extend(f"             {text}" for text in (*install.changes, *install.notes))
-        else:
-            lines.append(pack_line(install.status, pack.path, install.line()))
-        if install.error is not None:
-            lines.extend(f"{'':<12} {problem}" for problem in further_problems(install.error))
-            lines.extend(f"{'':<12} | {line}" for line in str(install.error.details.get("output", "")).splitlines())
-            if install.error.hint:
-                lines.append(f"{'':<12} hint: {install.error.hint}")
+    if pack.install is not None and (not brief or is_for_the_report(pack.install.status)):
+        lines.extend(_step_lines(pack.install))
     return lines
 
 
@@ -208,6 +202,67 @@ def _of_them_waiting(report: SyncReport) -> str:
     pids = ", ".join(map(str, report.waited_for))
     whom = f"pid{'s' if len(report.waited_for) > 1 else ''} {pids}" if pids else "locks"
     return f", {report.waited_s:.2f} s of them waiting for {whom}"
+
+
+def teardown(report: TeardownReport, *, brief: bool = False) -> str:
+    """What teardown says: what was taken back, what is left and why; `brief` as for `sync`."""
+    if not report.packs:
+        return "Nothing of these packs is installed."
+    shown = [pack for pack in report.packs if not brief or is_for_the_report(pack.status)]
+    lines = [line for pack in shown for line in _step_lines(pack)]
+    order = ("torn-down", "planned", "skipped", "untrusted", "failed", "not-reached")
+    told = _counted([pack.status for pack in report.packs], order)
+    lines.append(f"{'Plan' if report.dry_run else 'Torn down'}: {told}; {report.elapsed_s:.2f} s.")
+    return "\n".join(lines)
+
+
+def run(report: RunReport, *, brief: bool = False) -> str:
+    """What run says: per pack what was done, and below it what its commands said; `brief` as for `sync`."""
+    lines: list[str] = []
+    for pack in report.packs:
+        if not brief:
+            lines.extend(_step_lines(pack, output=report.output.get(pack.path, "")))
+        elif is_for_the_report(pack.status):
+            lines.extend(_step_lines(pack))
+    order = ("ran", "unchanged", "planned", "skipped", "untrusted", "failed", "not-reached")
+    told = _counted([pack.status for pack in report.packs], order)
+    lines.append(f"{'Plan' if report.dry_run else 'Run'} {report.name}: {told}; {report.elapsed_s:.2f} s.")
+    return "\n".join(lines)
+
+
+def _step_lines(step: StepOutcome[str], *, output: str = "") -> list[str]:
+    """One pack's line, and below it what was said; of an error its hint."""
+    if step.status == "planned" and step.is_cut:  # a plan is printed whole
+        lines = [pack_line("planned", step.path, f"{len(step.changes)} changes")]
+        lines.extend(f"             {text}" for text in (*step.changes, *step.notes))
+    else:
+        lines = [pack_line(step.status, step.path, step.line())]
+    lines.extend(f"{'':<12} {problem}" for problem in further_problems(step.error))
+    shown = output or ("" if step.error is None else str(step.error.details.get("output", "")))
+    lines.extend(f"{'':<12} | {line}" for line in shown.splitlines())
+    if step.error is not None and step.error.hint:
+        lines.append(f"{'':<12} hint: {step.error.hint}")
+    return lines
+
+
+def _counted(statuses: Sequence[str], order: Sequence[str]) -> str:
+    return ", ".join(f"{statuses.count(status)} {status}" for status in order if status in statuses)
+
+
+def plugins(report: PluginsReport) -> str:
+    """What plugins says: a table, and below it why one cannot be used."""
+    rows = [
+        (one.group, one.name, one.status, f"{one.distribution} {one.version}".rstrip(), one.object)
+        for one in report.plugins
+    ]
+    lines = _rows(rows)
+    for one in report.plugins:
+        if one.error is not None:
+            lines.append(f"{one.group} {one.name}: {one.error.message}")
+            lines.append(f"  hint: {one.error.hint}")
+        elif one.status == "shadowed":
+            lines.append(f"{one.group} {one.name}: {one.distribution} is not asked, for the name ships with grex.")
+    return "\n".join(lines)
 
 
 def demo(report: DemoReport) -> str:

@@ -7,6 +7,7 @@ from grex.engine.hiding import Hiding
 from grex.engine.holds import Holds, Permits
 from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, prepare, run, untrusted
 from grex.engine.installable import Installable, Present
+from grex.engine.lifecycle import Step, StepOutcome
 from grex.engine.lock_files import LockFiles, find_lock_files
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
 from grex.engine.recovery import Recovered, recover_workspace
@@ -35,6 +36,8 @@ __all__ = [
     "RunContext",
     "Session",
     "Settings",
+    "Step",
+    "StepOutcome",
     "Survey",
     "Walk",
     "Walked",

@@ -192,6 +192,7 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
     await session.record(pack, [started], durable=planned.undo is not None and planned.touches_users)
     start = time.monotonic_ns()
     done: Done | None = None
+    is_left = False
     try:
         try:
             with limited(implementation, pack, limit_s):
@@ -200,10 +201,11 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
             completed = bracket.completed(done.undo)
             _check_recordable(completed, pack, kind)
         except Exception as error:
-            await _take_back_begun(state, implementation, planned, done, run, error)
+            is_left = await _take_back_begun(state, implementation, planned, done, run, error)
             raise
     except BaseException as error:
-        await _close(session, pack, bracket.halted(_reason(error)), durable=True)
+        # What is left keeps its undo data in the log: a backup that could not come back now does so in a teardown.
+        await _close(session, pack, bracket.halted("left" if is_left else _reason(error)), durable=True)
         raise
     finally:
         session.settings.sink(Slice(f"action {kind}", "action", pack, start, time.monotonic_ns(), {"action": name}))
@@ -227,24 +229,28 @@ async def _take_back_begun(
     done: Done | None,
     run: ActionRun,
     failure: Exception,
-) -> None:
+) -> bool:
     """Take back what a `do` that raised had begun, or one that is through and cannot be recorded.
 
-    What cannot be taken back is told by the failure.
+    What cannot be taken back is told by the failure. Gives whether something is left that the plan's undo data fits.
     """
     if done is not None:
         undo = done.undo
-    elif state.context.keep_partial or isinstance(failure, PackSkippedError) or not planned.undo_if_failed:
+    elif isinstance(failure, PackSkippedError) or not planned.undo_if_failed:
         undo = None
     else:
         undo = planned.undo
     if undo is None:
-        return
+        return False
+    if done is None and state.context.keep_partial:
+        return True
     try:
         with limited(implementation, state.pack.path, implementation.undo_limit_s(undo)):
             await plugin_code(implementation, state.pack.path, implementation.undo(undo, run))
     except Exception as error:  # noqa: BLE001 - the first failure is the one to report
         _tell_what_is_left(failure, [f"{planned.text} ({_why(error)})"])
+        return True
+    return False
 
 
 def _tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:

@@ -170,7 +170,7 @@ class ActionRun:
         start = time.monotonic_ns()
         try:
             with not_counted():
-                return await run_process(
+                finished = await run_process(
                     list(argv),
                     cwd=cwd,
                     env={**self.environ, **child_environment(), **env},
@@ -191,6 +191,10 @@ class ActionRun:
                 f"{self.pack.path}: {label} could not be started: {error.strerror or error}",
                 hint="Check that the command exists and may be executed.",
             ) from error
+        else:
+            if self._state.context.said is not None:
+                self._state.context.said.add(self.pack.path, finished)
+            return finished
         finally:
             lines.finish()
             category = "hook" if label.startswith("hook") else "action"

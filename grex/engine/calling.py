@@ -19,7 +19,7 @@ from grex.plugin import Context, Outcome, Pack, PackType
 
 __all__ = ["LifecycleCall", "call_pack_type", "watched"]
 
-LifecycleCall: TypeAlias = Literal["install", "update", "sync", "teardown"]
+LifecycleCall: TypeAlias = Literal["install", "update", "sync", "teardown", "run"]
 
 
 @asynccontextmanager
@@ -32,8 +32,17 @@ async def watched(session: Session) -> AsyncGenerator[None]:
         yield
 
 
-async def call_pack_type(context: RunContext, pack_type: PackType, call: LifecycleCall, pack: Pack) -> Outcome:
+async def call_pack_type(
+    context: RunContext, pack_type: PackType, call: LifecycleCall, pack: Pack, *, name: str = ""
+) -> Outcome:
     """What the pack type answers; it may be anything, if its author did not keep to the types.
+
+    Args:
+        context: what the pack type is given.
+        pack_type: whose method is called.
+        call: which.
+        pack: the pack.
+        name: what `run` is to run.
 
     Raises:
         PluginError: it did nothing but its own work for longer than its limit; what it had done is taken back.
@@ -44,6 +53,7 @@ async def call_pack_type(context: RunContext, pack_type: PackType, call: Lifecyc
         "update": pack_type.update,
         "sync": pack_type.sync,
         "teardown": pack_type.teardown,
+        "run": lambda ctx, pack: pack_type.run(ctx, pack, name),
     }
     limit: Limit | None = None
     try:

@@ -16,12 +16,15 @@ from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
 from grex.engine.decoding import decode_actions
 from grex.engine.limits import current_limit, not_counted
+from grex.engine.said import Said
 from grex.engine.session import Session
-from grex.errors import ActionError, GrexError
+from grex.errors import ActionError, GrexError, PackError, PluginError
+from grex.git import observe
+from grex.manifest import NOT_WHOLE, installed_event
 from grex.names import clean
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 
-__all__ = ["EngineHold", "RunContext", "RunStoppedError"]
+__all__ = ["EngineHold", "RunContext", "RunStoppedError", "Undoable", "undoable"]
 
 _DESCRIBED_CHARACTERS = 400
 
@@ -41,6 +44,9 @@ class RunContext:
         keep_partial: bool = False,
         force: bool = False,
         looks_for_drift: bool = False,
+        tears_down: bool = False,
+        rereads: bool = False,
+        said: Said | None = None,
     ) -> None:
         self.session = session
         self.home = session.settings.home
@@ -51,6 +57,12 @@ class RunContext:
         self.keep_partial = keep_partial
         self.force = force
         self.looks_for_drift = looks_for_drift
+        self.tears_down = tears_down
+        """Whether actions run for a teardown: then what was done before one that fails stays, and is not done again."""
+        self.said = said
+        """Where the end of what commands said is kept; None where nobody asks for it."""
+        self.rereads = rereads
+        """Whether each pack is looked at again once it is held, because WORKSPACE is not."""
         self.is_stopped = False
         """Set to let no further pack begin; those that are held already are finished."""
 
@@ -70,6 +82,31 @@ class RunContext:
         if pack.spec is None or pack.spec.teardown is None:
             return None
         return decode_actions(self.session.registry, pack.spec.teardown)
+
+    def every_action(self, pack: Pack) -> tuple[ActionArguments, ...]:
+        """The declared actions and, after each, those inside of it, whether they apply here or not."""
+        found: list[ActionArguments] = []
+        waiting = list(reversed(self.actions(pack)))
+        run = ActionRun(HoldState(self, pack))
+        while waiting:
+            found.append(waiting.pop())
+            waiting.extend(reversed(run.nested(found[-1])))
+        return tuple(found)
+
+    def undo_needs_trust(self, pack: Pack) -> tuple[str, ...]:
+        """What taking back what the log has of this pack would run, or touch outside of it."""
+        state = HoldState(self, pack)
+        lines: list[str] = []
+        for done in reversed(undoable(state)):
+            try:
+                implementation = self.session.registry.action(done.kind)
+            except PluginError:
+                continue  # nothing of it can be run either; the teardown says so
+            try:
+                lines += implementation.undo_needs_trust(done.undo, ActionRun(state, done.action, done.kind))
+            except ActionError:  # data that cannot be read: the undo refuses it as well
+                lines.append(f"undo {done.kind}")
+        return tuple(dict.fromkeys(lines))
 
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
@@ -105,19 +142,41 @@ class RunContext:
                 await held.enter_async_context(self.session.holds.pack(pack.path, pack.root, "disk"))
             if self.is_stopped:
                 raise RunStoppedError
+            if self.tears_down:
+                await self._begin_teardown(pack.path)
+            if self.rereads:
+                await self.session.read_records()
+                _check_commit(pack)
             try:
                 yield hold
             except PackSkippedError:
                 raise
             except Exception as failure:
-                with not_counted():
-                    await state.take_back(failure)
+                if not self.tears_down:
+                    with not_counted():
+                        await state.take_back(failure)
                 raise
             except BaseException:
                 limit = current_limit()
-                if limit is not None:
+                if limit is not None and not self.tears_down:
                     limit.take_back.append(state.take_back)
                 raise
+
+    async def _begin_teardown(self, path: str) -> None:
+        """Record that what is installed is not whole any more: a sync after a teardown that was killed mends it."""
+        record = self.session.folded.packs.get(path)
+        if record is not None and record.installed is not None:
+            await self.session.record(path, [installed_event(path, actions_hash=NOT_WHOLE)])
+
+
+def _check_commit(pack: Pack) -> None:
+    """Insist that the checkout is still at the commit for which this run was planned.
+
+    Raises:
+        PackError: it has moved since.
+    """
+    if pack.commit and observe(pack.root).head_sha != pack.commit:
+        raise PackError(f"{pack.path} was moved while this run waited for it", hint="Run it again.")
 
 
 class EngineHold:
@@ -139,20 +198,36 @@ class EngineHold:
     async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
         """Run an action in a bracket of the log; in a dry run it is only planned."""
         state = self._state
-        name = str(state.counter)
+        # A teardown's actions are no part of the install: what they do has names of its own in the log.
+        name = f"{'teardown.' if state.context.tears_down else ''}{state.counter}"
         state.counter += 1
         with not_counted():
             return await state.run(name, arguments, using)
+
+    async def run_kind(self, kind: str) -> None:
+        """Run the declared actions of one kind, also those inside of others that apply now."""
+        await self._run_kind(kind, "", self.actions)
+
+    async def _run_kind(self, kind: str, within: str, actions: Sequence[ActionArguments]) -> None:
+        state = self._state
+        for number, arguments in enumerate(actions):
+            name = f"{within}{number}"
+            if arguments.action == kind:
+                await state.run(name, arguments)
+                continue
+            implementation = state.context.session.registry.action(arguments.action)
+            run = ActionRun(state, name, arguments.action)
+            await self._run_kind(kind, f"{name}.", implementation.applicable(arguments, run))
 
     async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
         """Take back what the log says was done for this pack, last first."""
         state = self._state
         given = {implementation.name: implementation for implementation in using}
         if state.context.dry_run:
-            state.changes += [f"undo {_described(state, given, done)}" for done in reversed(_undoable(state))]
+            state.changes += [f"undo {_described(state, given, done)}" for done in reversed(undoable(state))]
             return
         failed: list[str] = []
-        for done in reversed(_undoable(state)):
+        for done in reversed(undoable(state)):
             try:
                 implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
             except GrexError as error:
@@ -180,13 +255,15 @@ class EngineHold:
 
 
 @dataclass(frozen=True, slots=True)
-class _Undoable:
+class Undoable:
+    """An action that is done and can be taken back, with what that needs."""
+
     action: str
     kind: str
     undo: Mapping[str, Any]
 
 
-def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: _Undoable) -> str:
+def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: Undoable) -> str:
     """What is taken back, in the action's words; only its kind where the action cannot be asked, or cannot say."""
     try:
         implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
@@ -195,9 +272,9 @@ def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: _Un
         return done.kind
 
 
-def _undoable(state: HoldState) -> list[_Undoable]:
+def undoable(state: HoldState) -> list[Undoable]:
     """What there is to take back, oldest first: what the log says, and what this hold did."""
     record = state.context.session.folded.packs.get(state.pack.path)
     before = [(done.action, done.kind, done.undo) for done in (record.completed if record is not None else ())]
     now = [(ran.action, ran.kind, ran.done.undo) for ran in state.ran]
-    return [_Undoable(action, kind, undo) for action, kind, undo in (*before, *now) if isinstance(undo, Mapping)]
+    return [Undoable(action, kind, undo) for action, kind, undo in (*before, *now) if isinstance(undo, Mapping)]

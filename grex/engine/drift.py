@@ -13,8 +13,8 @@ import anyio
 
 from grex.engine.calling import watched
 from grex.engine.context import RunContext
-from grex.engine.install import checked_outcome, plugin_failure
 from grex.engine.installable import Installable
+from grex.engine.lifecycle import checked_outcome, plugin_failure
 from grex.engine.session import Session
 from grex.engine.watchdog import plugin_code
 from grex.errors import GrexError

@@ -5,7 +5,7 @@ For verbs that only look (`ls`, `status`, `locks`), and to find out which packs 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grex.engine.cloning import look_at
@@ -17,7 +17,7 @@ from grex.names import clean
 from grex.pack import OverrideSpec, PackSpec, read_local, read_pack_spec
 from grex.workspace import Layout
 
-__all__ = ["Survey", "read_overrides", "read_root_spec", "select", "survey", "undeclared"]
+__all__ = ["Survey", "named", "read_overrides", "read_root_spec", "select", "survey", "undeclared"]
 
 
 @dataclass(slots=True)
@@ -116,6 +116,21 @@ def select(found: Survey, lines: Mapping[str, LockLine], wanted: Sequence[str]) 
     """
     if not wanted:
         return None
+    chosen = named(found, lines, wanted)
+    return chosen | _absent_above(chosen, found, lines)
+
+
+def named(found: Survey, lines: Collection[str], wanted: Sequence[str]) -> set[str]:
+    """The packs that the PACK arguments name, and no others.
+
+    Args:
+        found: what is declared.
+        lines: the paths of packs that are known from elsewhere.
+        wanted: paths from the workspace root, or unique names.
+
+    Raises:
+        UsageError: an argument means no pack, or several.
+    """
     known = {node.path for node in found.nodes()} | set(lines)
     names: dict[str, list[str]] = {}
     for path in sorted(known):
@@ -137,7 +152,7 @@ def select(found: Survey, lines: Mapping[str, LockLine], wanted: Sequence[str]) 
                 f"{clean(text)!r} is the name of several packs: {', '.join(matches)}", hint="Say which one by its path."
             )
         raise UsageError(f"there is no pack {clean(text)!r} in this workspace", hint=_closest(path, known | set(names)))
-    return chosen | _absent_above(chosen, found, lines)
+    return chosen
 
 
 def _absent_above(chosen: Iterable[str], found: Survey, lines: Mapping[str, LockLine]) -> set[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from grex.manifest.compact import LARGE_LOG_BYTES, compact, lines_needed, worth_compacting
 from grex.manifest.events import (
     KNOWN_OPS,
+    NOT_WHOLE,
     ROOT_ID,
     SAME,
     SCHEMA_VERSION,
@@ -63,6 +64,7 @@ __all__ = [
     "LARGE_LOG_BYTES",
     "LOCKFILE_VERSION",
     "MAX_LINE_BYTES",
+    "NOT_WHOLE",
     "ROOT_ID",
     "SAME",
     "SCHEMA_VERSION",

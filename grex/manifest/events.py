@@ -27,6 +27,7 @@ from grex.manifest.strict_json import DamageError, Json, load_object, render_obj
 
 __all__ = [
     "KNOWN_OPS",
+    "NOT_WHOLE",
     "ROOT_ID",
     "SAME",
     "SCHEMA_VERSION",
@@ -137,6 +138,10 @@ def restore_event(
 def sync_event(pack_id: str, *, sha: str, branch: str | None, ts: str | None = None) -> Event:
     """The checkout was brought to this commit, on this branch or detached."""
     return Event("sync", ts or timestamp(), pack_id, {"sha": sha, "branch": branch})
+
+
+NOT_WHOLE: Final = ""
+"""The `actions_hash` of a pack whose teardown has begun: it is equal to that of no pack."""
 
 
 def installed_event(pack_id: str, *, actions_hash: str | None, ts: str | None = None) -> Event:

@@ -6,6 +6,7 @@ ship with grex are registered the same way and get nothing that a third party's 
 
 from grex.plugin.action_type import ActionContext, ActionType
 from grex.plugin.actions import ActionArguments, Copy, Env, Exec, Mkdir, Require, Rmdir, Symlink, When
+from grex.plugin.listing import Listed
 from grex.plugin.pack_type import Context, Hold, PackType
 from grex.plugin.registry import Registry
 from grex.plugin.values import API_VERSION, Change, Claim, Done, Outcome, Pack, PackSkippedError, Planned
@@ -23,6 +24,7 @@ __all__ = [
     "Env",
     "Exec",
     "Hold",
+    "Listed",
     "Mkdir",
     "Outcome",
     "Pack",

@@ -164,6 +164,19 @@ class ActionType(ABC, Generic[A]):
         del arguments, ctx
         return (f"action {self.name}",)
 
+    def undo_needs_trust(self, undo: Mapping[str, Any], ctx: ActionContext) -> tuple[str, ...]:
+        """What `undo` would run, or touch outside the pack, one line each; empty when it needs no trust.
+
+        The default asks for trust.
+        """
+        del ctx
+        return (f"undo {self.describe_undo(undo)}",)
+
+    def applicable(self, arguments: A, ctx: ActionContext) -> tuple[ActionArguments, ...]:
+        """The actions inside this one that would run now; for `grex run`, which looks for one kind of action."""
+        del arguments, ctx
+        return ()
+
     def claims(self, arguments: A, ctx: ActionContext) -> tuple[str, ...]:
         """What this action wants for itself: absolute paths, or other names such as `variable EDITOR`.
 

@@ -45,6 +45,16 @@ class Hold(Protocol):
             PackSkippedError: the rest of the pack is to be left out; what was done before stays.
         """
 
+    async def run_kind(self, kind: str) -> None:
+        """Run the declared actions of one kind, in their order, also those inside of others that apply now.
+
+        Each has the name in the log that it has in an install, so that it is undone once.
+
+        Raises:
+            ActionError: one failed.
+            PackSkippedError: as for `run`.
+        """
+
     async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
         """Take back what the log says was done for this pack, last first.
 
@@ -88,8 +98,14 @@ class Context(Protocol):
     def teardown_actions(self, pack: Pack) -> tuple[ActionArguments, ...] | None:
         """The actions of `teardown`, decoded and checked; None where the pack.yaml has none: undo instead."""
 
+    def every_action(self, pack: Pack) -> tuple[ActionArguments, ...]:
+        """The declared actions and, after each, those inside of it, whether they apply here or not."""
+
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
+
+    def undo_needs_trust(self, pack: Pack) -> tuple[str, ...]:
+        """What taking back what the log has of this pack would run, or touch outside of it."""
 
     def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action claims for itself; nothing where that is not known yet (a variable that is not set)."""
@@ -132,6 +148,24 @@ class PackType(ABC):
         """
         return ctx.declared_claims(pack)
 
+    def teardown_needs_trust(self, ctx: Context, pack: Pack) -> tuple[str, ...]:
+        """The same for the teardown. The default: what installing needs, and what is undone from the log."""
+        return tuple(dict.fromkeys((*self.needs_trust(ctx, pack), *ctx.undo_needs_trust(pack))))
+
+    def wants_sync(self, pack: Pack) -> bool:
+        """Whether `sync` is to be called in a run in which nothing of the pack changed; it costs every sync."""
+        del pack
+        return False
+
+    def run_names(self, ctx: Context, pack: Pack) -> tuple[str, ...]:
+        """What `grex run NAME` can run in this pack. The default: the kinds of its declared actions."""
+        return tuple(dict.fromkeys(arguments.action for arguments in ctx.every_action(pack)))
+
+    def run_needs_trust(self, ctx: Context, pack: Pack, name: str) -> tuple[str, ...]:
+        """What running one of these names would run, or touch outside the pack."""
+        wanted = [arguments for arguments in ctx.every_action(pack) if arguments.action == name]
+        return tuple(dict.fromkeys(line for arguments in wanted for line in ctx.needs_trust(pack, arguments)))
+
     def limit_s(self, pack: Pack) -> float | None:
         """How long a lifecycle call may do nothing but its own work, in seconds, before it counts as hanging.
 
@@ -149,7 +183,7 @@ class PackType(ABC):
         return await self.install(ctx, pack)
 
     async def sync(self, ctx: Context, pack: Pack) -> Outcome:
-        """Look after a pack whose commit and declarations did not change."""
+        """Look after a pack whose commit and declarations did not change; called where `wants_sync` says so."""
         del ctx, pack
         return Outcome("unchanged")
 
@@ -157,4 +191,10 @@ class PackType(ABC):
         """Take back what `install` did."""
         async with ctx.hold(pack) as hold:
             await hold.undo()
+            return hold.outcome()
+
+    async def run(self, ctx: Context, pack: Pack, name: str) -> Outcome:
+        """Run one of `run_names`."""
+        async with ctx.hold(pack) as hold:
+            await hold.run_kind(name)
             return hold.outcome()

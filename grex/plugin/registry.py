@@ -8,11 +8,12 @@ replace a built-in name. A plugin that does not load stops only those packs that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from grex.errors import PluginError, PluginLoadError, UnknownActionError, UnknownPackTypeError
 from grex.plugin.action_type import ActionType
+from grex.plugin.listing import Listed, list_plugins, registered_twice
 from grex.plugin.pack_type import PackType
 from grex.plugin.values import API_VERSION
 
@@ -23,6 +24,8 @@ __all__ = ["ACTIONS_GROUP", "PACK_TYPES_GROUP", "Registry"]
 
 PACK_TYPES_GROUP = "grex.pack_types"
 ACTIONS_GROUP = "grex.actions"
+_PREFIX = "grex."
+_KINDS: Mapping[str, type] = {PACK_TYPES_GROUP: PackType, ACTIONS_GROUP: ActionType}
 
 
 class Registry:
@@ -67,6 +70,24 @@ class Registry:
         """Whether anything was loaded that does not ship with grex."""
         return any(not type(plugin).__module__.startswith("grex.builtin.") for plugin in self._loaded.values())
 
+    def listed(self) -> tuple[Listed, ...]:
+        """Every plugin of this environment, loaded to find out whether it can be used."""
+        from importlib.metadata import distributions  # noqa: PLC0415 - scans every one
+
+        def load(entry: EntryPoint) -> object:
+            kind = _KINDS.get(entry.group)
+            if kind is None:
+                raise PluginLoadError(
+                    f"{entry.name!r} is registered in {entry.group}, and there is no such group",
+                    hint=f"Register it in one of: {', '.join(sorted(_KINDS))}.",
+                )
+            return _load(entry, kind)
+
+        every = (entry for found in distributions() for entry in found.entry_points)
+        installed = [entry for entry in every if entry.group.startswith(_PREFIX)]
+        own = [entry for entry in self._own_entries() if entry.group.startswith(_PREFIX)]
+        return list_plugins(own, installed, load)
+
     def _get(self, group: str, name: str, kind: type) -> object | None:
         key = (group, name)
         if key in self._loaded:
@@ -110,11 +131,7 @@ class Registry:
 def _pick(entries: Iterable[EntryPoint], group: str, name: str) -> EntryPoint | None:
     found = [entry for entry in entries if entry.group == group and entry.name == name]
     if len({entry.value for entry in found}) > 1:
-        owners = ", ".join(sorted(f"{_owner(entry)} ({entry.value})" for entry in found))
-        raise PluginLoadError(
-            f"{name!r} in {group} is registered by more than one distribution: {owners}",
-            hint="Uninstall all but one of them.",
-        )
+        raise registered_twice(group, name, found)
     return found[0] if found else None
 
 

@@ -25,10 +25,16 @@ __all__ = [
     "LockProcessObject",
     "LocksDocument",
     "PackStatusObject",
+    "PluginObject",
+    "PluginsDocument",
     "QueuedWaiterObject",
+    "RanObject",
+    "RunDocument",
     "StatusDocument",
     "SyncDocument",
     "SyncPackObject",
+    "TeardownDocument",
+    "TornDownObject",
     "TrustDocument",
     "UpdateDocument",
 ]
@@ -63,7 +69,7 @@ class InitDocument(TypedDict):
 class InstallObject(TypedDict):
     """What became of one pack's installation."""
 
-    status: Literal["installed", "updated", "skipped", "failed", "untrusted", "not-reached", "planned"]
+    status: Literal["installed", "updated", "synced", "skipped", "failed", "untrusted", "not-reached", "planned"]
     changes: list[str]
     notes: list[str]
     error: FailureObject | None
@@ -180,6 +186,72 @@ class StatusDocument(TypedDict):
     notes: list[str]
 
 
+class TornDownObject(TypedDict):
+    """What became of one pack in `grex teardown`; a pack that was left as it is says why."""
+
+    path: str
+    status: Literal["torn-down", "skipped", "failed", "untrusted", "not-reached", "planned"]
+    changes: list[str]
+    notes: list[str]
+    error: FailureObject | None
+
+
+class TeardownDocument(TypedDict):
+    """`grex teardown --json`; packs are sorted by path."""
+
+    schema: Literal["grex.teardown/1"]
+    workspace: str
+    dry_run: bool
+    exit_code: int
+    packs: list[TornDownObject]
+    elapsed_s: float
+
+
+class RanObject(TypedDict):
+    """What became of one pack in `grex run`; `output` is the end of what its commands said."""
+
+    path: str
+    status: Literal["ran", "unchanged", "skipped", "failed", "untrusted", "not-reached", "planned"]
+    changes: list[str]
+    notes: list[str]
+    output: str
+    error: FailureObject | None
+
+
+class RunDocument(TypedDict):
+    """`grex run NAME --json`; packs are sorted by path."""
+
+    schema: Literal["grex.run/1"]
+    workspace: str
+    name: str
+    dry_run: bool
+    exit_code: int
+    packs: list[RanObject]
+    elapsed_s: float
+
+
+class PluginObject(TypedDict):
+    """One entry point; `object` is what it imports, `error` why it cannot be used."""
+
+    group: str
+    name: str
+    status: Literal["ok", "broken", "shadowed"]
+    distribution: str
+    version: str
+    object: str
+    api_version: int | None
+    error: FailureObject | None
+
+
+class PluginsDocument(TypedDict):
+    """`grex plugins --json`; sorted by group, then name."""
+
+    schema: Literal["grex.plugins/1"]
+    api_version: int
+    exit_code: int
+    plugins: list[PluginObject]
+
+
 class TrustDocument(TypedDict):
     """`grex trust --json`."""
 
@@ -272,8 +344,11 @@ DOCUMENTS: dict[str, type] = {
     "init": InitDocument,
     "locks": LocksDocument,
     "ls": ListDocument,
+    "plugins": PluginsDocument,
+    "run": RunDocument,
     "status": StatusDocument,
     "sync": SyncDocument,
+    "teardown": TeardownDocument,
     "trust": TrustDocument,
     "update": UpdateDocument,
 }

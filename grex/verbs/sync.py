@@ -7,7 +7,7 @@ ask for trust while holding no permit and no pack, install, write the lockfile o
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -21,7 +21,6 @@ from grex.engine import (
     Hiding,
     InstallOutcome,
     InstallPlan,
-    InstallStep,
     Node,
     Present,
     Recovered,
@@ -34,7 +33,6 @@ from grex.engine import (
     prepare,
     recover_workspace,
     run,
-    untrusted,
 )
 from grex.engine.drift import Drift, look_at_all
 from grex.engine.outcome import unlocked, unlocked_error, what_happened
@@ -43,6 +41,7 @@ from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
 from grex.names import shown_argument
 from grex.pack import PackSpec
+from grex.verbs.asking import TrustQuestion, ask_for_trust
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
 
 SyncStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "not-reached", "planned"]
-TrustQuestion = Callable[[Sequence[InstallStep]], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +237,8 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     if not request.no_install:
         present, others = _present(root_spec, walked, selected)
         plan = prepare(session, context, present, others=others)
-        await _ask_for_trust(session, request, plan)
+        if not request.dry_run:
+            await ask_for_trust(session, request.ask_trust, plan.steps)
         failed = [path for path, outcome in walked.outcomes.items() if outcome.is_failure]
         installs = await run(
             session, context, plan, fail_fast=request.fail_fast, failed_before=[*failed, *walked.not_reached]
@@ -328,16 +327,6 @@ def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> 
         present = Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity, node.url.trust_key)
         (others if outcome.status == "passed" else found).append(present)
     return found, others
-
-
-async def _ask_for_trust(session: Session, request: SyncRequest, plan: InstallPlan) -> None:
-    """Ask once, after the walk: WORKSPACE is held, no permit and no pack is."""
-    if request.dry_run or request.ask_trust is None:
-        return
-    barred = untrusted(session, plan)
-    if barred:
-        for prefix in await request.ask_trust(barred):
-            session.trust.add(prefix)
 
 
 async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -> bool:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from grex.engine import Settings
 from grex.errors import UsageError
-from grex.verbs.sync import SyncReport, SyncRequest, TrustQuestion, sync
+from grex.verbs.asking import TrustQuestion
+from grex.verbs.sync import SyncReport, SyncRequest, sync
 
 if TYPE_CHECKING:
     from grex.verbs.documents import UpdateDocument

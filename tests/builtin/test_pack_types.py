@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from grex.builtin.actions.symlink import Symlink as SymlinkAction
 from grex.builtin.pack_types.declarative import Declarative
 from grex.builtin.pack_types.meta import Meta
 from grex.builtin.pack_types.plain import Plain
 from grex.builtin.pack_types.scripted import Scripted
 from grex.errors import ActionError
-from grex.plugin import ActionArguments, Exec, Mkdir, Outcome, Pack, PackType, Require, Symlink, When
+from grex.plugin import ActionArguments, Context, Exec, Mkdir, Outcome, Pack, PackType, Require, Symlink, When
 from grex.plugin.testing import RecordingContext, entry, predicate
 
 pytestmark = pytest.mark.anyio
@@ -258,3 +259,91 @@ def test_trust_is_asked_for_every_hook_that_is_there(context: RecordingContext) 
 
 def test_a_pack_without_hooks_needs_no_trust(context: RecordingContext) -> None:
     assert Scripted().needs_trust(context, scripted(context, {})) == ()
+
+
+# --- what a teardown and a run ask trust for
+
+
+async def test_a_teardown_asks_for_what_it_undoes_and_not_for_what_an_install_would_run(
+    context: RecordingContext,
+) -> None:
+    """Links and directories inside the pack go without trust, those outside of it and commands do not."""
+    pack = declared(context, Mkdir(path="inside"), Symlink(src="rc", dst="inside/rc"), Exec(cmd=("true",)))
+    await Declarative().install(context, pack)
+    assert Declarative().needs_trust(context, pack) == ("exec true",)
+    assert Declarative().teardown_needs_trust(context, pack) == ()
+    outside = declared(
+        context, Mkdir(path="~/a"), Symlink(src="rc", dst="~/a/rc"), Exec(cmd=("true",), undo=("rm", "-f", "x"))
+    )
+    await Declarative().install(context, outside)
+    every = (
+        "undo exec rm -f x",
+        f"undo symlink {context.home}/a/rc",
+        f"undo mkdir {context.home}/a",
+    )
+    for pack_type in (Declarative(), Meta(), Plain(), Scripted()):
+        assert pack_type.teardown_needs_trust(context, outside) == every
+
+
+async def test_a_backup_outside_of_the_pack_asks_for_trust_wherever_its_link_is(context: RecordingContext) -> None:
+    """The log can be edited: a link inside and a backup outside would carry a file into the pack."""
+    ctx = context.of(context.make_pack())
+    inside: dict[str, object] = {"link": f"{ctx.pack.root}/l", "src": "x", "made": [], "backup": None, "was": None}
+    assert SymlinkAction().undo_needs_trust(inside, ctx) == ()
+    for name, value in (("backup", f"{context.home}/secret"), ("made", [f"{context.home}/d"]), ("link", "/l")):
+        assert SymlinkAction().undo_needs_trust(inside | {name: value}, ctx) != (), name
+
+
+async def test_a_declared_teardown_asks_for_what_it_runs_itself(context: RecordingContext) -> None:
+    actions = [Exec(cmd=("true",), undo=("rm", "x"))]
+    empty = context.make_pack("empty", actions=actions, teardown=[])
+    await Declarative().install(context, empty)
+    assert Declarative().teardown_needs_trust(context, empty) == ()
+    own = context.make_pack("own", actions=actions, teardown=[Exec(cmd=("make", "clean"))])
+    assert Declarative().teardown_needs_trust(context, own) == ("exec make clean",)
+
+
+class _Own(PackType):
+    """A type of somebody else's that says nothing about trust."""
+
+    name = "own"
+
+    async def install(self, ctx: Context, pack: Pack) -> Outcome:
+        """Run the actions."""
+        async with ctx.hold(pack) as hold:
+            for arguments in hold.actions:
+                await hold.run(arguments)
+            return hold.outcome()
+
+
+async def test_a_type_that_says_nothing_asks_for_itself_and_for_what_the_log_would_run(
+    context: RecordingContext,
+) -> None:
+    pack = context.make_pack(type="own", actions=[Exec(cmd=("true",), undo=("rm", "x"))])
+    await _Own().install(context, pack)
+    assert _Own().teardown_needs_trust(context, pack) == ("pack type own", "undo exec rm x")
+
+
+async def test_a_type_that_says_nothing_can_run_its_declared_actions_by_kind(context: RecordingContext) -> None:
+    inner = When(os="linux", actions=(entry(Exec(cmd=("touch", "deep"))),))
+    never = When(os="windows", actions=(entry(Exec(cmd=("touch", "never"))), entry(Mkdir(path="never"))))
+    actions = [Mkdir(path="made"), Exec(cmd=("touch", "flat")), When(os="linux", actions=(entry(inner),)), never]
+    pack = context.make_pack(type="own", actions=actions)
+    assert _Own().run_names(context, pack) == ("mkdir", "exec", "when")
+    assert _Own().run_needs_trust(context, pack, "exec") == ("exec touch flat", "exec touch deep", "exec touch never")
+    assert _Own().run_needs_trust(context, pack, "mkdir") == ()
+    assert (await _Own().run(context, pack, "exec")).changes == ("exec touch flat", "exec touch deep")
+    assert names(pack.root) == [".git", "deep", "flat"]
+
+
+async def test_a_scripted_pack_runs_a_hook_of_any_lower_case_name(context: RecordingContext) -> None:
+    pack = context.make_pack(type="scripted")
+    hooks = pack.root / ".grex/hooks"
+    hooks.mkdir(parents=True)
+    for file in ("setup.sh", "unit-test.sh", "Upper.sh", "notes.txt", "9.sh", ".sh", "win.ps1"):
+        (hooks / file).write_text("touch ran\n")
+    assert Scripted().run_names(context, pack) == ("setup", "unit-test")
+    assert Scripted().run_needs_trust(context, pack, "unit-test") == ("hook .grex/hooks/unit-test.sh",)
+    assert (await Scripted().run(context, pack, "unit-test")).status == "changed"
+    assert (pack.root / "ran").exists()
+    assert not Scripted().wants_sync(pack)

@@ -10,7 +10,7 @@ import pytest
 
 from grex.builtin.pack_types.plain import Plain
 from grex.cli.prompt import ask_for_trust, trust_question
-from grex.engine import InstallStep
+from grex.engine import Step
 from grex.plugin import Pack
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 HOST = "https://host.example/team"
 
 
-def step(path: str, identity: str | None, *would: str) -> InstallStep:
+def step(path: str, identity: str | None, *would: str) -> Step:
     pack = Pack(path, Path("/ws") / path, path, "plain", None, "c")
-    return InstallStep(pack, Plain(), "install", "h", identity, would or (f"run {path}",), ())
+    return Step(pack, Plain(), identity, would or (f"run {path}",), ())
 
 
 def answers(*lines: str) -> Callable[[], Awaitable[str]]:

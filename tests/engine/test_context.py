@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from grex.pack import parse_pack_spec
 from grex.plugin import Done, Outcome, Pack, PackSkippedError, Planned
 from grex.progress import Slice
 from tests.support.place import Place
-from tests.support.plugins import Calls, Declared, Mark
+from tests.support.plugins import Calls, Declared, Mark, MarkArguments
 from tests.support.workspace import pack_yaml
 
 pytestmark = pytest.mark.anyio
@@ -132,13 +133,13 @@ async def test_a_failure_takes_back_what_was_done_last_first_and_closes_the_brac
     assert (record.completed, record.open_brackets) == ((), ())
 
 
-async def test_keep_partial_leaves_what_was_done(place: Place, calls: Calls) -> None:
+async def test_keep_partial_leaves_what_was_done_and_what_was_begun(place: Place, calls: Calls) -> None:
     calls.raises["do two"] = ActionError("no")
     session = opened(place, calls)
     await fail(session, make_pack(place, mark("one"), mark("two")), keep_partial=True)
     assert calls.made == ["do one", "do two"]
     session.reread()
-    assert [done.undo for done in session.folded.packs["tools"].completed] == [{"name": "one"}]
+    assert [done.undo for done in session.folded.packs["tools"].completed] == [{"name": "one"}, {"name": "two"}]
 
 
 async def test_what_cannot_be_taken_back_is_told_in_the_hint(place: Place, calls: Calls) -> None:
@@ -441,3 +442,14 @@ async def test_what_touches_something_of_the_users_is_flushed_before_it_begins(
     monkeypatch.setattr(session.log, "append", noted)
     await install(session, make_pack(place, mark("one")))
     assert flushed == ([["action_started"]] if touches else [])
+
+
+async def test_a_run_without_the_workspace_knows_what_was_recorded_while_it_waited(place: Place, calls: Calls) -> None:
+    """Another run has done something to the pack since the log was read."""
+    pack = replace(make_pack(place), commit="")  # there is no repository whose HEAD could be compared
+    session, other = place.session(Mark(calls)), place.session(Mark(calls))
+    session.reread()
+    async with other.exclusive(), RunContext(other).hold(pack) as hold:
+        await hold.run(MarkArguments(name="x"))
+    async with RunContext(session, rereads=True).hold(pack) as hold:
+        assert hold._state.recorded("mark") == ({"name": "x"},)

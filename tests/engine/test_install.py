@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grex.engine import ROOT, InstallOutcome, InstallPlan, Present, RunContext, Session, prepare, run, untrusted
-from grex.engine.install import _dependency_cycles
+from grex.engine.dependencies import _dependency_cycles
 from grex.errors import CycleError, GrexError, PackError, UnknownActionError, UnknownPackTypeError, UntrustedError
 from grex.manifest import action_started_event
 from grex.pack import parse_pack_spec
@@ -136,6 +136,37 @@ async def test_a_skipped_install_is_no_failure_and_is_asked_again(place: Place, 
     assert code(outcomes) == 0
     await installed(opened(place, calls), [present(place, "a"), present(place, "b")])
     assert calls.made.count("install a") == 2
+
+
+async def test_a_pack_in_which_nothing_changed_is_called_only_if_its_type_wants_it(place: Place, calls: Calls) -> None:
+    """And then at every sync, under its trust, with nothing recorded of it."""
+    packs = [present(place, "a")]
+    await installed(opened(place, calls), packs)
+    assert await installed(opened(place, calls), packs) == {}
+    wanting = Watched(calls, wants_sync=True)
+    before = place.log()
+    for _ in range(2):
+        assert statuses(await installed(place.session(wanting), packs)) == {"a": "synced"}
+    assert calls.made == ["install a", "sync a", "sync a"]
+    assert place.log() == before
+    calls.raises["sync a"] = PackError("not today")
+    assert statuses(await installed(place.session(wanting), packs)) == {"a": "failed"}
+    wanting.would = ("run sync",)
+    assert statuses(await installed(place.session(wanting), packs)) == {"a": "untrusted"}
+    assert calls.made.count("sync a") == 3
+
+
+async def test_what_has_nothing_to_install_passes_the_order_on(place: Place, calls: Calls) -> None:
+    """`top` needs `middle`, a meta pack that needs `base`: it waits for that one, and is not reached if that fails."""
+    packs = [
+        present(place, "top", depends_on=["middle"]),
+        present(place, "middle", "meta", depends_on=["base"]),
+        present(place, "base"),
+    ]
+    calls.raises["install base"] = PackError("not today")
+    outcomes = await installed(opened(place, calls), packs)
+    assert statuses(outcomes) == {"base": "failed", "top": "not-reached"}
+    assert outcomes["top"].notes == ("it depends on base, which failed",)
 
 
 async def test_a_dry_run_plans_the_same_steps_and_records_nothing(place: Place, calls: Calls) -> None:

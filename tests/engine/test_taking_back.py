@@ -13,6 +13,7 @@ from grex.builtin.actions.mkdir import Mkdir
 from grex.engine import Settings
 from grex.plugin import ActionContext
 from grex.verbs.sync import SyncRequest, sync
+from grex.verbs.teardown import TeardownRequest, teardown
 from tests.support.git_server import GitServer
 from tests.support.workspace import Workspace, pack_yaml
 
@@ -53,3 +54,39 @@ async def test_an_undo_that_raises_anything_keeps_no_other_from_being_taken_back
     assert "ValueError: not today" in (pack.install.error.hint or "")
     assert not (workspace / "p/a").exists()
     assert (workspace / "p/b").is_dir()
+
+
+async def test_what_a_failed_action_had_begun_and_could_not_take_back_is_still_undone_by_a_teardown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of the user's is moved aside, then the disk refuses the link, and refuses to move the file back.
+
+    With --keep-partial nobody tries to; in either case the log must not forget where the file is.
+    """
+    server = GitServer(tmp_path / "server")
+    actions = [{"symlink": {"src": "rc", "dst": str(tmp_path / "rc"), "backup": True}}]
+    server.create("p", {".grex/pack.yaml": pack_yaml("p", "declarative", actions=actions), "rc": "the pack's"})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("p")})
+    settings = Settings(
+        home=tmp_path,
+        environ=dict(os.environ),
+        platform="linux",
+        state_dir=tmp_path / "state",
+        verb="sync",
+        trust=(server.root.as_uri(),),
+    )
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for keep_partial in (False, True):
+        (tmp_path / "rc").write_text("the user's")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "symlink_to", refuse)
+            patch.setattr("grex.builtin.actions.symlink.bring_back", refuse)
+            report = await sync(SyncRequest(workspace.root, keep_partial=keep_partial), settings)
+        assert report.exit_code == 4
+        assert not (tmp_path / "rc").exists()
+        await teardown(TeardownRequest(workspace.root), settings)
+        assert (tmp_path / "rc").read_text() == "the user's"

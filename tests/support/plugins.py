@@ -43,9 +43,14 @@ class Watched(PackType):
 
     name: ClassVar[str] = "watched"
 
-    def __init__(self, calls: Calls, *, would: Any = ()) -> None:
+    def __init__(self, calls: Calls, *, would: Any = (), wants_sync: bool = False) -> None:
         self.calls = calls
         self.would = would
+        self.wanted = wants_sync
+
+    def wants_sync(self, pack: Pack) -> bool:
+        """As it was made."""
+        return self.wanted
 
     def needs_trust(self, ctx: Context, pack: Pack) -> tuple[str, ...]:
         """The lines, whatever they are; a function is called."""
@@ -58,6 +63,10 @@ class Watched(PackType):
     async def update(self, ctx: Context, pack: Pack) -> Outcome:
         """Hold the pack and note it."""
         return await self._note(ctx, pack, "update")
+
+    async def sync(self, ctx: Context, pack: Pack) -> Outcome:
+        """Hold the pack and note it."""
+        return await self._note(ctx, pack, "sync")
 
     async def _note(self, ctx: Context, pack: Pack, what: str) -> Outcome:
         call = f"{what} {pack.path}"

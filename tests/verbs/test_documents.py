@@ -82,6 +82,7 @@ def test_every_document_of_a_workspace_is_what_its_type_says(terminal: Terminal,
     ]
     root.write_text(pack_yaml("root", children=children))
     terminal.grex("trust", "--revoke", f"file://{server.path('tool')}")
+    assert [pack["status"] for pack in terminal.grex("run", "exec", expect=4)["packs"]] == ["untrusted"]
     planned = terminal.grex("sync", "--dry-run")
     assert {pack["status"] for pack in planned["packs"]} == {"planned", "unchanged"}
     found = terminal.grex("sync", expect=4)
@@ -94,6 +95,10 @@ def test_every_document_of_a_workspace_is_what_its_type_says(terminal: Terminal,
     Path("p/p").write_text("mine")
     assert terminal.grex("status", "--fail-on-drift", expect=7)["packs"][1]["edited"] == 1
     assert terminal.grex("locks")["held"] == []
+    assert terminal.grex("run", "exce", expect=2, document="error")["error"]["hint"]
+    for arguments, status in ((["--dry-run"], "planned"), ([], "torn-down")):
+        assert [pack["status"] for pack in terminal.grex("teardown", *arguments)["packs"]] == [status]
+    assert terminal.grex("teardown", "nobody", expect=2, document="error")
     root.write_text("nonsense")
     assert terminal.grex("sync", expect=3, document="error")["error"]["details"]["problems"]
     assert terminal.grex("status", expect=3, document="error")["error"]["hint"]
@@ -108,9 +113,13 @@ def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:
     assert terminal.grex("trust", "--revoke", expect=2, document="error")
 
 
-@pytest.mark.parametrize("verb", ["sync", "status", "ls", "locks", "trust"])
+@pytest.mark.parametrize("verb", ["sync", "status", "ls", "locks", "trust", "teardown"])
 def test_outside_of_a_workspace_each_verb_says_so(terminal: Terminal, verb: str) -> None:
     assert terminal.grex(verb, expect=2, document="error")["error"]["code"] == "usage.not-a-workspace"
+
+
+def test_the_plugins_are_a_document_of_their_own(terminal: Terminal) -> None:
+    assert {one["status"] for one in terminal.grex("plugins")["plugins"]} == {"ok"}
 
 
 def test_a_wrong_option_is_an_error_document(terminal: Terminal) -> None:

@@ -37,7 +37,7 @@ import anyio.to_thread
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
-from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, remove_temporary
+from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, remove_temporary, stays_inside
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, open_regular, replace_file
 from grex.pack import mode_bits
@@ -131,6 +131,10 @@ class Copy(ActionType[CopyArguments]):
         if undo["backup"] is not None:
             return Done(f"{title}: kept what was there as {shown(Path(undo['backup']).name)}", undo=undo)
         return Done(title, undo=undo)
+
+    def undo_needs_trust(self, undo: Mapping[str, Any], ctx: ActionContext) -> tuple[str, ...]:
+        """What it takes back, unless all that is touched lies inside the pack."""
+        return () if stays_inside(undo, ctx) else super().undo_needs_trust(undo, ctx)
 
     def describe_undo(self, undo: Mapping[str, Any]) -> str:
         """The copy."""

@@ -13,9 +13,10 @@ pack is torn down; running it because a later hook failed would take away more t
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 from grex.builtin.command import exit_error, shown_command
 from grex.builtin.paths import disk_error, is_within
@@ -23,11 +24,11 @@ from grex.errors import ActionError
 from grex.fs import open_regular
 from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Pack, Planned
 
-__all__ = ["HookAction", "HookArguments", "hook_file"]
+__all__ = ["HookAction", "HookArguments", "hook_file", "hook_names"]
 
 TIMEOUT_S = 600.0
 
-HookName = Literal["setup", "sync", "teardown"]
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,33 @@ class HookArguments(ActionArguments):
     """Which hook."""
 
     action: ClassVar[str] = "hook"
-    hook: HookName
+    hook: str
 
 
-def hook_file(pack: Pack, hook: HookName, platform: str) -> Path | None:
+def hook_file(pack: Pack, hook: str, platform: str) -> Path | None:
     """The file of a hook, or None if the pack has none of that name; whether it may be run is asked when it is."""
-    path = pack.root / ".grex" / "hooks" / f"{hook}{'.ps1' if platform == 'windows' else '.sh'}"
+    if _NAME.fullmatch(hook) is None:
+        return None
+    path = _hooks(pack) / f"{hook}{_suffix(platform)}"
     return path if os.path.lexists(path) else None
+
+
+def hook_names(pack: Pack, platform: str) -> tuple[str, ...]:
+    """The names of the hooks that the pack has, sorted."""
+    try:
+        files = list(_hooks(pack).iterdir())
+    except OSError:  # no hooks, or none that could be read
+        return ()
+    suffix = _suffix(platform)
+    return tuple(sorted(file.stem for file in files if file.suffix == suffix and _NAME.fullmatch(file.stem)))
+
+
+def _hooks(pack: Pack) -> Path:
+    return pack.root / ".grex" / "hooks"
+
+
+def _suffix(platform: str) -> str:
+    return ".ps1" if platform == "windows" else ".sh"
 
 
 class HookAction(ActionType[HookArguments]):

@@ -16,7 +16,7 @@ from typing import Any, cast
 from grex.builtin.backups import bring_back, free_backup, move_aside, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, is_inside, resolve, shown
-from grex.builtin.recorded import recorded_path, recorded_paths
+from grex.builtin.recorded import recorded_path, recorded_paths, stays_inside
 from grex.errors import ActionError
 from grex.pack import mode_bits
 from grex.plugin import ActionContext, ActionType, Done, Planned
@@ -53,6 +53,10 @@ class Mkdir(ActionType[MkdirArguments]):
         if path.is_dir():
             return None
         return f"mkdir {shown(path)}: {'it is no directory any more' if os.path.lexists(path) else 'it is gone'}"
+
+    def undo_needs_trust(self, undo: Mapping[str, Any], ctx: ActionContext) -> tuple[str, ...]:
+        """What it takes back, unless all that is touched lies inside the pack."""
+        return () if stays_inside(undo, ctx) else super().undo_needs_trust(undo, ctx)
 
     async def plan(self, arguments: MkdirArguments, ctx: ActionContext) -> Planned | None:
         """The path, if there is no directory yet."""

@@ -41,7 +41,7 @@ from typing import Any, Literal, cast
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
-from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text
+from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, stays_inside
 from grex.errors import ActionError
 from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Symlink as SymlinkArguments
@@ -73,6 +73,10 @@ class Symlink(ActionType[SymlinkArguments]):
         root = ctx.pack.root
         stays = is_inside(dst, root) and ".." not in src.parts and is_within(src, root)
         return () if stays else (f"symlink {shown(dst)} -> {shown(src)}",)
+
+    def undo_needs_trust(self, undo: Mapping[str, Any], ctx: ActionContext) -> tuple[str, ...]:
+        """What it takes back, unless all that is touched lies inside the pack."""
+        return () if stays_inside(undo, ctx) else super().undo_needs_trust(undo, ctx)
 
     def claims(self, arguments: SymlinkArguments, ctx: ActionContext) -> tuple[str, ...]:
         """The link."""

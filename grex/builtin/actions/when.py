@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from grex.builtin.conditions import judge
 from grex.builtin.paths import shown
-from grex.plugin import ActionContext, ActionType, Done, Planned
+from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Planned
 from grex.plugin import When as WhenArguments
 
 __all__ = ["When"]
@@ -41,6 +41,10 @@ class When(ActionType[WhenArguments]):
         if not _holds(arguments, ctx):
             return ()
         return tuple(claim for nested in ctx.nested(arguments) for claim in ctx.claims(nested))
+
+    def applicable(self, arguments: WhenArguments, ctx: ActionContext) -> tuple[ActionArguments, ...]:
+        """The actions inside, if the conditions hold."""
+        return ctx.nested(arguments) if _holds(arguments, ctx) else ()
 
     def limit_s(self, arguments: WhenArguments) -> float | None:
         """None: the actions inside have limits of their own."""

@@ -28,6 +28,13 @@ class Declarative(PackType):
         every = (*ctx.actions(pack), *(ctx.teardown_actions(pack) or ()))
         return tuple(dict.fromkeys(line for arguments in every for line in ctx.needs_trust(pack, arguments)))
 
+    def teardown_needs_trust(self, ctx: Context, pack: Pack) -> tuple[str, ...]:
+        """What the actions of `teardown` need, or, where there is none, what is undone from the log."""
+        declared = ctx.teardown_actions(pack)
+        if declared is None:
+            return ctx.undo_needs_trust(pack)
+        return tuple(dict.fromkeys(line for arguments in declared for line in ctx.needs_trust(pack, arguments)))
+
     async def install(self, ctx: Context, pack: Pack) -> Outcome:
         """Run the actions."""
         async with ctx.hold(pack) as hold:

@@ -25,6 +25,10 @@ class Plain(PackType):
         del ctx, pack
         return ()
 
+    def teardown_needs_trust(self, ctx: Context, pack: Pack) -> tuple[str, ...]:
+        """What is undone from the log."""
+        return ctx.undo_needs_trust(pack)
+
     async def install(self, ctx: Context, pack: Pack) -> Outcome:
         """Leave everything as it is."""
         del ctx, pack

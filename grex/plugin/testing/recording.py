@@ -27,6 +27,7 @@ from grex.plugin import (
     PackSkippedError,
     Planned,
     Registry,
+    When,
 )
 from grex.process import Finished, ProcessTimeoutError, run_process
 
@@ -105,6 +106,26 @@ class RecordingContext:
         """What that action would run, or touch outside the pack."""
         return self.of(pack).needs_trust(arguments)
 
+    def every_action(self, pack: Pack) -> tuple[ActionArguments, ...]:
+        """The declared actions and those inside of them."""
+        found: list[ActionArguments] = []
+        waiting = list(reversed(self.actions(pack)))
+        while waiting:
+            found.append(waiting.pop())
+            if isinstance(found[-1], When):
+                waiting.extend(reversed(self.of(pack).nested(found[-1])))
+        return tuple(found)
+
+    def undo_needs_trust(self, pack: Pack) -> tuple[str, ...]:
+        """What taking back what was done for this pack would run, or touch outside of it."""
+        lines = [
+            line
+            for implementation, done in reversed(self.log.get(pack.path, []))
+            if done.undo is not None
+            for line in implementation.undo_needs_trust(done.undo, self.of(pack))
+        ]
+        return tuple(dict.fromkeys(lines))
+
     def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action claims for itself."""
         return self.of(pack).claims(arguments)
@@ -172,6 +193,19 @@ class RecordingHold:
             change = await self._do(implementation, arguments, planned, action_context)
         self.changes.append(change)
         return change
+
+    async def run_kind(self, kind: str) -> None:
+        """Run the declared actions of one kind, also those inside of others that apply now."""
+        await self._run_kind(kind, self.actions)
+
+    async def _run_kind(self, kind: str, actions: Sequence[ActionArguments]) -> None:
+        for arguments in actions:
+            if arguments.action == kind:
+                await self.run(arguments)
+                continue
+            implementation = self._context.implementation(arguments.action)
+            context = RecordingActionContext(self._context, self, arguments.action)
+            await self._run_kind(kind, implementation.applicable(arguments, context))
 
     async def _do(
         self,

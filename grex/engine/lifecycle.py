@@ -1,0 +1,276 @@
+"""One lifecycle call on each of several packs: in their order, in parallel, every failure kept to its own pack.
+
+Installing, tearing down and running have this in common; what they call and what they record is their `Phase`. A pack
+waits for those in its `after` while holding nothing: no permit, no pack. One that fails makes those after it "not
+reached"; nothing else is stopped by a failure, unless the run is to fail fast. What a plugin raises, or gives instead
+of an `Outcome`, is the failure of its pack.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar, cast
+
+import anyio
+
+from grex.engine.calling import watched
+from grex.engine.context import RunContext, RunStoppedError
+from grex.engine.session import Session
+from grex.errors import GrexError, PluginError, UntrustedError
+from grex.names import clean, shown_argument
+from grex.plugin import Outcome, Pack, PackSkippedError, PackType
+from grex.progress import PackFinished, PackStarted
+
+__all__ = [
+    "Phase",
+    "Step",
+    "StepOutcome",
+    "checked_outcome",
+    "is_allowed",
+    "plugin_failure",
+    "run_steps",
+    "trust_lines",
+    "untrusted_steps",
+]
+
+_SHOWN = 3
+_SAID_CHARACTERS = 400
+_NOT_THROUGH = ("failed", "untrusted", "not-reached")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One lifecycle call on one pack.
+
+    Attributes:
+        pack: the pack.
+        pack_type: whose method is called.
+        trust_key: what trust goes by; None for the root.
+        needs_trust: what the call would run, one line each.
+        after: the packs that come first.
+    """
+
+    pack: Pack
+    pack_type: PackType
+    trust_key: str | None
+    needs_trust: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+S = TypeVar("S", bound=str)
+S_co = TypeVar("S_co", bound=str, covariant=True)
+T = TypeVar("T", bound=Step)
+
+
+@dataclass(frozen=True)  # without slots: with them, Python 3.11 cannot make one through an alias with its statuses
+class StepOutcome(Generic[S_co]):
+    """What became of one pack's step.
+
+    `status` is `skipped`, `failed`, `untrusted`, `not-reached`, or what the phase calls a step that is through.
+    """
+
+    path: str
+    status: S_co
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: GrexError | None = None
+
+    def line(self) -> str:
+        """What became of it, in the same words while it happens and in the report."""
+        if self.error is not None:
+            return self.error.message
+        if len(self.changes) <= _SHOWN:
+            return "; ".join((*self.changes, *self.notes)) or "nothing to change"
+        shown = self.changes[: _SHOWN - 1]
+        return "; ".join((*shown, f"and {len(self.changes) - len(shown)} more", *self.notes))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether `line` leaves changes out."""
+        return self.error is None and len(self.changes) > _SHOWN
+
+
+class Phase(ABC, Generic[T, S]):
+    """What is called, and what follows from it."""
+
+    again: ClassVar[str]
+    """What to do after trust was given."""
+
+    def __init__(self, session: Session, context: RunContext) -> None:
+        self.session = session
+        self.context = context
+
+    @abstractmethod
+    def doing(self, step: T) -> str:
+        """The word for progress."""
+
+    @abstractmethod
+    async def call(self, step: T) -> Outcome:
+        """The pack type's own method."""
+
+    @abstractmethod
+    async def conclude(self, step: T, outcome: Outcome) -> StepOutcome[S]:
+        """Record what came of it, unless it is a dry run, and say it. Not called where the type skipped the pack."""
+
+    def blocked(self, missing: Sequence[str]) -> str:
+        """Why a pack is not reached, in one line."""
+        return f"it depends on {', '.join(missing)}, which failed"
+
+
+def untrusted_steps(session: Session, steps: Iterable[T]) -> list[T]:
+    """The steps that would run something of a pack that this user has not allowed."""
+    return [step for step in steps if not is_allowed(session, step.needs_trust, step.trust_key)]
+
+
+def is_allowed(session: Session, would: Sequence[str], trust_key: str | None) -> bool:
+    """Whether this user lets a pack do what it would; None stands for the root."""
+    if not would:
+        return True
+    return session.trust.trusts_root() if trust_key is None else session.trust.trusts(trust_key)
+
+
+def trust_lines(lines: object, pack: Pack) -> tuple[str, ...]:
+    """What a pack type says that it would run. What cannot be understood must not pass for nothing.
+
+    Raises:
+        PluginError: it is no tuple of text.
+    """
+    if isinstance(lines, tuple | list) and all(isinstance(line, str) for line in lines):
+        return tuple(lines)
+    raise PluginError(
+        f"{pack.path}: the pack type {pack.type!r} does not say what it would run",
+        hint="Report it to the authors of the plugin.",
+    )
+
+
+async def run_steps(
+    phase: Phase[T, S],
+    steps: Sequence[T],
+    refused: Mapping[str, GrexError],
+    *,
+    fail_fast: bool,
+    failed_before: Iterable[str] = (),
+) -> dict[str, StepOutcome[S]]:
+    """Run every step of a plan.
+
+    Tiers: each step takes PERMIT and PACK through its pack type, MANIFEST to record. Cancellation: running children
+    are ended, brackets are closed as cancelled, nothing new starts.
+
+    Args:
+        phase: what is called.
+        steps: what the plan gave.
+        refused: the packs that cannot have a step, with the reason; they fail.
+        fail_fast: start nothing new after a failure.
+        failed_before: packs that failed earlier in this run; what comes after them is not reached.
+    """
+    context = phase.context
+    outcomes: dict[str, StepOutcome[S]] = {
+        path: StepOutcome(path, cast("S", "failed"), error=error) for path, error in refused.items()
+    }
+    barred = {step.pack.path for step in untrusted_steps(phase.session, steps)}
+    broken = {*failed_before, *refused}
+    finished = {step.pack.path: anyio.Event() for step in steps}
+    context.is_stopped = fail_fast and bool(broken)
+
+    async def one(step: T) -> None:
+        path = step.pack.path
+        try:
+            for needed in step.after:
+                if needed in finished:
+                    await finished[needed].wait()
+            outcome = await _run_step(phase, step, broken, barred=path in barred)
+            outcomes[path] = outcome
+            if outcome.status in _NOT_THROUGH:
+                broken.add(path)
+                context.is_stopped = context.is_stopped or (fail_fast and outcome.status != "not-reached")
+        finally:
+            finished[path].set()
+
+    async with watched(phase.session), anyio.create_task_group() as tasks:
+        for step in steps:
+            tasks.start_soon(one, step)
+    return outcomes
+
+
+async def _run_step(phase: Phase[T, S], step: T, broken: set[str], *, barred: bool) -> StepOutcome[S]:
+    path = step.pack.path
+    missing = [needed for needed in step.after if needed in broken]
+    if missing:
+        return StepOutcome(path, cast("S", "not-reached"), notes=(phase.blocked(missing),))
+    if phase.context.is_stopped:
+        return _stopped(path)
+    if barred:
+        return StepOutcome(path, cast("S", "untrusted"), error=_untrusted_error(step, phase.again))
+    sink = phase.session.settings.sink
+    sink(PackStarted(path, phase.doing(step)))
+    outcome = await _call(phase, step)
+    sink(PackFinished(path, outcome.status, outcome.line()))
+    return outcome
+
+
+async def _call(phase: Phase[T, S], step: T) -> StepOutcome[S]:
+    """The lifecycle call itself; whatever a plugin raises becomes this pack's failure and nobody else's."""
+    path = step.pack.path
+    try:
+        outcome = checked_outcome(await phase.call(step), step.pack)
+        if outcome.status == "skipped":
+            return StepOutcome(path, cast("S", "skipped"), outcome.changes, outcome.notes)
+        return await phase.conclude(step, outcome)
+    except RunStoppedError:
+        return _stopped(path)
+    except PackSkippedError as skipped:
+        return StepOutcome(path, cast("S", "skipped"), notes=(str(skipped),))
+    except GrexError as error:
+        return StepOutcome(path, cast("S", "failed"), error=error)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+        return StepOutcome(path, cast("S", "failed"), error=plugin_failure(path, step.pack.type, error))
+
+
+def _stopped(path: str) -> StepOutcome[S]:
+    notes = ("an earlier failure ended the run (--fail-fast)",)
+    return StepOutcome(path, cast("S", "not-reached"), notes=notes)
+
+
+def plugin_failure(path: str, pack_type: str, error: Exception) -> PluginError:
+    """What a pack type raised and must not, as the failure of its pack."""
+    told = " ".join(("Report it to the authors of the plugin.", *getattr(error, "__notes__", ())))
+    said = clean(f"{type(error).__name__}: {error}", _SAID_CHARACTERS)
+    return PluginError(f"{path}: the pack type {pack_type!r} raised {said}{_place(error)}", hint=told)
+
+
+def checked_outcome(outcome: object, pack: Pack) -> Outcome:
+    """What a lifecycle call gave, if it is what it has to be: the report must not stumble over it later."""
+    if not isinstance(outcome, Outcome):
+        problem = type(outcome).__name__
+    elif outcome.status not in ("changed", "unchanged", "skipped"):
+        problem = f"the status {outcome.status!r}"
+    elif not all(isinstance(text, str) for text in (*outcome.changes, *outcome.notes)):
+        problem = "changes or notes that are not text"
+    else:
+        return outcome
+    raise PluginError(
+        f"{pack.path}: the pack type {pack.type!r} gave {problem} instead of an Outcome",
+        hint="Report it to the authors of the plugin.",
+    )
+
+
+def _untrusted_error(step: Step, again: str) -> UntrustedError:
+    more = len(step.needs_trust) - _SHOWN
+    what = "; ".join(step.needs_trust[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    where = step.trust_key if step.trust_key is not None else "."
+    return UntrustedError(
+        f"{step.pack.path} is not trusted to run: {what}",
+        hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then {again}.",
+        details={"prefix": where, "would": list(step.needs_trust)},
+    )
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})"

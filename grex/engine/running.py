@@ -1,0 +1,110 @@
+"""Runs one name over packs: a hook, or the declared actions of one kind; in the order of `depends_on`, in parallel.
+
+WORKSPACE is not held: a sync may go on beside it. What a pack is planned with is therefore looked at again once it is
+held (`RunContext.rereads`): a checkout that was moved meanwhile fails, and the log is read again, so that an action
+knows what is its own work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from grex.engine.calling import call_pack_type
+from grex.engine.context import RunContext
+from grex.engine.dependencies import find_needs
+from grex.engine.lifecycle import Phase, Step, StepOutcome, plugin_failure, run_steps, trust_lines
+from grex.engine.session import Session
+from grex.engine.standing import Standing
+from grex.errors import GrexError
+from grex.plugin import Outcome, Pack
+
+__all__ = ["RunOutcome", "RunPlan", "RunStatus", "RunStep", "prepare_run", "run_name"]
+
+RunStatus = Literal["ran", "unchanged", "skipped", "failed", "untrusted", "not-reached", "planned"]
+RunOutcome = StepOutcome[RunStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep(Step):
+    """One run in one pack."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """The steps, sorted by path; the packs that cannot be asked, with the reason; and every name that there is."""
+
+    steps: tuple[RunStep, ...] = ()
+    refused: Mapping[str, GrexError] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+
+
+def prepare_run(
+    session: Session, context: RunContext, standing: Standing, wanted: Collection[str], name: str
+) -> RunPlan:
+    """Which packs have something of that name, with what each would run.
+
+    Args:
+        session: the open workspace.
+        context: what pack types are given.
+        standing: the packs as they are.
+        wanted: the packs that were asked for.
+        name: what is to be run.
+    """
+    needs = find_needs(session, list(standing.present.values()))
+    refused = {path: error for path, error in standing.refused.items() if path in wanted}
+    steps: list[RunStep] = []
+    names: set[str] = set()
+    for path in sorted(set(standing.present) & set(wanted)):
+        found = standing.present[path]
+        spec = found.spec
+        if spec is None:
+            continue
+        pack = Pack(path, session.layout.pack_dir(path), spec.name, spec.type, spec, found.commit)
+        try:
+            pack_type = session.registry.pack_type(spec.type)
+            offered = pack_type.run_names(context, pack)
+            names.update(offered)
+            if name not in offered:
+                continue
+            refusal = needs.circles.get(path) or standing.unrecorded.get(path)
+            if refusal is not None:
+                refused[path] = refusal
+                continue
+            lines = trust_lines(pack_type.run_needs_trust(context, pack, name), pack)
+            steps.append(RunStep(pack, pack_type, found.trust_key, lines, (), name))
+        except GrexError as error:
+            refused[path] = error
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+            refused[path] = plugin_failure(path, spec.type, error)
+    having = {*refused, *(step.pack.path for step in steps)}
+    ordered = (replace(step, after=needs.before(step.pack.path, having)) for step in steps)
+    return RunPlan(tuple(ordered), refused, frozenset(names))
+
+
+async def run_name(session: Session, context: RunContext, plan: RunPlan, *, fail_fast: bool) -> dict[str, RunOutcome]:
+    """Run every step of the plan; see `run_steps`."""
+    return await run_steps(_Running(session, context), plan.steps, plan.refused, fail_fast=fail_fast)
+
+
+class _Running(Phase[RunStep, RunStatus]):
+    again = "run it again"
+
+    def doing(self, step: RunStep) -> str:
+        """`run` and the name."""
+        return f"run {step.name}"
+
+    async def call(self, step: RunStep) -> Outcome:
+        """`run`."""
+        return await call_pack_type(self.context, step.pack_type, "run", step.pack, name=step.name)
+
+    async def conclude(self, step: RunStep, outcome: Outcome) -> RunOutcome:
+        """Say it; what is to be recorded, the actions have recorded."""
+        path = step.pack.path
+        if self.context.dry_run:
+            return StepOutcome(path, "planned", outcome.changes or (f"{step.name}: nothing to change",), outcome.notes)
+        status: RunStatus = "ran" if outcome.status == "changed" else "unchanged"
+        return StepOutcome(path, status, outcome.changes, outcome.notes)

@@ -1,0 +1,118 @@
+"""`grex teardown`: takes back what installing packs did.
+
+Recipe: hold WORKSPACE, read the records, look at the packs, plan, ask for trust while holding no permit and no pack,
+tear down, report. What is torn down is no longer installed; the next sync installs it again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grex.engine import ROOT, RunContext, Session, Settings, survey
+from grex.engine.standing import stand
+from grex.engine.survey import named
+from grex.engine.teardown import TeardownOutcome, prepare_teardown, refuse_committed_log, run_teardown
+from grex.verbs.asking import TrustQuestion, ask_for_trust
+from grex.verbs.report import exit_code_of, failure_json
+
+if TYPE_CHECKING:
+    from grex.verbs.documents import TeardownDocument
+
+__all__ = ["TeardownReport", "TeardownRequest", "teardown"]
+
+
+@dataclass(frozen=True, slots=True)
+class TeardownRequest:
+    """What to tear down, and how.
+
+    Attributes:
+        root: the workspace.
+        packs: PACK arguments: paths or unique names, with their descendants; empty for all.
+        dry_run: print the plan and write nothing.
+        fail_fast: start nothing new after a failure.
+        ask_trust: asks the user about untrusted packs and gives the URL prefixes to trust from now on; None where
+            nobody can be asked.
+    """
+
+    root: Path
+    packs: tuple[str, ...] = ()
+    dry_run: bool = False
+    fail_fast: bool = False
+    ask_trust: TrustQuestion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TeardownReport:
+    """What a teardown did, packs sorted by path; those with nothing to take back are not in it."""
+
+    root: Path
+    dry_run: bool
+    packs: tuple[TeardownOutcome, ...]
+    elapsed_s: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what the failures come to."""
+        return exit_code_of(pack.error for pack in self.packs if pack.error is not None)
+
+    def to_json(self) -> TeardownDocument:
+        """The document of `--json`."""
+        return {
+            "schema": "grex.teardown/1",
+            "workspace": str(self.root),
+            "dry_run": self.dry_run,
+            "exit_code": self.exit_code,
+            "packs": [
+                {
+                    "path": pack.path,
+                    "status": pack.status,
+                    "changes": list(pack.changes),
+                    "notes": list(pack.notes),
+                    "error": None if pack.error is None else failure_json(pack.error),
+                }
+                for pack in self.packs
+            ],
+            "elapsed_s": round(self.elapsed_s, 3),
+        }
+
+
+async def teardown(request: TeardownRequest, settings: Settings) -> TeardownReport:
+    """Tear down.
+
+    Tiers: all, in order. Cancellation: no new step starts, running commands are ended with their groups, brackets are
+    closed as cancelled; what was not undone is still in the log, and the next teardown goes on from there.
+
+    Raises:
+        ManifestError: the root's pack.yaml, the log or the lockfile cannot be used; nothing was changed.
+        UsageError: a PACK argument means no pack.
+        LockError: the workspace could not be had.
+    """
+    session = Session.open(request.root, settings)
+    if request.dry_run:
+        session.reread()
+        return await _teardown(session, request)
+    async with session.exclusive():
+        return await _teardown(session, request)
+
+
+async def _teardown(session: Session, request: TeardownRequest) -> TeardownReport:
+    started = time.monotonic()
+    found = survey(session.layout, session.settings.platform)
+    wanted: set[str] | None = None
+    if request.packs:
+        known = {*session.lines, *session.folded.packs, ROOT}
+        wanted = found.graph.descendants(named(found, known, request.packs))
+    context = RunContext(session, dry_run=request.dry_run, tears_down=True)
+    plan = prepare_teardown(session, context, stand(session, found), wanted)
+    if any(step.needs_trust for step in plan.steps):
+        refuse_committed_log(session)
+    if not request.dry_run:
+        await ask_for_trust(session, request.ask_trust, plan.steps)
+    outcomes = await run_teardown(session, context, plan, fail_fast=request.fail_fast)
+    if not request.dry_run:
+        await session.compact_log()
+    packs = tuple(outcomes[path] for path in sorted(outcomes))
+    return TeardownReport(session.layout.root, request.dry_run, packs, time.monotonic() - started)
