@@ -14,12 +14,12 @@ from typing import Any
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
-from grex.engine.decoding import decode_actions
 from grex.engine.limits import current_limit, not_counted
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError
 from grex.names import clean
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
+from grex.plugin.decoding import decode_actions
 
 __all__ = ["EngineHold", "RunContext", "RunStoppedError"]
 
@@ -41,6 +41,7 @@ class RunContext:
         keep_partial: bool = False,
         force: bool = False,
         looks_for_drift: bool = False,
+        offline: bool = False,
     ) -> None:
         self.session = session
         self.home = session.settings.home
@@ -50,6 +51,7 @@ class RunContext:
         self.dry_run = dry_run or looks_for_drift
         self.keep_partial = keep_partial
         self.force = force
+        self.offline = offline
         self.looks_for_drift = looks_for_drift
         self.is_stopped = False
         """Set to let no further pack begin; those that are held already are finished."""
@@ -73,9 +75,7 @@ class RunContext:
 
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
-        return self.session.registry.action(arguments.action).needs_trust(
-            arguments, ActionRun(HoldState(self, pack), kind=arguments.action)
-        )
+        return ActionRun(HoldState(self, pack)).needs_trust(arguments)
 
     def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action claims for itself."""
@@ -86,8 +86,8 @@ class RunContext:
         if pack.spec is None:
             return ()
         found: list[Claim] = []
-        for entry, arguments in zip(pack.spec.actions, self.actions(pack), strict=True):
-            state = HoldState(self, pack, marks=[(arguments, entry.mark)])
+        for arguments in self.actions(pack):
+            state = HoldState(self, pack)
             wanted = ActionRun(state).claims(arguments)
             found += [claim for claim in state.claimed if claim.what in wanted]
         return tuple(found)

@@ -8,6 +8,7 @@ dependents "not reached"; nothing else is stopped by a failure, unless the run i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,9 +21,10 @@ from grex.engine.installable import Installable, Present, examine
 from grex.engine.session import Session
 from grex.errors import CycleError, GrexError, PackError, PluginError, UntrustedError
 from grex.manifest import installed_event
-from grex.names import InvalidUrlError, PackUrl, clean, parse_url, shown_argument
+from grex.names import InvalidUrlError, PackUrl, parse_url, shown_argument
 from grex.pack import Dependency, PackSpec
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
+from grex.plugin.failures import blamed
 from grex.progress import PackFinished, PackStarted
 
 __all__ = [
@@ -31,7 +33,6 @@ __all__ = [
     "InstallStep",
     "checked_outcome",
     "examine_all",
-    "plugin_failure",
     "prepare",
     "run",
     "untrusted",
@@ -39,7 +40,6 @@ __all__ = [
 
 InstallMode = Literal["install", "update"]
 _SHOWN = 3
-_SAID_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,10 @@ def prepare(
             settled.append(pack)
             continue
         try:
-            steps.append(_step(context, pack, needs[pack.path]))
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-            refused[pack.path] = _own_failure(pack.found, error)
+            with _blamed(pack.path, pack.found.spec):
+                steps.append(_step(context, pack, needs[pack.path]))
+        except GrexError as error:
+            refused[pack.path] = error
     return InstallPlan(tuple(steps), refused, tuple(settled))
 
 
@@ -146,29 +147,27 @@ def examine_all(
     for present in sorted(packs, key=lambda one: one.path):
         pack: Installable | None = None
         try:
-            pack = examine(session, present)
-            if pack is None:
-                continue
-            found.append(pack)
-            context.actions(pack.pack)  # every argument is checked now, before anything of any pack is run
-            claimants.append(Claimant(pack.path, claims_of(context, pack)))
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+            with _blamed(present.path, present.spec):
+                pack = examine(session, present)
+                if pack is None:
+                    continue
+                found.append(pack)
+                context.actions(pack.pack)  # every argument is checked now, before anything of any pack is run
+                claimants.append(Claimant(pack.path, claims_of(context, pack)))
+        except GrexError as error:
             if pack is None or pack.state != "current" or context.force:  # otherwise nothing of it is to be run
-                wrong[present.path] = _own_failure(present, error)
+                wrong[present.path] = error
 
     def is_welcome(path: str) -> bool:
-        return next(
-            _is_allowed(session, _would(context, pack), pack.found.trusted_as) for pack in found if pack.path == path
-        )
+        pack = next(pack for pack in found if pack.path == path)
+        try:
+            with _blamed(path, pack.found.spec):
+                return _is_allowed(session, _would(context, pack), pack.found.trusted_as)
+        except GrexError:  # it does not even say what it would run
+            return False
 
     wrong.update(conflicts(claimants, is_welcome))
     return found, wrong
-
-
-def _own_failure(found: Present, error: Exception) -> GrexError:
-    if isinstance(error, GrexError):
-        return error
-    return plugin_failure(found.path, found.spec.type if found.spec is not None else "plain", error)
 
 
 def _would(context: RunContext, found: Installable) -> tuple[str, ...]:
@@ -353,8 +352,9 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
     """The lifecycle call itself; whatever a plugin raises becomes this pack's failure and nobody else's."""
     path = step.pack.path
     try:
-        answered = await call_pack_type(context, step.pack_type, step.mode, step.pack)
-        outcome = checked_outcome(answered, step.pack)
+        with _blamed(path, step.pack.spec):
+            answered = await call_pack_type(context, step.pack_type, step.mode, step.pack)
+            outcome = checked_outcome(answered, step.pack)
         if outcome.status != "skipped" and not context.dry_run:
             await session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
     except RunStoppedError:
@@ -363,8 +363,6 @@ async def _call(session: Session, context: RunContext, step: InstallStep) -> Ins
         return InstallOutcome(path, "skipped", notes=(str(skipped),))
     except GrexError as error:
         return InstallOutcome(path, "failed", error=error)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-        return InstallOutcome(path, "failed", error=plugin_failure(path, step.pack.type, error))
     if outcome.status == "skipped":
         return InstallOutcome(path, "skipped", outcome.changes, outcome.notes)
     if context.dry_run:
@@ -377,11 +375,11 @@ def _stopped(path: str) -> InstallOutcome:
     return InstallOutcome(path, "not-reached", notes=("an earlier failure ended the run (--fail-fast)",))
 
 
-def plugin_failure(path: str, pack_type: str, error: Exception) -> PluginError:
-    """What a pack type raised that is no error of grex's."""
-    told = " ".join(("Report it to the authors of the plugin.", *getattr(error, "__notes__", ())))
-    said = clean(f"{type(error).__name__}: {error}", _SAID_CHARACTERS)
-    return PluginError(f"{path}: the pack type {pack_type!r} raised {said}{_place(error)}", hint=told)
+def _blamed(path: str, spec: PackSpec | None) -> AbstractContextManager[None]:
+    """Make every failure of a pack type its pack's own; whatever it raises, only that pack may suffer."""
+    declared = spec.type if spec is not None else "plain"
+    mark = spec.type_mark if spec is not None else None
+    return blamed(f"the pack type {declared!r}", pack=path, mark=mark, passes=RunStoppedError)
 
 
 def checked_outcome(outcome: object, pack: Pack) -> Outcome:
@@ -409,12 +407,3 @@ def _untrusted_error(step: InstallStep) -> UntrustedError:
         hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then sync again.",
         details={"prefix": where, "would": list(step.needs_trust)},
     )
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f" ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})"
