@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 
 from grex.engine.action_context import ActionRun
-from grex.engine.limits import limited
 from grex.engine.session import Session
 from grex.engine.watchdog import plugin_code
 from grex.errors import ActionError, GrexError, PluginError
@@ -38,6 +37,7 @@ from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
 from grex.plugin.actions import mark_of
 from grex.plugin.failures import blamed, described
+from grex.plugin.limits import limited
 from grex.progress import Slice
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from grex.engine.limits import limited, not_counted
 from grex.engine.surroundings import child_environ
 from grex.engine.watchdog import plugin_code
 from grex.errors import ActionError, PluginError
@@ -21,6 +20,7 @@ from grex.plugin.action_type import DEFAULT_LIMIT_S, FETCH_LIMIT_BYTES
 from grex.plugin.actions import mark_of
 from grex.plugin.decoding import ask, decode_actions, nested_entries
 from grex.plugin.failures import blamed
+from grex.plugin.limits import limited, not_counted
 from grex.process import CommandLines, Finished, ProcessTimeoutError, clip_output, run_process
 from grex.progress import CommandOutput, CommandStarted, FetchProgress, Slice
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
-from grex.engine.limits import current_limit, not_counted
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError
 from grex.names import clean
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 from grex.plugin.decoding import decode_actions
+from grex.plugin.limits import current_limit, not_counted
 
 __all__ = ["EngineHold", "RunContext", "RunStoppedError"]
 

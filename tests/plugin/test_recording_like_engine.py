@@ -87,6 +87,9 @@ class Step(ActionType[StepArguments]):
         if undo["how"] == "stuck":
             raise RuntimeError("stuck")
 
+    def describe_undo(self, undo: Mapping[str, Any]) -> str:
+        return f"step {undo['name']}"
+
     async def drift(self, arguments: StepArguments, ctx: ActionContext) -> str | None:
         await self._fail("drift", arguments)
         return arguments.how or None

@@ -7,39 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import anyio
-
 from grex.errors import ActionError, PluginError
 from grex.names import clean
 from grex.pack import MissingVariableError, PredicateNode, evaluate, expand_variables
-from grex.plugin import ActionArguments, ActionType, Change, Done, Pack, Planned
+from grex.plugin import ActionArguments, ActionType, Change, Done, Planned
 from grex.plugin.action_type import DEFAULT_LIMIT_S, FETCH_LIMIT_BYTES
 from grex.plugin.decoding import ask, nested_entries
 from grex.plugin.fetching import FETCHED, FetchRequest, Kept, fetch
+from grex.plugin.limits import limited, not_counted
 from grex.process import Finished, ProcessTimeoutError, run_process
 
 if TYPE_CHECKING:
     from grex.plugin.testing.recording import RecordingContext, RecordingHold
 
-__all__ = ["RecordingActionContext", "limited", "perform", "would"]
+__all__ = ["RecordingActionContext", "perform", "would"]
 
 T = TypeVar("T")
-
-
-@contextmanager
-def limited(implementation: ActionType[Any], pack: Pack, limit_s: float | None) -> Generator[None]:
-    """End an action that takes too long, as grex does.
-
-    Raises:
-        PluginError: it did.
-    """
-    with anyio.move_on_after(limit_s) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise PluginError(
-            f"{pack.path}: the action {implementation.name!r} did not end within {limit_s:g} s and was cancelled",
-            hint="Run it again; if it hangs again, report it to the authors of the plugin.",
-        )
 
 
 async def perform(implementation: ActionType[Any], arguments: ActionArguments, ctx: RecordingActionContext) -> Done:
@@ -115,6 +98,10 @@ class RecordingActionContext:
         finally:
             self._kind, self.dry_run = before
 
+    def remember(self, implementation: ActionType[Any], undo: Mapping[str, Any]) -> None:
+        """Let the log say that an earlier run has begun an action, and not what became of it."""
+        self.hold.remember(implementation, undo)
+
     def recorded(self) -> tuple[Mapping[str, Any], ...]:
         """The undo data of what this kind of action has done for this pack."""
         return tuple(
@@ -168,13 +155,15 @@ class RecordingActionContext:
 
     async def plan(self, arguments: ActionArguments) -> Planned | None:
         """What another action would change, or None."""
-        return await self._implementation(arguments).plan(arguments, self.for_kind(arguments.action))
+        implementation = self._implementation(arguments)
+        with not_counted(), limited(implementation, self.pack.path, implementation.limit_s(arguments)):
+            return await implementation.plan(arguments, self.for_kind(arguments.action))
 
     async def drift(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> str | None:
         """What is not as another action left it, or None."""
         implementation = using or self._implementation(arguments)
         try:
-            with limited(implementation, self.pack, implementation.limit_s(arguments)):
+            with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
                 return await implementation.drift(arguments, self.for_kind(arguments.action))
         except ActionError as error:
             return error.message
@@ -183,7 +172,8 @@ class RecordingActionContext:
         """Run another action as a part of this one."""
         name = f"{self.name}.{self._nested}"
         self._nested += 1
-        return await self.hold.run_as(name, arguments)
+        with not_counted():
+            return await self.hold.run_as(name, arguments)
 
     async def exclusively(self, path: Path, change: Callable[[], T]) -> T:
         """Call `change`; nobody else is here."""
@@ -210,7 +200,8 @@ class RecordingActionContext:
             find=self._context.registry.fetcher,
             progress=lambda *_: None,
         )
-        return await fetch(FetchRequest(url, sha256, limit_bytes, timeout_s), kept)
+        with not_counted():
+            return await fetch(FetchRequest(url, sha256, limit_bytes, timeout_s), kept)
 
     async def run_process(
         self,
@@ -228,7 +219,10 @@ class RecordingActionContext:
                 hint="A look runs nothing; report it to the authors of the plugin, whose `drift` has to do without.",
             )
         try:
-            return await run_process(argv, cwd=cwd, env={**self.environ, **env}, timeout_s=timeout_s, ends_daemons=True)
+            with not_counted():
+                return await run_process(
+                    argv, cwd=cwd, env={**self.environ, **env}, timeout_s=timeout_s, ends_daemons=True
+                )
         except (OSError, ProcessTimeoutError) as error:
             raise ActionError(f"{label}: {error}") from error
 

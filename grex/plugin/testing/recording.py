@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from grex.errors import ActionError, GrexError, PluginError
 from grex.fs import TEMP_PREFIX
@@ -38,7 +38,8 @@ from grex.plugin import (
 from grex.plugin.actions import mark_of
 from grex.plugin.decoding import decode_actions
 from grex.plugin.failures import blamed, described
-from grex.plugin.testing.acting import RecordingActionContext, limited
+from grex.plugin.limits import limited
+from grex.plugin.testing.acting import RecordingActionContext
 
 __all__ = ["RecordingContext", "RecordingHold", "entry", "predicate"]
 
@@ -179,9 +180,9 @@ class RecordingContext:
             decoded += [given] if isinstance(given, ActionArguments) else decode_actions(self.registry, [one])
         return tuple(decoded)
 
-    def of(self, pack: Pack) -> RecordingActionContext:
-        """What an action of that pack is given, outside of any hold."""
-        return RecordingActionContext(self, RecordingHold(self, pack))
+    def of(self, pack: Pack, kind: str = "") -> RecordingActionContext:
+        """What an action of that pack is given in a run of its own; of that kind, if what is recorded is asked for."""
+        return RecordingActionContext(self, RecordingHold(self, pack), kind)
 
     def leftovers(self) -> list[Path]:
         """What grex or a plugin began under a temporary name and did not tidy up; what a test wants to be empty."""
@@ -227,6 +228,12 @@ class RecordingHold:
         """What was done for this pack before and under this hold, oldest first."""
         return [*self._before, *self.ran]
 
+    def remember(self, implementation: ActionType[Any], undo: Mapping[str, Any]) -> None:
+        """Let the log say that an earlier run has begun an action, and not what became of it."""
+        begun = _Recorded(implementation.name, implementation, Done("begun", undo=undo), None)
+        self._keep(begun)
+        self._before = (*self._before, begun)
+
     async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
         """Run an action and record it; in a dry run it is only planned."""
         name = str(self._counter)
@@ -241,7 +248,7 @@ class RecordingHold:
             implementation = using or context.registry.action(arguments.action)
             if context.looks_for_drift:
                 return self._noted(await run.drift(arguments, using=implementation))
-            with limited(implementation, self.pack, implementation.limit_s(arguments)):
+            with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
                 planned = await implementation.plan(arguments, run)
             _check(planned, "its plan", Planned, type(None))
         if planned is None or context.dry_run:
@@ -268,7 +275,7 @@ class RecordingHold:
         is_new = planned.undo is not None and self._keep(begun)
         done: Done | None = None
         try:
-            with limited(implementation, self.pack, implementation.limit_s(arguments)):
+            with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
                 done = await implementation.do(arguments, planned, run)
             _check(done, "it", Done)
             _as_recorded(done.undo, implementation.name)
@@ -294,7 +301,7 @@ class RecordingHold:
         """Take back what was done for this pack, last first."""
         given = {implementation.name: implementation for implementation in using}
         if self.context.dry_run:
-            self.changes += [f"undo {one.implementation.name}" for one in reversed(self.recorded) if one.done.undo]
+            self.changes += [f"undo {_described(one)}" for one in reversed(self.recorded) if one.done.undo]
             return
         failed: list[str] = []
         for one in reversed(self.recorded):
@@ -303,9 +310,9 @@ class RecordingHold:
             implementation = given.get(one.implementation.name, one.implementation)
             why = await self._take_back(implementation, one, is_teardown=True)
             if why is not None:
-                failed.append(why)
+                failed.append(f"{_described(one)} ({why})")
             else:
-                self.changes.append(f"undid {implementation.name}")
+                self.changes.append(f"undid {_described(one)}")
         if failed:
             raise ActionError(
                 f"{self.pack.path}: not everything could be undone: {'; '.join(failed)}",
@@ -364,7 +371,7 @@ class RecordingHold:
     async def _undo(self, implementation: ActionType[Any], undo: Any, run: RecordingActionContext) -> str | None:
         """Call an undo; why it could not, or None."""
         try:
-            with limited(implementation, self.pack, implementation.undo_limit_s(undo)):
+            with limited(implementation, self.pack.path, implementation.undo_limit_s(undo)):
                 await implementation.undo(undo, run)
         except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from theirs
             return error.message if isinstance(error, GrexError) else described(error)
@@ -382,6 +389,10 @@ class RecordingHold:
 
 def _key(one: _Recorded) -> tuple[str, str]:
     return one.action, one.implementation.name
+
+
+def _described(one: _Recorded) -> str:
+    return one.implementation.describe_undo(one.done.undo or {})
 
 
 def _as_recorded(undo: Mapping[str, Any] | None, kind: str) -> Any:
