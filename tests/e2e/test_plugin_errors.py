@@ -278,3 +278,20 @@ def test_a_look_for_drift_that_raises_is_told_with_its_place_and_the_status_of_t
         in said
     )
     assert f"mkdir {workspace.home}/healthy" in said
+
+
+def test_a_pack_that_does_not_even_say_what_it_would_run_keeps_no_other_from_its_place(
+    tmp_path: Path, site: Path
+) -> None:
+    """Both want one link; the one whose plugin raises when it is asked for trust is refused alone."""
+    server = GitServer(tmp_path / "server")
+    link = "  - symlink: {src: file, dst: ~/same}\n"
+    for name, first in (("sick", "  - bad: {at: needs_trust}\n"), ("healthy", "")):
+        text = f'schema_version: "1"\nname: {name}\ntype: declarative\nactions:\n{first}{link}'
+        server.create(name, {".grex/pack.yaml": text, "file": ""})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("sick")}, {"url": server.url("healthy")})
+    report = workspace.sync("--trust", server.root.as_uri(), expect=4, PYTHONPATH=str(site))
+    assert report.packs["healthy"]["install"]["status"] == "installed"
+    assert (workspace.home / "same").readlink() == workspace / "healthy/file"
+    assert report.packs["sick"]["install"]["status"] == "failed"

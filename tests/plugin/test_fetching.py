@@ -121,7 +121,7 @@ async def test_a_file_that_becomes_too_large_is_stopped_while_it_comes(tmp_path:
         into.write_bytes(b"x" * 11)
         await anyio.sleep_forever()
 
-    error = await refused(opened(tmp_path, Fake(endless)), limit_bytes=10)
+    error = await refused(opened(tmp_path, Fake(endless)), limit_bytes=10, timeout_s=20)
     assert "is larger than the 10 bytes" in error.message
 
 
