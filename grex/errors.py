@@ -38,7 +38,9 @@ __all__ = [
     "SchemaVersionError",
     "TierOrderError",
     "UnknownActionError",
+    "UnknownFetcherError",
     "UnknownPackTypeError",
+    "UnknownPredicateError",
     "UntrustedError",
     "UsageError",
 ]
@@ -257,6 +259,18 @@ class UnknownActionError(PluginError):
     """No installed distribution registers this action."""
 
     code = "plugin.unknown-action"
+
+
+class UnknownPredicateError(PluginError):
+    """No plugin registers the predicate."""
+
+    code = "plugin.unknown-predicate"
+
+
+class UnknownFetcherError(PluginError):
+    """No plugin fetches URLs of that scheme."""
+
+    code = "plugin.unknown-fetcher"
 
 
 class PluginLoadError(PluginError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grex.pack import relations, validate
-from grex.pack.predicate import BUILTIN_PREDICATES, COMBINERS
+from grex.pack.predicate import COMBINERS
 from grex.pack.target import ACTIONS_REPLACE
 
 __all__ = ["PAGE", "find_test", "read_table", "what_there_is"]
@@ -36,7 +36,7 @@ def what_there_is() -> set[str]:
     ):
         names |= {f"{what}: {key}" for key in keys}
     names.add(f"target: {ACTIONS_REPLACE}")
-    names |= {f"predicate: {name}" for name in (*BUILTIN_PREDICATES, *COMBINERS)}
+    names |= {f"predicate: {name}" for name in (*_entry_points("grex.predicates"), *COMBINERS)}
     for name, implementation in _actions().items():
         names.add(f"action: {name}")
         names |= {f"{name}: {field.name}" for field in dataclasses.fields(implementation.arguments)}
@@ -44,12 +44,16 @@ def what_there_is() -> set[str]:
 
 
 def _actions() -> dict[str, Any]:
-    entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
     found: dict[str, Any] = {}
-    for name, place in entry_points["grex.actions"].items():
+    for name, place in _entry_points("grex.actions").items():
         module, _, attribute = place.partition(":")
         found[name] = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def _entry_points(group: str) -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return dict(project["entry-points"][group])
 
 
 def read_table() -> dict[str, list[tuple[str, str]]]:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
 from grex.engine.action_context import ActionRun
-from grex.engine.limits import limited
 from grex.engine.session import Session
 from grex.engine.watchdog import plugin_code
 from grex.errors import ActionError, GrexError, PluginError
@@ -35,6 +35,9 @@ from grex.manifest import (
 from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
+from grex.plugin.actions import mark_of
+from grex.plugin.failures import blamed, described
+from grex.plugin.limits import limited
 from grex.progress import Slice
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class _Ran:
     kind: str
     implementation: ActionType[Any]
     done: Done
+    mark: Mark | None
 
 
 @dataclass(slots=True)
@@ -67,12 +71,11 @@ class HoldState:
     exported: dict[str, str] = field(default_factory=dict)
     ran: list[_Ran] = field(default_factory=list)
     claimed: list[Claim] = field(default_factory=list)
-    marks: list[tuple[ActionArguments, Mark]] = field(default_factory=list)
     counter: int = 0
 
     def place_of(self, arguments: ActionArguments) -> str:
         """Where an action is declared, or of which pack it is."""
-        return next((str(mark) for known, mark in self.marks if known is arguments), self.pack.path)
+        return str(mark_of(arguments) or self.pack.path)
 
     async def run(self, name: str, arguments: ActionArguments, using: ActionType[Any] | None = None) -> Change:
         """Plan an action and do it; in a dry run it is only planned, and where only drift is looked for, looked at.
@@ -85,11 +88,16 @@ class HoldState:
 
     async def drift(self, implementation: ActionType[Any], arguments: ActionArguments, run: ActionRun) -> str | None:
         """What is not as the action left it; something that is in its way by now is that as well."""
-        try:
-            with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
-                return await plugin_code(implementation, self.pack.path, implementation.drift(arguments, run))
-        except ActionError as error:
-            return error.message
+        with self.blamed(arguments):
+            try:
+                with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
+                    return await plugin_code(implementation, self.pack.path, implementation.drift(arguments, run))
+            except ActionError as error:
+                return error.message
+
+    def blamed(self, arguments: ActionArguments) -> AbstractContextManager[None]:
+        """Give every failure of an action its place in the pack.yaml."""
+        return blamed(f"the action {arguments.action!r}", pack=self.pack.path, mark=mark_of(arguments))
 
     def recorded(self, kind: str) -> tuple[Mapping[str, Any], ...]:
         """The undo data of what was done for this pack by actions of a kind, oldest first."""
@@ -109,7 +117,8 @@ class HoldState:
                 actions = ActionRun(self, ran.action, ran.kind)  # which knows what is recorded of its kind
                 why = await self.undo(ran.action, ran.kind, ran.implementation, ran.done.undo, actions)
                 if why is not None:
-                    left.append(f"{ran.done.text} ({why})")
+                    place = "" if ran.mark is None else f"{ran.mark}: "
+                    left.append(f"{place}{ran.done.text} ({why})")
                     continue
             if ran.done.irreversible:
                 left.append(ran.done.text)
@@ -175,19 +184,21 @@ class _Bracket:
 async def _run_action(state: HoldState, name: str, arguments: ActionArguments, using: ActionType[Any] | None) -> Change:
     context, pack, kind = state.context, state.pack.path, arguments.action
     session = context.session
-    implementation = using or session.registry.action(kind)
     run = ActionRun(state, name, kind)
-    limit_s = implementation.limit_s(arguments)
-    if context.looks_for_drift:
-        return _noted(state, await state.drift(implementation, arguments, run))
-    with limited(implementation, pack, limit_s):
-        planned = await plugin_code(implementation, pack, implementation.plan(arguments, run))
-    _check_planned(planned, pack, kind)
+    with state.blamed(arguments):
+        implementation = using or session.registry.action(kind)
+        limit_s = implementation.limit_s(arguments)
+        if context.looks_for_drift:
+            return _noted(state, await state.drift(implementation, arguments, run))
+        with limited(implementation, pack, limit_s):
+            planned = await plugin_code(implementation, pack, implementation.plan(arguments, run))
+        _check_planned(planned, pack, kind)
     if planned is None or context.dry_run:
         return _noted(state, None if planned is None else planned.text)
     bracket = _Bracket(pack, name, kind, session.run_id)
     started = bracket.started(planned.undo)
-    _check_recordable(started, pack, kind)
+    with state.blamed(arguments):
+        _check_recordable(started, pack, kind)
     # What would be needed to take it back stands in the log before anything is changed.
     await session.record(pack, [started], durable=planned.undo is not None and planned.touches_users)
     start = time.monotonic_ns()
@@ -195,11 +206,12 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
     is_left = False
     try:
         try:
-            with limited(implementation, pack, limit_s):
-                given = await plugin_code(implementation, pack, implementation.do(arguments, planned, run))
-            done = _checked(given, pack, kind)
-            completed = bracket.completed(done.undo)
-            _check_recordable(completed, pack, kind)
+            with state.blamed(arguments):
+                with limited(implementation, pack, limit_s):
+                    given = await plugin_code(implementation, pack, implementation.do(arguments, planned, run))
+                done = _checked(given, pack, kind)
+                completed = bracket.completed(done.undo)
+                _check_recordable(completed, pack, kind)
         except Exception as error:
             is_left = await _take_back_begun(state, implementation, planned, done, run, error)
             raise
@@ -209,7 +221,7 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
         raise
     finally:
         session.settings.sink(Slice(f"action {kind}", "action", pack, start, time.monotonic_ns(), {"action": name}))
-    state.ran.append(_Ran(name, kind, implementation, done))
+    state.ran.append(_Ran(name, kind, implementation, done, mark_of(arguments)))
     await _close(session, pack, completed, durable=False)
     if done.changed and done.text:
         state.changes.append(done.text)
@@ -264,7 +276,7 @@ def _tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
 
 
 def _why(error: Exception) -> str:
-    return clean(error.message if isinstance(error, GrexError) else f"{type(error).__name__}: {error}", _WHY_CHARACTERS)
+    return clean(error.message if isinstance(error, GrexError) else described(error), _WHY_CHARACTERS)
 
 
 def _check_planned(planned: object, pack: str, kind: str) -> None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from grex.engine.decoding import decode_actions
-from grex.engine.limits import limited, not_counted
-from grex.engine.surroundings import PackFacts, child_environ
+from grex.engine.surroundings import child_environ
 from grex.engine.watchdog import plugin_code
 from grex.errors import ActionError, PluginError
 from grex.locks import child_environment
-from grex.names import clean
+from grex.names import clean, redact
 from grex.pack import MissingVariableError, PredicateNode, evaluate, expand_variables
-from grex.plugin import ActionArguments, ActionType, Change, Claim, Planned, When
+from grex.plugin import ActionArguments, ActionType, Change, Claim, Planned
+from grex.plugin.action_type import DEFAULT_LIMIT_S, FETCH_LIMIT_BYTES
+from grex.plugin.actions import mark_of
+from grex.plugin.decoding import ask, decode_actions, nested_entries
+from grex.plugin.failures import blamed
+from grex.plugin.limits import limited, not_counted
 from grex.process import CommandLines, Finished, ProcessTimeoutError, clip_output, run_process
-from grex.progress import CommandOutput, CommandStarted, Slice
+from grex.progress import CommandOutput, CommandStarted, FetchProgress, Slice
 
 if TYPE_CHECKING:
     from grex.engine.acting import HoldState
@@ -89,25 +93,24 @@ class ActionRun:
 
     def evaluate(self, predicate: PredicateNode) -> bool | None:
         """Whether the condition holds."""
-        return evaluate(predicate, PackFacts(self.path, self.environ, self.platform))
+        registry = self._state.context.session.registry
+        return evaluate(predicate, lambda node: ask(registry, node, self))
 
     def note(self, text: str) -> None:
         """Add a line to the outcome's notes."""
         self._state.notes.append(clean(text, 400))
 
-    def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
-        """The actions inside this one, decoded and checked."""
-        if isinstance(arguments, When):
-            decoded = decode_actions(self._state.context.session.registry, arguments.actions)
-            self._state.marks += zip(decoded, (entry.mark for entry in arguments.actions), strict=True)
-            return decoded
-        return ()
+    def nested(self, arguments: ActionArguments, argument: str | None = None) -> tuple[ActionArguments, ...]:
+        """The actions inside this one, or inside one argument of it, decoded and checked."""
+        return decode_actions(self._state.context.session.registry, nested_entries(arguments, argument))
 
     async def plan(self, arguments: ActionArguments) -> Planned | None:
         """What another action would change, or None."""
-        implementation, pack = self._implementation(arguments), self.pack.path
-        with not_counted(), limited(implementation, pack, implementation.limit_s(arguments)):
-            return await plugin_code(implementation, pack, implementation.plan(arguments, self._for(arguments)))
+        pack = self.pack.path
+        with self._blamed(arguments):
+            implementation = self._implementation(arguments)
+            with not_counted(), limited(implementation, pack, implementation.limit_s(arguments)):
+                return await plugin_code(implementation, pack, implementation.plan(arguments, self._for(arguments)))
 
     async def drift(self, arguments: ActionArguments) -> str | None:
         """What is not as another action left it, or None."""
@@ -119,7 +122,8 @@ class ActionRun:
         claimed = self._state.claimed
         before = len(claimed)
         try:
-            wanted = tuple(self._implementation(arguments).claims(arguments, self._for(arguments)))
+            with self._blamed(arguments):
+                wanted = _lines(self._implementation(arguments).claims(arguments, self._for(arguments)), "claims")
         except ActionError:  # not known yet: a variable that an earlier action may set
             return ()
         inner = [claim.what for claim in claimed[before:]]
@@ -133,6 +137,10 @@ class ActionRun:
     def _implementation(self, arguments: ActionArguments) -> ActionType[Any]:
         return self._state.context.session.registry.action(arguments.action)
 
+    def _blamed(self, arguments: ActionArguments) -> AbstractContextManager[None]:
+        what = f"the action {arguments.action!r}"
+        return blamed(what, pack=self.pack.path, mark=mark_of(arguments))
+
     def _for(self, arguments: ActionArguments) -> ActionRun:
         return ActionRun(self._state, self._name, arguments.action, is_teardown=self.is_teardown)
 
@@ -145,7 +153,42 @@ class ActionRun:
 
     def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
-        return self._implementation(arguments).needs_trust(arguments, self._for(arguments))
+        with self._blamed(arguments):
+            return _lines(self._implementation(arguments).needs_trust(arguments, self._for(arguments)), "needs_trust")
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        sha256: str,
+        label: str,
+        limit_bytes: int = FETCH_LIMIT_BYTES,
+        timeout_s: float = DEFAULT_LIMIT_S,
+    ) -> Path:
+        """A file with the bytes of that hash, brought by the fetcher of the URL's scheme if it is not there already."""
+        from grex.plugin.fetching import FETCHED, FetchRequest, Kept, fetch  # noqa: PLC0415 - few packs fetch anything
+
+        context, pack = self._state.context, self.pack.path
+        if self.dry_run:
+            raise PluginError(
+                f"{pack}: a file is fetched where only a plan is asked for",
+                hint="Report it to the authors of the plugin: `plan` looks, and `do` fetches.",
+            )
+        sink = context.session.settings.sink
+        shown = clean(redact(label), 80)
+        kept = Kept(
+            directory=context.session.layout.state_dir / FETCHED,
+            environ=self.environ,
+            offline=context.offline,
+            find=context.session.registry.fetcher,
+            progress=lambda received, total: sink(FetchProgress(pack, shown, received, total)),
+        )
+        start = time.monotonic_ns()
+        try:
+            with not_counted():
+                return await fetch(FetchRequest(url, sha256, limit_bytes, timeout_s), kept)
+        finally:
+            sink(Slice(f"fetch {shown}", "action", pack, start, time.monotonic_ns(), {}))
 
     async def exclusively(self, path: Path, change: Callable[[], T]) -> T:
         """Call `change` while no other run of this user is in here with the same file. Tier: MANIFEST."""
@@ -199,3 +242,14 @@ class ActionRun:
             lines.finish()
             category = "hook" if label.startswith("hook") else "action"
             sink(Slice(label, category, pack, start, time.monotonic_ns(), {"cwd": str(cwd)}))
+
+
+def _lines(said: object, what: str) -> tuple[str, ...]:
+    """What an action says that it would run, or wants for itself. What cannot be understood must not pass for nothing.
+
+    Raises:
+        PluginError: it is no sequence of texts.
+    """
+    if isinstance(said, tuple | list) and all(isinstance(line, str) for line in said):
+        return tuple(said)
+    raise PluginError(f"its {what} gave no tuple of texts", hint="Report it to the authors of the plugin.")

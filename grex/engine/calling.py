@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from typing import Literal, TypeAlias
 
 from grex.engine.context import RunContext
-from grex.engine.limits import Limit, limited_call
 from grex.engine.session import Session
 from grex.engine.watchdog import plugin_code
 from grex.errors import PluginError
 from grex.plugin import Context, Outcome, Pack, PackType
+from grex.plugin.limits import Limit, limited_call
 
 __all__ = ["LifecycleCall", "call_pack_type", "watched"]
 

@@ -14,8 +14,6 @@ from typing import Any
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
-from grex.engine.decoding import decode_actions
-from grex.engine.limits import current_limit, not_counted
 from grex.engine.said import Said
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError, PackError, PluginError
@@ -23,6 +21,8 @@ from grex.git import observe
 from grex.manifest import NOT_WHOLE, installed_event
 from grex.names import clean
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
+from grex.plugin.decoding import decode_actions
+from grex.plugin.limits import current_limit, not_counted
 
 __all__ = ["EngineHold", "RunContext", "RunStoppedError", "Undoable", "undoable"]
 
@@ -47,6 +47,7 @@ class RunContext:
         tears_down: bool = False,
         rereads: bool = False,
         said: Said | None = None,
+        offline: bool = False,
     ) -> None:
         self.session = session
         self.home = session.settings.home
@@ -56,6 +57,7 @@ class RunContext:
         self.dry_run = dry_run or looks_for_drift
         self.keep_partial = keep_partial
         self.force = force
+        self.offline = offline
         self.looks_for_drift = looks_for_drift
         self.tears_down = tears_down
         """Whether actions run for a teardown: then what was done before one that fails stays, and is not done again."""
@@ -110,9 +112,7 @@ class RunContext:
 
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
-        return self.session.registry.action(arguments.action).needs_trust(
-            arguments, ActionRun(HoldState(self, pack), kind=arguments.action)
-        )
+        return ActionRun(HoldState(self, pack)).needs_trust(arguments)
 
     def claims(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action claims for itself."""
@@ -123,8 +123,8 @@ class RunContext:
         if pack.spec is None:
             return ()
         found: list[Claim] = []
-        for entry, arguments in zip(pack.spec.actions, self.actions(pack), strict=True):
-            state = HoldState(self, pack, marks=[(arguments, entry.mark)])
+        for arguments in self.actions(pack):
+            state = HoldState(self, pack)
             wanted = ActionRun(state).claims(arguments)
             found += [claim for claim in state.claimed if claim.what in wanted]
         return tuple(found)

@@ -14,12 +14,13 @@ import anyio
 from grex.engine.calling import watched
 from grex.engine.context import RunContext
 from grex.engine.installable import Installable
-from grex.engine.lifecycle import checked_outcome, plugin_failure
+from grex.engine.lifecycle import checked_outcome
 from grex.engine.session import Session
 from grex.engine.watchdog import plugin_code
 from grex.errors import GrexError
 from grex.names import clean
 from grex.plugin import PackSkippedError
+from grex.plugin.failures import described
 
 __all__ = ["LOOK_LIMIT_S", "Drift", "look_at_all", "look_for_drift"]
 
@@ -53,7 +54,7 @@ async def look_for_drift(session: Session, installed: Installable) -> Drift:
     except GrexError as error:
         return Drift(unknown=error.message)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-        return Drift(unknown=plugin_failure(pack.path, pack.type, error).message)
+        return Drift(unknown=f"the pack type {pack.type!r} raised {described(error)}")
     lines = [clean(line, _SHOWN_CHARACTERS) for text in outcome.changes for line in text.splitlines() if line.strip()]
     return Drift(tuple(dict.fromkeys(lines)))
 

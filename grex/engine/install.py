@@ -19,8 +19,8 @@ from grex.engine.lifecycle import (
     Phase,
     Step,
     StepOutcome,
+    blamed_type,
     is_allowed,
-    plugin_failure,
     run_steps,
     trust_lines,
     untrusted_steps,
@@ -89,13 +89,14 @@ def prepare(
         if pack.path not in paths or pack.path in refused:
             continue
         try:
-            if pack.state == "current" and not context.force:
-                settled.append(pack)
-                if not pack.pack_type.wants_sync(pack.pack):
-                    continue
-            steps.append(_step(context, pack))
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-            refused[pack.path] = _own_failure(pack.found, error)
+            with blamed_type(pack.path, pack.found.spec):
+                if pack.state == "current" and not context.force:
+                    settled.append(pack)
+                    if not pack.pack_type.wants_sync(pack.pack):
+                        continue
+                steps.append(_step(context, pack))
+        except GrexError as error:
+            refused[pack.path] = error
     having = {*refused, *(step.pack.path for step in steps)}
     ordered = (replace(step, after=needs.before(step.pack.path, having)) for step in steps)
     return InstallPlan(tuple(ordered), refused, tuple(settled))
@@ -111,29 +112,27 @@ def examine_all(
     for present in sorted(packs, key=lambda one: one.path):
         pack: Installable | None = None
         try:
-            pack = examine(session, present)
-            if pack is None:
-                continue
-            found.append(pack)
-            context.actions(pack.pack)  # every argument is checked now, before anything of any pack is run
-            claimants.append(Claimant(pack.path, claims_of(context, pack)))
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+            with blamed_type(present.path, present.spec):
+                pack = examine(session, present)
+                if pack is None:
+                    continue
+                found.append(pack)
+                context.actions(pack.pack)  # every argument is checked now, before anything of any pack is run
+                claimants.append(Claimant(pack.path, claims_of(context, pack)))
+        except GrexError as error:
             if pack is None or pack.state != "current" or context.force:  # otherwise nothing of it is to be run
-                wrong[present.path] = _own_failure(present, error)
+                wrong[present.path] = error
 
     def is_welcome(path: str) -> bool:
-        return next(
-            is_allowed(session, _would(context, pack), pack.found.trusted_as) for pack in found if pack.path == path
-        )
+        pack = next(pack for pack in found if pack.path == path)
+        try:
+            with blamed_type(path, pack.found.spec):
+                return is_allowed(session, _would(context, pack), pack.found.trusted_as)
+        except GrexError:  # it does not even say what it would run
+            return False
 
     wrong.update(conflicts(claimants, is_welcome))
     return found, wrong
-
-
-def _own_failure(found: Present, error: Exception) -> GrexError:
-    if isinstance(error, GrexError):
-        return error
-    return plugin_failure(found.path, found.spec.type if found.spec is not None else "plain", error)
 
 
 def _would(context: RunContext, found: Installable) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar, cast
 
@@ -19,24 +20,25 @@ from grex.engine.calling import watched
 from grex.engine.context import RunContext, RunStoppedError
 from grex.engine.session import Session
 from grex.errors import GrexError, PluginError, UntrustedError
-from grex.names import clean, shown_argument
+from grex.names import shown_argument
+from grex.pack import PackSpec
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
+from grex.plugin.failures import blamed
 from grex.progress import PackFinished, PackStarted
 
 __all__ = [
     "Phase",
     "Step",
     "StepOutcome",
+    "blamed_type",
     "checked_outcome",
     "is_allowed",
-    "plugin_failure",
     "run_steps",
     "trust_lines",
     "untrusted_steps",
 ]
 
 _SHOWN = 3
-_SAID_CHARACTERS = 400
 _NOT_THROUGH = ("failed", "untrusted", "not-reached")
 
 
@@ -214,7 +216,8 @@ async def _call(phase: Phase[T, S], step: T) -> StepOutcome[S]:
     """The lifecycle call itself; whatever a plugin raises becomes this pack's failure and nobody else's."""
     path = step.pack.path
     try:
-        outcome = checked_outcome(await phase.call(step), step.pack)
+        with blamed_type(path, step.pack.spec):
+            outcome = checked_outcome(await phase.call(step), step.pack)
         if outcome.status == "skipped":
             return StepOutcome(path, cast("S", "skipped"), outcome.changes, outcome.notes)
         return await phase.conclude(step, outcome)
@@ -224,8 +227,6 @@ async def _call(phase: Phase[T, S], step: T) -> StepOutcome[S]:
         return StepOutcome(path, cast("S", "skipped"), notes=(str(skipped),))
     except GrexError as error:
         return StepOutcome(path, cast("S", "failed"), error=error)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-        return StepOutcome(path, cast("S", "failed"), error=plugin_failure(path, step.pack.type, error))
 
 
 def _stopped(path: str) -> StepOutcome[S]:
@@ -233,11 +234,11 @@ def _stopped(path: str) -> StepOutcome[S]:
     return StepOutcome(path, cast("S", "not-reached"), notes=notes)
 
 
-def plugin_failure(path: str, pack_type: str, error: Exception) -> PluginError:
-    """What a pack type raised and must not, as the failure of its pack."""
-    told = " ".join(("Report it to the authors of the plugin.", *getattr(error, "__notes__", ())))
-    said = clean(f"{type(error).__name__}: {error}", _SAID_CHARACTERS)
-    return PluginError(f"{path}: the pack type {pack_type!r} raised {said}{_place(error)}", hint=told)
+def blamed_type(path: str, spec: PackSpec | None) -> AbstractContextManager[None]:
+    """Make every failure of a pack type its pack's own; whatever it raises, only that pack may suffer."""
+    declared = spec.type if spec is not None else "plain"
+    mark = spec.type_mark if spec is not None else None
+    return blamed(f"the pack type {declared!r}", pack=path, mark=mark, passes=RunStoppedError)
 
 
 def checked_outcome(outcome: object, pack: Pack) -> Outcome:
@@ -265,12 +266,3 @@ def _untrusted_error(step: Step, again: str) -> UntrustedError:
         hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then {again}.",
         details={"prefix": where, "would": list(step.needs_trust)},
     )
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f" ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})"

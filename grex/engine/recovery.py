@@ -25,6 +25,7 @@ from grex.errors import GrexError, ManifestError, PackError
 from grex.fs import move_to_trash, remove_tree, sweep_temporary_files
 from grex.git import FilesInTheWayError, observe, resume_move
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
+from grex.plugin.fetching import FETCHED, sweep_fetches
 
 __all__ = ["Recovered", "recover_workspace"]
 
@@ -123,3 +124,4 @@ def _sweep_temporary_files(session: Session) -> None:
     layout = session.layout
     for directory in (layout.root, layout.grex_dir, layout.state_dir, layout.trash_dir):
         sweep_temporary_files(directory)
+    sweep_fetches(layout.state_dir / FETCHED)

@@ -14,7 +14,7 @@ from typing import Literal
 from grex.engine.calling import call_pack_type
 from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
-from grex.engine.lifecycle import Phase, Step, StepOutcome, plugin_failure, run_steps, trust_lines
+from grex.engine.lifecycle import Phase, Step, StepOutcome, blamed_type, run_steps, trust_lines
 from grex.engine.session import Session
 from grex.engine.standing import Standing
 from grex.errors import GrexError
@@ -65,21 +65,20 @@ def prepare_run(
             continue
         pack = Pack(path, session.layout.pack_dir(path), spec.name, spec.type, spec, found.commit)
         try:
-            pack_type = session.registry.pack_type(spec.type)
-            offered = pack_type.run_names(context, pack)
-            names.update(offered)
-            if name not in offered:
-                continue
-            refusal = needs.circles.get(path) or standing.unrecorded.get(path)
-            if refusal is not None:
-                refused[path] = refusal
-                continue
-            lines = trust_lines(pack_type.run_needs_trust(context, pack, name), pack)
-            steps.append(RunStep(pack, pack_type, found.trust_key, lines, (), name))
+            with blamed_type(path, spec):
+                pack_type = session.registry.pack_type(spec.type)
+                offered = pack_type.run_names(context, pack)
+                names.update(offered)
+                if name not in offered:
+                    continue
+                refusal = needs.circles.get(path) or standing.unrecorded.get(path)
+                if refusal is not None:
+                    refused[path] = refusal
+                    continue
+                lines = trust_lines(pack_type.run_needs_trust(context, pack, name), pack)
+                steps.append(RunStep(pack, pack_type, found.trust_key, lines, (), name))
         except GrexError as error:
             refused[path] = error
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-            refused[path] = plugin_failure(path, spec.type, error)
     having = {*refused, *(step.pack.path for step in steps)}
     ordered = (replace(step, after=needs.before(step.pack.path, having)) for step in steps)
     return RunPlan(tuple(ordered), refused, frozenset(names))

@@ -18,7 +18,7 @@ from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
 from grex.engine.graph import ROOT
 from grex.engine.installable import Present
-from grex.engine.lifecycle import Phase, Step, StepOutcome, plugin_failure, run_steps, trust_lines
+from grex.engine.lifecycle import Phase, Step, StepOutcome, blamed_type, run_steps, trust_lines
 from grex.engine.session import Session
 from grex.engine.standing import Standing
 from grex.errors import GrexError, ManifestError, PackError
@@ -85,11 +85,10 @@ def prepare_teardown(
         above = dependents.get(path, set()) & installed
         try:
             _check_dependents(path, above - chosen)
-            steps.append(_step(session, context, found, tuple(sorted(above & chosen))))
+            with blamed_type(path, found.spec):
+                steps.append(_step(session, context, found, tuple(sorted(above & chosen))))
         except GrexError as error:
             refused[path] = error
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
-            refused[path] = plugin_failure(path, _type(found), error)
     return TeardownPlan(tuple(steps), refused, frozenset(standing.gone & chosen))
 
 

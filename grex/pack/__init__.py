@@ -10,7 +10,7 @@ from __future__ import annotations
 from grex.pack.action_spec import Mode, decode, mode_bits, parse_actions
 from grex.pack.hash import actions_hash
 from grex.pack.local import read_local
-from grex.pack.predicate import Facts, PredicateNode, evaluate, parse_conditions, parse_predicate
+from grex.pack.predicate import PredicateNode, Predicates, evaluate, parse_conditions, parse_predicate
 from grex.pack.problems import Mark, Problem, Problems
 from grex.pack.relations import read_overrides
 from grex.pack.source import RefusedFileError, read_pack_file
@@ -36,7 +36,6 @@ __all__ = [
     "Defaults",
     "Dependency",
     "Entry",
-    "Facts",
     "Mark",
     "MissingVariableError",
     "Mode",
@@ -45,6 +44,7 @@ __all__ = [
     "PackSpec",
     "PlainData",
     "PredicateNode",
+    "Predicates",
     "Problem",
     "Problems",
     "RefusedFileError",

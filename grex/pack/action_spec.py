@@ -24,7 +24,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NewType, TypeVar
@@ -41,9 +41,10 @@ from grex.pack.fields import (
     read_texts,
 )
 from grex.pack.predicate import (
-    BUILTIN_PREDICATES,
     COMBINERS,
+    NO_PREDICATES,
     PredicateNode,
+    Predicates,
     parse_conditions,
     parse_predicate,
 )
@@ -96,7 +97,7 @@ def _parse_action(node: Node, what: str, problems: Problems) -> ActionEntry | No
 
 
 def decode(
-    cls: type[T], node: Node, problems: Problems, *, what: str, plugin_predicates: Collection[str] = ()
+    cls: type[T], node: Node, problems: Problems, *, what: str, predicates: Predicates = NO_PREDICATES
 ) -> T | None:
     """Return the arguments as an instance of `cls`, or None after recording every mistake in them.
 
@@ -105,7 +106,7 @@ def decode(
         node: the arguments.
         problems: collects the mistakes.
         what: the action's name, for the messages.
-        plugin_predicates: names of predicates that plugins offer.
+        predicates: those that there are.
 
     Raises:
         TypeError: `cls` is not such a dataclass.
@@ -115,9 +116,9 @@ def decode(
     entries = read_mapping(node, f"the argument of {what}", problems)
     if entries is None:
         return None
-    values = _Decoder(what, problems, plugin_predicates).decode(fields, entries, node)
+    values = _Decoder(what, problems, predicates).decode(fields, entries, node)
     # What could not be read while the file was parsed was reported then, and has added nothing here.
-    if len(problems) > before or _is_unreadable(node):
+    if len(problems) > before or node.is_unreadable:
         return None
     return cls(**values)
 
@@ -183,22 +184,23 @@ class _Decoder:
 
     what: str
     problems: Problems
-    plugin_predicates: Collection[str]
+    predicates: Predicates
 
     def decode(self, fields: tuple[_Field, ...], entries: Mapping[str, Entry], node: Node) -> dict[str, Any]:
+        known = {field.name for field in fields if field.kind != "conditions"}
         conditions: set[str] = set()
-        if any(field.kind == "conditions" for field in fields):
-            conditions = {*COMBINERS, *BUILTIN_PREDICATES, *self.plugin_predicates}
-        known = {*conditions, *(field.name for field in fields if field.kind != "conditions")}
+        if len(known) < len(fields):
+            conditions = {key for key in entries if key not in known and self._is_condition(key)}
+            known |= {*COMBINERS, *conditions}
+            if not known.issuperset(entries):
+                known.update(self.predicates.names())  # for the hint
         check_keys(entries, self.what, known, self.problems)
         values: dict[str, Any] = {}
         for field in fields:
             if field.kind == "conditions":
                 found = {key: entry for key, entry in entries.items() if key in conditions}
                 if found:
-                    values[field.name] = parse_conditions(
-                        found, node.mark, self.problems, plugin_predicates=self.plugin_predicates
-                    )
+                    values[field.name] = parse_conditions(found, node.mark, self.problems, predicates=self.predicates)
                 elif field.required:
                     self.problems.add(node, f"{self.what} needs a condition", "write os, all_of, any_of or none_of")
             elif field.name in entries:
@@ -206,6 +208,9 @@ class _Decoder:
             elif field.required:
                 self.problems.add(node, f"{self.what} needs '{field.name}'", "give it a value")
         return values
+
+    def _is_condition(self, key: str) -> bool:
+        return key in COMBINERS or self.predicates.knows(key)
 
     def _value(self, field: _Field, node: Node) -> object:
         what = f"{self.what}.{field.name}"
@@ -221,9 +226,7 @@ class _Decoder:
         items = read_list(node, what, self.problems)
         if items is not None and not items:
             self.problems.add(node, f"{what} is empty", "name a predicate, or leave the key out")
-        return tuple(
-            parse_predicate(item, self.problems, plugin_predicates=self.plugin_predicates) for item in items or ()
-        )
+        return tuple(parse_predicate(item, self.problems, predicates=self.predicates) for item in items or ())
 
 
 def _read_float(node: Node, what: str, problems: Problems) -> float | None:
@@ -265,12 +268,3 @@ _READERS: dict[str, Callable[[Node, str, Problems], object]] = {
     "mapping": read_text_mapping,
     "actions": parse_actions,
 }
-
-
-def _is_unreadable(node: Node) -> bool:
-    """Whether anything in this tree was reported when it was read."""
-    if isinstance(node.value, tuple):
-        return any(map(_is_unreadable, node.value))
-    if isinstance(node.value, Mapping):
-        return any(_is_unreadable(entry.node) for entry in node.value.values())
-    return node.value is UNREADABLE

@@ -122,6 +122,8 @@ class PackSpec:
     actions: tuple[ActionEntry, ...] = ()
     teardown: tuple[ActionEntry, ...] | None = None
     """None: undo `actions` in reverse; empty: there is nothing to undo."""
+    type_mark: Mark | None = field(default=None, compare=False)
+    """Where the type is declared."""
     extensions: Mapping[str, PlainData] = field(default_factory=lambda: MappingProxyType({}))
     """The `x-*` keys, verbatim."""
 

@@ -191,6 +191,7 @@ class _Reader:
             overrides=self._read(entries, "overrides", (), lambda node: read_overrides(node, defaults.base, problems)),
             actions=actions,
             teardown=teardown,
+            type_mark=entries["type"].mark if "type" in entries else root.mark,
             extensions=_extensions(entries),
         )
 

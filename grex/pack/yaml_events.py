@@ -95,6 +95,15 @@ class Node:
         entry = self.value.get(key)
         return None if entry is None else entry.node
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether anything in this tree was reported when it was read."""
+        if isinstance(self.value, tuple):
+            return any(node.is_unreadable for node in self.value)
+        if isinstance(self.value, Mapping):
+            return any(entry.node.is_unreadable for entry in self.value.values())
+        return isinstance(self.value, _Unreadable)
+
     def plain(self) -> PlainData:
         """The value without marks, as JSON knows it; what was unreadable is None."""
         value = self.value

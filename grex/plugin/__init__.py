@@ -1,13 +1,16 @@
-"""The API for plugin authors: pack types, actions, and what they are given to work with.
+"""The API for plugin authors: pack types, actions, predicates, fetchers, and what they are given to work with.
 
-API version 1. A plugin is a class and an entry point in the group `grex.pack_types` or `grex.actions`; the types that
-ship with grex are registered the same way and get nothing that a third party's would not get.
+API version 1. A plugin is a class and an entry point in the group `grex.pack_types`, `grex.actions`, `grex.predicates`
+or `grex.fetchers`; those that ship with grex are registered the same way and get nothing that a third party's would
+not get.
 """
 
 from grex.plugin.action_type import ActionContext, ActionType
 from grex.plugin.actions import ActionArguments, Copy, Env, Exec, Mkdir, Require, Rmdir, Symlink, When
+from grex.plugin.fetcher import FetchContext, Fetcher
 from grex.plugin.listing import Listed
 from grex.plugin.pack_type import Context, Hold, PackType
+from grex.plugin.predicate_type import PredicateContext, PredicateType
 from grex.plugin.registry import Registry
 from grex.plugin.values import API_VERSION, Change, Claim, Done, Outcome, Pack, PackSkippedError, Planned
 
@@ -23,6 +26,8 @@ __all__ = [
     "Done",
     "Env",
     "Exec",
+    "FetchContext",
+    "Fetcher",
     "Hold",
     "Listed",
     "Mkdir",
@@ -31,6 +36,8 @@ __all__ = [
     "PackSkippedError",
     "PackType",
     "Planned",
+    "PredicateContext",
+    "PredicateType",
     "Registry",
     "Require",
     "Rmdir",

@@ -30,6 +30,7 @@ A = TypeVar("A", bound=ActionArguments)
 T = TypeVar("T")
 
 DEFAULT_LIMIT_S = 600.0
+FETCH_LIMIT_BYTES = 1 << 30
 
 
 class ActionContext(Protocol):
@@ -92,8 +93,13 @@ class ActionContext(Protocol):
     def export(self, name: str, value: str) -> None:
         """Set a variable for what runs later in this pack: its actions, their commands, its hooks."""
 
-    def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
-        """The actions inside this one (`when`), decoded and checked."""
+    def nested(self, arguments: ActionArguments, argument: str | None = None) -> tuple[ActionArguments, ...]:
+        """The actions inside this one, decoded and checked: those of its arguments of type `tuple[ActionEntry, ...]`.
+
+        Args:
+            arguments: of the action.
+            argument: the name of one of them, for an action that has several.
+        """
 
     def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
         """What another action would run, or touch outside the pack."""
@@ -118,6 +124,31 @@ class ActionContext(Protocol):
 
         Raises:
             LockError: the file could not be had under this run's wait policy.
+        """
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        sha256: str,
+        label: str,
+        limit_bytes: int = FETCH_LIMIT_BYTES,
+        timeout_s: float = DEFAULT_LIMIT_S,
+    ) -> Path:
+        """A file with the bytes of that hash, brought by the fetcher of the URL's scheme if it is not there already.
+
+        The file is kept for the next time; it is read, copied or unpacked, and never changed or moved.
+
+        Args:
+            url: where it is; credentials in it are shown nowhere.
+            sha256: of its bytes; anything else that comes is thrown away.
+            label: one word or two for the progress.
+            limit_bytes: how large it may be.
+            timeout_s: how long it may take, in seconds.
+
+        Raises:
+            FetchError: it could not be brought, or is something else.
+            PluginError: no plugin fetches such URLs, or its fetcher failed.
         """
 
     async def run_process(

@@ -1,4 +1,4 @@
-"""Finds pack types and actions by name among entry points.
+"""Finds pack types, actions, predicates and fetchers by name among entry points.
 
 A lookup asks grex's own distribution first and scans the installed distributions only for a name that is not there:
 the scan costs tens of milliseconds, and a workspace of built-in types should not pay for it. Both are the same
@@ -11,25 +11,42 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from grex.errors import PluginError, PluginLoadError, UnknownActionError, UnknownPackTypeError
+from grex.errors import (
+    PluginError,
+    PluginLoadError,
+    UnknownActionError,
+    UnknownFetcherError,
+    UnknownPackTypeError,
+    UnknownPredicateError,
+)
 from grex.plugin.action_type import ActionType
+from grex.plugin.fetcher import Fetcher
 from grex.plugin.listing import Listed, list_plugins, registered_twice
 from grex.plugin.pack_type import PackType
+from grex.plugin.predicate_type import PredicateType
 from grex.plugin.values import API_VERSION
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["ACTIONS_GROUP", "PACK_TYPES_GROUP", "Registry"]
+__all__ = ["ACTIONS_GROUP", "FETCHERS_GROUP", "GROUPS", "PACK_TYPES_GROUP", "PREDICATES_GROUP", "Registry"]
 
 PACK_TYPES_GROUP = "grex.pack_types"
 ACTIONS_GROUP = "grex.actions"
+PREDICATES_GROUP = "grex.predicates"
+FETCHERS_GROUP = "grex.fetchers"
+GROUPS = (PACK_TYPES_GROUP, ACTIONS_GROUP, PREDICATES_GROUP, FETCHERS_GROUP)
 _PREFIX = "grex."
-_KINDS: Mapping[str, type] = {PACK_TYPES_GROUP: PackType, ACTIONS_GROUP: ActionType}
+_KINDS: Mapping[str, type] = {
+    PACK_TYPES_GROUP: PackType,
+    ACTIONS_GROUP: ActionType,
+    PREDICATES_GROUP: PredicateType,
+    FETCHERS_GROUP: Fetcher,
+}
 
 
 class Registry:
-    """The pack types and actions of this environment; each is imported at its first use and then kept."""
+    """The plugins of this environment; each is imported at its first use and then kept."""
 
     def __init__(self) -> None:
         self._loaded: dict[tuple[str, str], object] = {}
@@ -61,6 +78,56 @@ class Registry:
         if found is None:
             raise UnknownActionError(f"no plugin registers the action {name!r}", hint=self._hint(ACTIONS_GROUP, name))
         return cast("ActionType[Any]", found)
+
+    def predicate(self, name: str) -> PredicateType:
+        """The predicate of that name.
+
+        Raises:
+            UnknownPredicateError: nobody registers it.
+            PluginLoadError: it is registered and cannot be loaded.
+        """
+        found = self._get(PREDICATES_GROUP, name, PredicateType)
+        if found is None:
+            raise UnknownPredicateError(
+                f"no plugin registers the predicate {name!r}", hint=self._hint(PREDICATES_GROUP, name)
+            )
+        return cast("PredicateType", found)
+
+    def fetcher(self, scheme: str) -> Fetcher:
+        """The fetcher for URLs of that scheme.
+
+        Raises:
+            UnknownFetcherError: nobody registers one.
+            PluginLoadError: it is registered and cannot be loaded.
+        """
+        found = self._get(FETCHERS_GROUP, scheme, Fetcher)
+        if found is None:
+            known = ", ".join(self.names(FETCHERS_GROUP)) or "none"
+            raise UnknownFetcherError(
+                f"no plugin fetches URLs of the scheme {scheme!r}",
+                hint=f"Install the plugin that brings it, or use another scheme; known here: {known}.",
+            )
+        return cast("Fetcher", found)
+
+    def provide(self, *plugins: PackType | ActionType[Any] | PredicateType | Fetcher) -> None:
+        """Let it know plugins that no distribution brings: those under test."""
+        kinds: dict[type, str] = {
+            PackType: PACK_TYPES_GROUP,
+            ActionType: ACTIONS_GROUP,
+            PredicateType: PREDICATES_GROUP,
+            Fetcher: FETCHERS_GROUP,
+        }
+        for plugin in plugins:
+            group = next(group for kind, group in kinds.items() if isinstance(plugin, kind))
+            self._loaded[group, plugin.name] = plugin
+
+    def has(self, group: str, name: str) -> bool:
+        """Whether anybody registers that name; it may still not load."""
+        return (group, name) in self._loaded or any(
+            entry.group == group and entry.name == name
+            for entries in (self._own_entries, self._all_entries)
+            for entry in entries()
+        )
 
     def names(self, group: str) -> list[str]:
         """Every registered name of a group, sorted."""
@@ -115,7 +182,8 @@ class Registry:
         if self._installed is None:
             from importlib.metadata import entry_points  # noqa: PLC0415 - scans every distribution
 
-            self._installed = [*entry_points(group=PACK_TYPES_GROUP), *entry_points(group=ACTIONS_GROUP)]
+            found = entry_points()
+            self._installed = [entry for group in GROUPS for entry in found.select(group=group)]
         return self._installed
 
     def _hint(self, group: str, name: str) -> str:

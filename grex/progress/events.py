@@ -10,6 +10,7 @@ __all__ = [
     "CommandOutput",
     "CommandStarted",
     "Event",
+    "FetchProgress",
     "GitProgress",
     "LockWait",
     "PackFinished",
@@ -92,6 +93,16 @@ class GitProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchProgress:
+    """How much of a file has come that an action fetches; `total_bytes` is None where nobody said how much it is."""
+
+    pack: str
+    label: str
+    received_bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """A stretch of time in which something was held or ran, for the trace.
 
@@ -108,5 +119,13 @@ class Slice:
 
 
 Event: TypeAlias = (
-    CommandOutput | CommandStarted | PackStarted | PackFinished | LockWait | GitProgress | PluginBlocks | Slice
+    CommandOutput
+    | CommandStarted
+    | PackStarted
+    | PackFinished
+    | LockWait
+    | GitProgress
+    | FetchProgress
+    | PluginBlocks
+    | Slice
 )

@@ -232,7 +232,13 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         walked = await walk.run(root_spec)
     except PackSpecError as error:
         raise ManifestError(error.message, hint=error.hint, details=error.details) from error
-    context = RunContext(session, dry_run=request.dry_run, keep_partial=request.keep_partial, force=request.reinstall)
+    context = RunContext(
+        session,
+        dry_run=request.dry_run,
+        keep_partial=request.keep_partial,
+        force=request.reinstall,
+        offline=request.offline,
+    )
     plan, installs, drifts = InstallPlan(), dict[str, InstallOutcome](), dict[str, Drift]()
     if not request.no_install:
         present, others = _present(root_spec, walked, selected)

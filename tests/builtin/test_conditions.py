@@ -181,7 +181,7 @@ async def test_the_actions_inside_are_undone_one_by_one(context: RecordingContex
     assert context.events == [
         "hold tools",
         *["run when", "run mkdir", "run when", "run mkdir"],
-        *["undo when", "undo when", "undo mkdir", "undo mkdir"],
+        *["undo mkdir", "undo mkdir"],
         "release tools",
     ]
 

@@ -56,7 +56,7 @@ def dst(run: RecordingActionContext) -> Path:
 
 def actions_of(context: RecordingContext, **changes: Any) -> RecordingActionContext:
     """What the `copy` actions of the pack are given in another run."""
-    run = RecordingActionContext(context, context.of(context.make_pack("tools"))._hold, "copy")
+    run = context.of(context.make_pack("tools"), "copy")
     for name, value in changes.items():
         setattr(run, name, value)
     return run
@@ -64,9 +64,7 @@ def actions_of(context: RecordingContext, **changes: Any) -> RecordingActionCont
 
 async def install(run: RecordingActionContext, arguments: Arguments = RC) -> Done:
     """As a run does it: what was done is in the log."""
-    done = await perform(COPY, arguments, run)
-    run._context.log.setdefault("tools", []).append((COPY, done))
-    return done
+    return await perform(COPY, arguments, run)
 
 
 def facts(done: Done) -> Mapping[str, Any]:
@@ -397,7 +395,7 @@ async def test_the_temporary_file_of_a_killed_run_is_taken_away_by_the_next_one_
             with pytest.raises(Killed):
                 await COPY.do(RC, planned, run)
         assert names(run.home) == [Path(planned.undo["temp"]).name]
-        context.log["tools"] = [(COPY, Done("begun", undo=planned.undo))]
+        run.remember(COPY, planned.undo)
         if way == "next run":
             done = await install(run)
             assert names(run.home) == [".rc"]

@@ -79,14 +79,12 @@ def state(file: Path) -> tuple[bytes, int, int]:
 
 async def install(ctx: RecordingActionContext, arguments: Arguments = EDITOR) -> Done:
     """As a run does it: what was done is in the log."""
-    done = await perform(ENV, arguments, ctx)
-    ctx._context.log.setdefault(ctx.pack.path, []).append((ENV, done))
-    return done
+    return await perform(ENV, arguments, ctx)
 
 
 def actions_of(context: RecordingContext, path: str = "tools", **changes: Any) -> RecordingActionContext:
     """What the `env` actions of a pack are given in another run."""
-    run = RecordingActionContext(context, context.of(context.make_pack(path))._hold, "env")
+    run = context.of(context.make_pack(path), "env")
     for name, value in changes.items():
         setattr(run, name, value)
     return run
@@ -518,7 +516,7 @@ async def test_the_temporary_file_of_a_killed_run_is_taken_away_by_the_next_one(
         with pytest.raises(Killed):
             await ENV.do(EDITOR, planned, run)
     assert len(list(run.home.iterdir())) == 2
-    run._context.log["tools"] = [(ENV, Done("begun", undo=planned.undo))]
+    run.remember(ENV, planned.undo or {})
     await install(run)
     assert list(run.home.iterdir()) == [rc]
 

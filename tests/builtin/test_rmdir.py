@@ -77,9 +77,9 @@ def full(old: Path) -> Path:
 
 def begun(context: RecordingContext, undo: Mapping[str, Any]) -> RecordingActionContext:
     """The next run after one that was killed when this stood in the log."""
-    pack = context.make_pack("tools")
-    context.log["tools"] = [(RMDIR, Done("begun", undo=undo))]
-    return RecordingActionContext(context, context.of(pack)._hold, "rmdir")
+    run = context.of(context.make_pack("tools"), "rmdir")
+    run.remember(RMDIR, undo)
+    return run
 
 
 # --- an empty one

@@ -104,7 +104,8 @@ def test_a_plugin_that_takes_longer_than_its_limit_is_the_failure_of_its_pack(wo
     assert packs["quick"]["install"]["status"] == "installed"
     error = packs["slow"]["install"]["error"]
     assert error["message"] == (
-        "slow: `install` of the pack type 'stuck' (grex_stuck.Stuck) did nothing that grex could see for 0.2 s and was"
+        "slow/.grex/pack.yaml:3:1: `install` of the pack type 'stuck' (grex_stuck.Stuck) did nothing that grex could"
+        " see for 0.2 s and was"
         " cancelled"
     )
     assert "limit_s" in error["hint"]

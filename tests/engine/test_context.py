@@ -148,7 +148,8 @@ async def test_what_cannot_be_taken_back_is_told_in_the_hint(place: Place, calls
     error = await fail(opened(place, calls), pack)
     assert calls.made[-2:] == ["undo fine", "undo stuck"]
     assert error.hint == (
-        "Mend it. What it had done before and could not take back: mark gone; mark stuck (it is stuck)."
+        "Mend it. What it had done before and could not take back: mark gone; "
+        "tools/.grex/pack.yaml:6:6: mark stuck (it is stuck)."
     )
 
 
@@ -158,9 +159,9 @@ async def test_an_undo_that_raises_anything_does_not_keep_the_earlier_ones_from_
     calls.raises |= {"do three": ActionError("no"), "undo two": RuntimeError("boom")}
     session = opened(place, calls)
     error = await fail(session, make_pack(place, mark("one"), mark("two"), mark("three")))
-    assert error.message == "no"
+    assert error.message == "tools/.grex/pack.yaml:7:6: no"
     assert calls.made[-2:] == ["undo two", "undo one"]
-    assert "mark two (RuntimeError: boom)" in (error.hint or "")
+    assert "tools/.grex/pack.yaml:6:6: mark two (RuntimeError: boom (plugins.py:" in (error.hint or "")
     session.reread()
     assert [done.action for done in session.folded.packs["tools"].completed] == ["1"]
 
@@ -169,9 +170,15 @@ async def test_a_failure_that_is_no_error_of_ours_carries_what_could_not_be_take
     place: Place, calls: Calls
 ) -> None:
     calls.raises["do two"] = RuntimeError("boom")
-    with pytest.raises(RuntimeError) as caught:
-        await install(opened(place, calls), make_pack(place, mark("stuck"), mark("two")))
-    assert caught.value.__notes__ == ["What it had done before and could not take back: mark stuck (it is stuck)."]
+    error = await fail(opened(place, calls), make_pack(place, mark("stuck"), mark("two")))
+    assert error.message.startswith(
+        "tools/.grex/pack.yaml:6:6: the action 'mark' raised RuntimeError: boom (plugins.py:"
+    )
+    assert error.hint == (
+        "Report it to the authors of the plugin. What it had done before and could not take back: "
+        "tools/.grex/pack.yaml:5:6: mark stuck (it is stuck)."
+    )
+    assert error.details == {"pack": "tools", "file": "tools/.grex/pack.yaml", "line": 6, "column": 6}
 
 
 async def test_a_requirement_that_skips_leaves_what_was_done_before_it(place: Place, calls: Calls) -> None:
@@ -190,7 +197,7 @@ async def test_an_action_that_gives_garbage_fails_with_its_bracket_closed(
     calls.gives["do two"] = garbage
     error = await fail(opened(place, calls), make_pack(place, mark("one"), mark("two")))
     assert isinstance(error, PluginError)
-    assert "tools: the action 'mark' gave" in error.message
+    assert "tools/.grex/pack.yaml:6:6: the action 'mark' gave" in error.message
     assert calls.made[-1] == "undo one"
     assert ("halted", "1", "do", "failed") in brackets(place)
 
@@ -201,7 +208,7 @@ async def test_undo_data_that_cannot_be_written_down_is_used_at_once_and_the_act
 ) -> None:
     calls.gives["do two"] = Done(changed=True, text="two", undo=undo)
     error = await fail(opened(place, calls), make_pack(place, mark("one"), mark("two")))
-    assert "tools: the undo data of the action 'mark' cannot be recorded" in error.message
+    assert "tools/.grex/pack.yaml:6:6: the undo data of the action 'mark' cannot be recorded" in error.message
     assert calls.made[-2:] == [f"undo {undo['name']}", "undo one"]
     assert ("halted", "1", "do", "failed") in brackets(place)
 
@@ -396,10 +403,10 @@ async def test_a_command_sees_the_packs_variables_and_that_its_locks_are_held(pl
 
 async def test_a_command_that_cannot_start_or_takes_too_long_names_its_pack(place: Place, calls: Calls) -> None:
     error = await fail(opened(place, calls), make_pack(place, {"exec": {"cmd": ["no-such-command"]}}))
-    assert error.message.startswith("tools: ")
+    assert error.message.startswith("tools/.grex/pack.yaml:5:6: exec ")
     assert "could not be started: No such file or directory" in error.message
     error = await fail(opened(place, calls), make_pack(place, {"exec": {"cmd": ["sleep", "60"], "timeout_s": 0.05}}))
-    assert "tools: exec sleep 60 took longer than 0.05 s and was ended" in error.message
+    assert "tools/.grex/pack.yaml:5:6: exec sleep 60 took longer than 0.05 s and was ended" in error.message
 
 
 @pytest.mark.parametrize(

@@ -423,7 +423,7 @@ async def test_a_type_that_gives_garbage_fails_its_pack_and_no_other(
     assert statuses(outcomes) == {"a": "failed", "b": "installed"}
     error = outcomes["a"].error
     assert error is not None
-    assert error.message.startswith("a: the pack type 'watched' gave ")
+    assert error.message.startswith("a/.grex/pack.yaml:3:1: the pack type 'watched' gave ")
     assert code(outcomes) == 8
 
 
@@ -433,7 +433,7 @@ async def test_a_type_that_raises_fails_its_pack_and_names_the_line(place: Place
     assert statuses(outcomes) == {"a": "failed", "b": "installed"}
     error = outcomes["a"].error
     assert error is not None
-    assert error.message.startswith("a: the pack type 'watched' raised RuntimeError: boom")
+    assert error.message.startswith("a/.grex/pack.yaml:3:1: the pack type 'watched' raised RuntimeError: boom")
     assert "\x1b" not in error.message
     assert "(plugins.py:" in error.message
     assert code(outcomes) == 8

@@ -8,7 +8,9 @@ from typing import Literal
 
 import pytest
 
-from grex.pack import ActionEntry, Mode, Node, PredicateNode, Problems, decode, mode_bits, read_yaml
+from grex.pack import ActionEntry, Mode, Node, PlainData, PredicateNode, Problems, decode, mode_bits, read_yaml
+from grex.plugin import PredicateContext, PredicateType, Registry
+from grex.plugin.decoding import RegisteredPredicates
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class MaybeWhen:
     conditions: PredicateNode | None = None
 
 
+class RegKey(PredicateType):
+    """A predicate that no distribution brings."""
+
+    name = "reg_key"
+
+    def holds(self, value: PlainData, ctx: PredicateContext) -> bool:
+        raise AssertionError("nothing is asked here")
+
+
+KNOWN = RegisteredPredicates(Registry())
+
+
 def tree(text: str) -> Node:
     problems = Problems()
     node = read_yaml(text.encode(), file="f", problems=problems)
@@ -53,7 +67,7 @@ def tree(text: str) -> Node:
 
 def mistakes(cls: type, text: str) -> list[str]:
     problems = Problems()
-    assert decode(cls, tree(text), problems, what="act") is None
+    assert decode(cls, tree(text), problems, what="act", predicates=KNOWN) is None
     return [problem.render().removeprefix("f:") for problem in problems]
 
 
@@ -72,7 +86,7 @@ undo: [{mkdir: {path: p}}]
 unless: [{os: linux}, {none_of: [{env_set: CI}]}]
 cwd: ~
 """
-    value = decode(Everything, tree(text), problems, what="act")
+    value = decode(Everything, tree(text), problems, what="act", predicates=KNOWN)
     assert value is not None
     assert (value.src, value.count, value.timeout_s, value.backup, value.kind) == ("a", 3, 5.0, True, "file")
     assert isinstance(value.timeout_s, float)
@@ -127,11 +141,13 @@ def test_null_is_for_optional_arguments_only() -> None:
 
 def test_predicates_among_the_arguments_hold_together() -> None:
     problems = Problems()
-    value = decode(When, tree("os: [linux, macos]\nany_of: [{env_set: A}]\nactions: []"), problems, what="when")
+    value = decode(
+        When, tree("os: [linux, macos]\nany_of: [{env_set: A}]\nactions: []"), problems, what="when", predicates=KNOWN
+    )
     assert value is not None
     assert value.conditions.kind == "all_of"
     assert [operand.kind for operand in value.conditions.operands] == ["os", "any_of"]
-    alone = decode(When, tree("cmd_available: git"), problems, what="when")
+    alone = decode(When, tree("cmd_available: git"), problems, what="when", predicates=KNOWN)
     assert alone is not None
     assert (alone.conditions.kind, alone.conditions.value) == ("cmd_available", "git")
 
@@ -144,7 +160,10 @@ def test_conditions_are_needed_unless_they_have_a_default() -> None:
 def test_the_field_of_conditions_is_no_key_and_predicates_of_plugins_are() -> None:
     assert mistakes(When, "{os: linux, conditions: a}")[0].startswith("1:13: act has no key 'conditions'")
     assert mistakes(When, "reg_key: a")[0].startswith("1:1: act has no key 'reg_key'")
-    value = decode(When, tree("reg_key: [a]"), Problems(), what="when", plugin_predicates={"reg_key"})
+    registry = Registry()
+    registry.provide(RegKey())
+    predicates = RegisteredPredicates(registry)
+    value = decode(When, tree("reg_key: [a]"), Problems(), what="when", predicates=predicates)
     assert value is not None
     assert (value.conditions.kind, value.conditions.value) == ("reg_key", ["a"])
 

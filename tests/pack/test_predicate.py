@@ -9,70 +9,58 @@ from grex.pack import Mark, PlainData, PredicateNode, Problems, evaluate, parse_
 
 
 class Machine:
-    """Facts that are made up; counts what is asked."""
+    """Answers that are made up; counts what is asked."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def _answer(self, question: str) -> bool:
-        self.asked.append(question)
-        return question.endswith(":yes")
-
-    def path_exists(self, path: str) -> bool:
-        return self._answer(f"path:{path}")
-
-    def cmd_available(self, name: str) -> bool:
-        return self._answer(f"cmd:{name}")
-
-    def os_is(self, platform: str) -> bool:
-        return platform == "linux"
-
-    def env_set(self, name: str) -> bool:
-        return self._answer(f"env:{name}")
-
-    def symlink_ok(self, src: str, dst: str) -> bool:
-        return self._answer(f"link:{src}:{dst}")
-
-    def plugin_predicate(self, kind: str, value: PlainData) -> bool | None:
-        self.asked.append(kind)
-        return value if isinstance(value, bool) else None
+    def __call__(self, node: PredicateNode) -> bool | None:
+        self.asked.append(f"{node.kind} {node.value}")
+        answers = {"yes": True, "no": False}
+        return answers.get(node.value) if isinstance(node.value, str) else None
 
 
-PLUGIN = {"reg_key"}
+class Offered:
+    """The predicates that there are: two, one of which takes only some values."""
+
+    def __init__(self) -> None:
+        self.listed = 0
+
+    def knows(self, kind: str) -> bool:
+        return kind in ("asks", "reg_key")
+
+    def check(self, kind: str, value: PlainData, mark: Mark) -> str | None:
+        return f"{kind} of {mark} cannot be {value!r}" if value in (7, ["x"]) else None
+
+    def names(self) -> tuple[str, ...]:
+        self.listed += 1
+        return ("asks", "reg_key")
 
 
 def parse(text: str) -> tuple[PredicateNode | None, list[str]]:
     problems = Problems()
     node = read_yaml(text.encode(), file="f", problems=problems)
     assert node is not None
-    found = parse_predicate(node, problems, plugin_predicates=PLUGIN)
+    found = parse_predicate(node, problems, predicates=Offered())
     return found, [problem.render().removeprefix("f:") for problem in problems]
 
 
 @pytest.mark.parametrize(
     ("text", "holds"),
     [
-        ("path_exists: 'yes'", True),
-        ("path_exists: 'no'", False),
-        ("cmd_available: 'yes'", True),
-        ("env_set: 'no'", False),
-        ("symlink_ok: {src: a, dst: 'yes'}", True),
-        ("os: linux", True),
-        ("os: [macos, linux]", True),
-        ("os: windows", False),
-        ("reg_key: true", True),
-        ("reg_key: false", False),
+        ("asks: 'yes'", True),
+        ("asks: 'no'", False),
         ("reg_key: elsewhere", None),
-        ("all_of: [{os: linux}, {env_set: 'yes'}]", True),
-        ("all_of: [{os: linux}, {env_set: 'no'}]", False),
-        ("any_of: [{os: macos}, {env_set: 'yes'}]", True),
-        ("any_of: [{os: macos}, {env_set: 'no'}]", False),
-        ("none_of: [{os: macos}, {env_set: 'no'}]", True),
-        ("none_of: [{os: macos}, {env_set: 'yes'}]", False),
+        ("all_of: [{asks: 'yes'}, {reg_key: 'yes'}]", True),
+        ("all_of: [{asks: 'yes'}, {reg_key: 'no'}]", False),
+        ("any_of: [{asks: 'no'}, {reg_key: 'yes'}]", True),
+        ("any_of: [{asks: 'no'}, {reg_key: 'no'}]", False),
+        ("none_of: [{asks: 'no'}, {reg_key: 'no'}]", True),
+        ("none_of: [{asks: 'no'}, {reg_key: 'yes'}]", False),
         ("all_of: [{reg_key: elsewhere}]", False),
-        ("any_of: [{reg_key: elsewhere}, {os: linux}]", True),
+        ("any_of: [{reg_key: elsewhere}, {asks: 'yes'}]", True),
         ("none_of: [{reg_key: elsewhere}]", True),
-        ("none_of: [{all_of: [{os: linux}, {none_of: [{os: macos}]}]}]", False),
+        ("none_of: [{all_of: [{asks: 'yes'}, {none_of: [{asks: 'no'}]}]}]", False),
     ],
 )
 def test_a_predicate_holds_or_not_and_alone_may_be_unsupported(text: str, holds: bool | None) -> None:
@@ -84,10 +72,16 @@ def test_a_predicate_holds_or_not_and_alone_may_be_unsupported(text: str, holds:
 
 def test_combiners_ask_no_more_than_they_need() -> None:
     machine = Machine()
-    predicate, _ = parse("any_of: [{env_set: 'yes'}, {path_exists: later}]")
+    predicate, _ = parse("any_of: [{asks: 'yes'}, {asks: later}]")
     assert predicate is not None
     assert evaluate(predicate, machine) is True
-    assert machine.asked == ["env:yes"]
+    assert machine.asked == ["asks yes"]
+
+
+def test_a_value_of_any_form_is_kept_as_declared() -> None:
+    predicate, _ = parse("reg_key: {path: [a, 1], deep: {x: ~}}")
+    assert predicate is not None
+    assert predicate.value == {"path": ["a", 1], "deep": {"x": None}}
 
 
 @pytest.mark.parametrize(
@@ -95,18 +89,13 @@ def test_combiners_ask_no_more_than_they_need() -> None:
     [
         ("git", "1:1: a predicate is a mapping of keys to values, and this is text (write 'key: value' lines below it)"),
         ("{}", "1:1: a predicate is a mapping with one key, its name (start a new item with '-' for another)"),
-        ("{os: linux, env_set: A}", "1:1: a predicate is a mapping with one key, its name (start a new item with '-' for another)"),
-        ("path_exist: a", "1:1: there is no predicate 'path_exist' (did you mean 'path_exists'?)"),
-        ("path_exists: ''", "1:14: path_exists is empty (write its value, or leave the key out)"),
-        ("cmd_available: 7", "1:16: cmd_available is text, and this is a number (write it in quotes)"),
-        ("os: []", "1:5: os is empty (known: linux, macos, windows)"),
-        ("os: [linux, darwin]", "1:13: os cannot be 'darwin' (known: linux, macos, windows)"),
-        ("os: windos", "1:5: os cannot be 'windos' (did you mean 'windows'?)"),
+        ("{asks: linux, reg_key: A}", "1:1: a predicate is a mapping with one key, its name (start a new item with '-' for another)"),
+        ("regkey: a", "1:1: there is no predicate 'regkey' (did you mean 'reg_key'?)"),
+        ("asks: 7", "1:7: asks of f:1:1 cannot be 7"),
+        ("all_of: [{asks: [x]}]", "1:17: asks of f:1:11 cannot be ['x']"),
         ("all_of: []", "1:9: all_of is empty (name a predicate, or leave the key out)"),
-        ("all_of: {os: linux}", "1:9: all_of is a list, and this is a mapping (write one item to a line, each after '- '; or [] for an empty list)"),
-        ("any_of: [{os: linux}, {nope: 1}]", "1:24: there is no predicate 'nope' (known: all_of, any_of, cmd_available, env_set, none_of, os, path_exists, reg_key, symlink_ok)"),
-        ("symlink_ok: a", "1:13: symlink_ok is a mapping of keys to values, and this is text (write 'key: value' lines below it)"),
-        ("symlink_ok: {src: a}", "1:13: symlink_ok needs 'dst' (write {src: ..., dst: ...})"),
+        ("all_of: {asks: linux}", "1:9: all_of is a list, and this is a mapping (write one item to a line, each after '- '; or [] for an empty list)"),
+        ("any_of: [{asks: linux}, {nope: 1}]", "1:26: there is no predicate 'nope' (known: all_of, any_of, asks, none_of, reg_key)"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_reported_and_gives_no_condition(text: str, problem: str) -> None:
@@ -115,7 +104,34 @@ def test_a_mistake_is_reported_and_gives_no_condition(text: str, problem: str) -
     assert problems == [problem]
 
 
+def test_a_value_that_could_not_be_read_is_reported_once() -> None:
+    problems = Problems()
+    node = read_yaml(b"asks: [*x]", file="f", problems=problems)
+    assert node is not None
+    before = len(problems)
+    assert parse_predicate(node, problems, predicates=Offered()) is None
+    assert len(problems) == before == 1
+
+
+def test_all_names_are_asked_for_only_to_mend_a_mistake() -> None:
+    offered = Offered()
+    for text in ("asks: a", "nope: a"):
+        problems = Problems()
+        node = read_yaml(text.encode(), file="f", problems=problems)
+        assert node is not None
+        parse_predicate(node, problems, predicates=offered)
+        assert (offered.listed, len(problems)) == ((0, 0) if text == "asks: a" else (1, 1))
+
+
+def test_without_anybody_who_offers_predicates_there_are_the_combiners() -> None:
+    problems = Problems()
+    node = read_yaml(b"none_of: [{os: linux}]", file="f", problems=problems)
+    assert node is not None
+    assert parse_predicate(node, problems) is None
+    assert [problem.hint for problem in problems] == ["known: all_of, any_of, none_of"]
+
+
 def test_a_combiner_made_by_hand_is_evaluated_like_a_parsed_one() -> None:
     mark = Mark("f", 1, 1)
-    leaf = PredicateNode("os", mark, ["linux"])
+    leaf = PredicateNode("asks", mark, "yes")
     assert evaluate(PredicateNode("none_of", mark, operands=(leaf,)), Machine()) is False

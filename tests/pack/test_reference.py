@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from grex.pack import PackSpec, parse_pack_spec, read_local
-from grex.pack.predicate import BUILTIN_PREDICATES, COMBINERS
+from grex.pack.predicate import COMBINERS
 from grex.pack.relations import _CHILD_KEYS
 from grex.pack.validate import _KEYS
 from grex.pack.yaml_events import MAX_BYTES, MAX_DEPTH
+from grex.plugin import Registry
+from grex.plugin.registry import PREDICATES_GROUP
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/pack-yaml.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -43,7 +45,7 @@ def test_there_are_examples() -> None:
     assert len(BLOCKS) >= 5
 
 
-@pytest.mark.parametrize("name", [*_KEYS, *_CHILD_KEYS, *BUILTIN_PREDICATES, *COMBINERS])
+@pytest.mark.parametrize("name", [*_KEYS, *_CHILD_KEYS, *Registry().names(PREDICATES_GROUP), *COMBINERS])
 def test_every_key_is_described(name: str) -> None:
     assert f"`{name}`" in PAGE
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 import grex
+from grex.errors import FetchError
 from grex.pack import ActionEntry, Mode, Problems, decode, parse_pack_spec
 from grex.plugin import ActionType, Exec, Mkdir, PackType, Registry, Require, Symlink, When
+from grex.plugin.decoding import RegisteredPredicates
 from grex.plugin.registry import ACTIONS_GROUP
-from grex.plugin.testing import RecordingContext, perform, would
+from grex.plugin.testing import RecordingContext, perform, predicate, would
 
 DOCS = Path(grex.__file__).parents[1] / "docs/reference"
 
@@ -76,7 +78,8 @@ def decoded(action: ActionEntry) -> object:
     """The arguments, checked as they are before anything is run."""
     implementation = Registry().action(action.kind)
     problems = Problems()
-    arguments = decode(implementation.arguments, action.args, problems, what=action.kind)
+    predicates = RegisteredPredicates(Registry())
+    arguments = decode(implementation.arguments, action.args, problems, what=action.kind, predicates=predicates)
     assert list(problems) == []
     assert implementation.check(arguments) is None
     return arguments
@@ -97,3 +100,17 @@ def test_the_table_has_every_action_and_every_argument() -> None:
         for name in registry.names(ACTIONS_GROUP)
     }
     assert table == declared
+
+
+@pytest.mark.anyio
+async def test_the_predicate_and_the_fetcher_of_the_page_load_and_check(tmp_path: Path) -> None:
+    memory, mirror = run_block("plugins.md", 2)["Memory"](), run_block("plugins.md", 3)["Mirror"]()
+    assert memory.check(0) == "memory_gib is a whole number above 0"
+    context = RecordingContext(tmp_path, plugins=[memory, mirror])
+    ctx = context.of(context.make_pack())
+    answers = [ctx.evaluate(predicate("memory_gib", value)) for value in (1 << 30,)]
+    elsewhere = RecordingContext(tmp_path, plugins=[memory], platform="macos")
+    assert answers == [False]
+    assert elsewhere.of(elsewhere.make_pack()).evaluate(predicate("memory_gib", 1)) is None
+    with pytest.raises(FetchError, match="a mirror has no host"):
+        await ctx.fetch("mirror://host/a", sha256="0" * 64, label="a")

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from grex.errors import PluginError, PluginLoadError, UnknownActionError, UnknownPackTypeError
-from grex.plugin import ActionArguments, ActionType, PackType, Registry
-from grex.plugin.registry import ACTIONS_GROUP, PACK_TYPES_GROUP
+from grex.errors import (
+    PluginError,
+    PluginLoadError,
+    UnknownActionError,
+    UnknownFetcherError,
+    UnknownPackTypeError,
+    UnknownPredicateError,
+)
+from grex.plugin import API_VERSION, ActionArguments, ActionType, Fetcher, PackType, PredicateType, Registry
+from grex.plugin.registry import ACTIONS_GROUP, FETCHERS_GROUP, PACK_TYPES_GROUP, PREDICATES_GROUP
 
 GOOD = """
 from grex.plugin import Outcome, PackType
@@ -167,3 +174,72 @@ def test_a_grex_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     with pytest.raises(PluginError, match="grex's own pack types are not registered in this environment"):
         Registry().pack_type("plain")
+
+
+OTHERS = """
+from grex.plugin import Fetcher, PredicateType
+
+
+class Moon(PredicateType):
+    name = "moon"
+
+    def holds(self, value, ctx):
+        return True
+
+
+class Sftp(Fetcher):
+    name = "sftp"
+
+    async def fetch(self, url, into, ctx):
+        pass
+"""
+
+
+def test_predicates_and_fetchers_are_found_like_everything_else(install: Install) -> None:
+    install(
+        "grex-good",
+        OTHERS,
+        {f"{PREDICATES_GROUP}:moon": "grex_good_module:Moon", f"{FETCHERS_GROUP}:sftp": "grex_good_module:Sftp"},
+    )
+    registry = Registry()
+    assert isinstance(registry.predicate("moon"), PredicateType)
+    assert isinstance(registry.fetcher("sftp"), Fetcher)
+    assert isinstance(registry.predicate("os"), PredicateType)
+    assert isinstance(registry.fetcher("file"), Fetcher)
+    assert [registry.has(PREDICATES_GROUP, name) for name in ("moon", "os", "sun")] == [True, True, False]
+    with pytest.raises(UnknownPredicateError, match="no plugin registers the predicate 'mood'") as predicate_error:
+        registry.predicate("mood")
+    assert (predicate_error.value.hint or "").startswith("Did you mean 'moon'?")
+    with pytest.raises(UnknownFetcherError, match="no plugin fetches URLs of the scheme 'ftp'") as fetcher_error:
+        registry.fetcher("ftp")
+    assert (fetcher_error.value.hint or "").endswith("known here: file, sftp.")
+    install("grex-wrong", OTHERS, {types("wrong"): "grex_wrong_module:Moon"})
+    with pytest.raises(PluginLoadError, match="is not a PackType"):
+        Registry().pack_type("wrong")
+
+
+@pytest.mark.parametrize("name", ["cmd_available", "env_set", "os", "path_exists", "symlink_ok"])
+def test_the_predicates_that_ship_with_grex_cost_no_scan(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: pytest.fail("scanned"))
+    registry = Registry()
+    assert registry.has(PREDICATES_GROUP, name)
+    assert registry.predicate(name).name == name
+    assert registry.has(PREDICATES_GROUP, name)
+
+
+@pytest.mark.parametrize("version", [0, API_VERSION + 1, "1"])
+def test_a_plugin_for_another_version_of_the_api_is_refused_before_it_is_made(
+    install: Install, version: object
+) -> None:
+    source = GOOD.replace('name = "good"', f'name = "good"; api_version = {version!r}; __init__ = None')
+    install("grex-old", source, {types("old"): "grex_old_module:Good"})
+    with pytest.raises(PluginLoadError) as caught:
+        Registry().pack_type("old")
+    assert f"is written for version {version} of the plugin API, and this grex has {API_VERSION}" in str(caught.value)
+    assert caught.value.hint == "Install a version of grex-old that fits, or another grex."
+
+
+def test_a_plugin_that_says_the_version_of_this_api_is_taken(install: Install) -> None:
+    source = GOOD.replace('name = "good"', f'name = "good"; api_version = {API_VERSION}')
+    install("grex-good", source, {types("good"): "grex_good_module:Good"})
+    assert Registry().pack_type("good").name == "good"

@@ -10,8 +10,7 @@ from typing import Any
 
 from grex.engine import Session, Settings
 from grex.manifest import Event, Log, read_lockfile
-from grex.plugin import ActionType, PackType, Registry
-from grex.plugin.registry import ACTIONS_GROUP, PACK_TYPES_GROUP
+from grex.plugin import ActionType, PackType, PredicateType, Registry
 from grex.progress import Collector
 from grex.verbs.status import PackStatus, StatusReport, StatusRequest, status
 from grex.verbs.sync import PackReport, SyncReport, SyncRequest, sync
@@ -20,11 +19,9 @@ from tests.support.workspace import pack_yaml
 __all__ = ["Place", "by_path", "register"]
 
 
-def register(registry: Registry, *plugins: PackType | ActionType[Any]) -> None:
+def register(registry: Registry, *plugins: PackType | ActionType[Any] | PredicateType) -> None:
     """Let a registry know plugins that no distribution brings."""
-    for plugin in plugins:
-        group = PACK_TYPES_GROUP if isinstance(plugin, PackType) else ACTIONS_GROUP
-        registry._loaded[group, plugin.name] = plugin
+    registry.provide(*plugins)
 
 
 class Place:
@@ -60,7 +57,7 @@ class Place:
         """What the front end would have found out."""
         return replace(self.defaults, **changes)
 
-    def session(self, *plugins: PackType | ActionType[Any], **changes: Any) -> Session:
+    def session(self, *plugins: PackType | ActionType[Any] | PredicateType, **changes: Any) -> Session:
         """The workspace, opened; to be called inside the event loop."""
         session = Session.open(self.root, self.settings(**changes))
         register(session.registry, *plugins)

@@ -1,13 +1,25 @@
-"""What a plugin is tested with, without a workspace: a context that keeps in memory what grex keeps on disk."""
+"""What a plugin is tested with.
 
-from grex.plugin.testing.recording import (
-    RecordingActionContext,
-    RecordingContext,
-    RecordingHold,
-    entry,
-    perform,
-    predicate,
-    would,
-)
+`RecordingContext` is a context that keeps in memory what grex keeps on disk: fast, and without a workspace.
+`TemporaryWorkspace` is a workspace on disk in which the real `grex` runs, and `make_repository` makes the repositories
+that it clones. Everything works under any test runner; nothing of one is imported here.
+"""
 
-__all__ = ["RecordingActionContext", "RecordingContext", "RecordingHold", "entry", "perform", "predicate", "would"]
+from grex.plugin.testing.acting import RecordingActionContext, perform, would
+from grex.plugin.testing.recording import RecordingContext, RecordingHold, entry, predicate
+from grex.plugin.testing.repository import commit_files, make_repository
+from grex.plugin.testing.workspace import Ended, TemporaryWorkspace
+
+__all__ = [
+    "Ended",
+    "RecordingActionContext",
+    "RecordingContext",
+    "RecordingHold",
+    "TemporaryWorkspace",
+    "commit_files",
+    "entry",
+    "make_repository",
+    "perform",
+    "predicate",
+    "would",
+]

@@ -1,41 +1,49 @@
 """A workspace that is not there: what pack types and actions are given, without locks, log and engine.
 
-`RecordingContext` keeps in memory what grex keeps on disk. Actions are real (found by the registry, or given), the
-files they touch are real, and their processes are started by the real room; recording, permits and locks are not.
+`RecordingContext` keeps in memory what grex keeps on disk. Actions, predicates and fetchers are real (found by the
+registry, or given as `plugins`), the files they touch are real, and their processes are started by the real room;
+recording, permits and locks are not. What is decided around an action is decided as the engine does it: what is
+planned and what is done, what a failure takes back and how it is told, what a dry run and a look for drift say, and
+how long anything may take.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-from grex.errors import ActionError
-from grex.pack import ActionEntry, Mark, MissingVariableError, PackSpec, PredicateNode, evaluate, expand_variables
+from grex.errors import ActionError, GrexError, PluginError
+from grex.fs import TEMP_PREFIX
+from grex.pack import ActionEntry, Mark, PackSpec, PredicateNode, parse_pack_spec
 from grex.plugin import (
     ActionArguments,
     ActionType,
     Change,
     Claim,
     Done,
+    Fetcher,
     Outcome,
     Pack,
     PackSkippedError,
+    PackType,
     Planned,
+    PredicateType,
     Registry,
-    When,
 )
-from grex.process import Finished, ProcessTimeoutError, run_process
+from grex.plugin.actions import mark_of
+from grex.plugin.decoding import decode_actions
+from grex.plugin.failures import blamed, described
+from grex.plugin.limits import limited
+from grex.plugin.testing.acting import RecordingActionContext
 
-__all__ = ["RecordingActionContext", "RecordingContext", "RecordingHold", "entry", "perform", "predicate", "would"]
+__all__ = ["RecordingContext", "RecordingHold", "entry", "predicate"]
 
 _NOWHERE = Mark("pack.yaml", 1, 1)
-_REGISTRY = Registry()
-T = TypeVar("T")
 
 
 def entry(arguments: ActionArguments) -> ActionEntry:
@@ -48,8 +56,30 @@ def predicate(kind: str, value: Any = None, *operands: PredicateNode) -> Predica
     return PredicateNode(kind, _NOWHERE, value, operands)
 
 
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """One action that was done and is not undone; `action` is its place among those of the pack."""
+
+    action: str
+    implementation: ActionType[Any]
+    done: Done
+    mark: Mark | None
+
+
 class RecordingContext:
-    """A `Context`. `log` has what is done and not undone, by pack; `events` what happened, in order."""
+    """A `Context`. `log` has what is done and not undone, by pack; `events` what happened, in order.
+
+    Args:
+        directory: an empty one; `home` and `workspace` are made in it.
+        platform: on which platform the actions believe to be.
+        environ: variables besides `PATH` and `HOME`.
+        dry_run: only plan.
+        force: as `update --force`.
+        keep_partial: as `sync --keep-partial`.
+        looks_for_drift: only look what is not any more as it was left.
+        offline: as `sync --offline`.
+        plugins: those under test; they need no entry points.
+    """
 
     def __init__(
         self,
@@ -59,17 +89,24 @@ class RecordingContext:
         environ: Mapping[str, str] | None = None,
         dry_run: bool = False,
         force: bool = False,
-        implementations: Mapping[str, ActionType[Any]] | None = None,
+        keep_partial: bool = False,
+        looks_for_drift: bool = False,
+        offline: bool = False,
+        plugins: Sequence[PackType | ActionType[Any] | PredicateType | Fetcher] = (),
     ) -> None:
         self.home = directory / "home"
         self.workspace = directory / "workspace"
         self.platform = platform
         self.environ: Mapping[str, str] = {"PATH": os.defpath, "HOME": str(self.home), **(environ or {})}
-        self.dry_run = dry_run
+        self.dry_run = dry_run or looks_for_drift
         self.force = force
+        self.keep_partial = keep_partial
+        self.looks_for_drift = looks_for_drift
+        self.offline = offline
         self.events: list[str] = []
-        self.log: dict[str, list[tuple[ActionType[Any], Done]]] = {}
-        self._implementations = dict(implementations or {})
+        self.log: dict[str, list[_Recorded]] = {}
+        self.registry = Registry()
+        self.registry.provide(*plugins)
         for made in (self.home, self.workspace):
             made.mkdir(exist_ok=True)
 
@@ -80,27 +117,44 @@ class RecordingContext:
         type: str = "declarative",  # noqa: A002 - the word of the pack.yaml
         actions: Sequence[ActionArguments] = (),
         teardown: Sequence[ActionArguments] | None = None,
+        pack_yaml: str | None = None,
     ) -> Pack:
-        """A pack whose checkout is an empty directory with a `.git`."""
+        """A pack whose checkout is an empty directory with a `.git`; called again, the same one, declared anew.
+
+        Args:
+            path: from the workspace.
+            type: the pack type.
+            actions: the declared actions, as values.
+            teardown: those of `teardown`.
+            pack_yaml: the text of a pack.yaml instead of all these; it is read and checked as grex does.
+
+        Raises:
+            PackSpecError: the text is no good pack.yaml.
+        """
         root = self.workspace / path
         (root / ".git").mkdir(parents=True, exist_ok=True)
-        spec = PackSpec(
-            schema_version="1",
-            name=root.name,
-            type=type,
-            source=root / ".grex/pack.yaml",
-            actions=tuple(map(entry, actions)),
-            teardown=None if teardown is None else tuple(map(entry, teardown)),
-        )
-        return Pack(path=path, root=root, name=root.name, type=type, spec=spec, commit="0" * 40)
+        if pack_yaml is not None:
+            spec = parse_pack_spec(
+                pack_yaml.encode(), file=f"{path}/.grex/pack.yaml", is_root=False, source=root / ".grex/pack.yaml"
+            )
+        else:
+            spec = PackSpec(
+                schema_version="1",
+                name=root.name,
+                type=type,
+                source=root / ".grex/pack.yaml",
+                actions=tuple(map(entry, actions)),
+                teardown=None if teardown is None else tuple(map(entry, teardown)),
+            )
+        return Pack(path=path, root=root, name=spec.name, type=spec.type, spec=spec, commit="0" * 40)
 
     def actions(self, pack: Pack) -> tuple[ActionArguments, ...]:
         """The declared actions."""
-        return () if pack.spec is None else _decoded(pack.spec.actions)
+        return () if pack.spec is None else self.decoded(pack.spec.actions)
 
     def teardown_actions(self, pack: Pack) -> tuple[ActionArguments, ...] | None:
         """The actions of `teardown`, or None."""
-        return None if pack.spec is None or pack.spec.teardown is None else _decoded(pack.spec.teardown)
+        return None if pack.spec is None or pack.spec.teardown is None else self.decoded(pack.spec.teardown)
 
     def needs_trust(self, pack: Pack, arguments: ActionArguments) -> tuple[str, ...]:
         """What that action would run, or touch outside the pack."""
@@ -112,17 +166,16 @@ class RecordingContext:
         waiting = list(reversed(self.actions(pack)))
         while waiting:
             found.append(waiting.pop())
-            if isinstance(found[-1], When):
-                waiting.extend(reversed(self.of(pack).nested(found[-1])))
+            waiting.extend(reversed(self.of(pack).nested(found[-1])))
         return tuple(found)
 
     def undo_needs_trust(self, pack: Pack) -> tuple[str, ...]:
         """What taking back what was done for this pack would run, or touch outside of it."""
         lines = [
             line
-            for implementation, done in reversed(self.log.get(pack.path, []))
-            if done.undo is not None
-            for line in implementation.undo_needs_trust(done.undo, self.of(pack))
+            for one in reversed(self.log.get(pack.path, []))
+            if one.done.undo is not None
+            for line in one.implementation.undo_needs_trust(one.done.undo, self.of(pack))
         ]
         return tuple(dict.fromkeys(lines))
 
@@ -131,68 +184,80 @@ class RecordingContext:
         return self.of(pack).claims(arguments)
 
     def declared_claims(self, pack: Pack) -> tuple[Claim, ...]:
-        """What the declared actions claim."""
-        entries = () if pack.spec is None else pack.spec.actions
+        """What the declared actions claim, each with its place in the pack.yaml."""
         return tuple(
-            Claim(what, str(declared.mark))
-            for declared, arguments in zip(entries, self.actions(pack), strict=True)
+            Claim(what, str(mark_of(arguments) or pack.path))
+            for arguments in self.actions(pack)
             for what in self.claims(pack, arguments)
         )
 
-    def implementation(self, name: str) -> ActionType[Any]:
-        """The given implementation of an action, or the registered one."""
-        return self._implementations.get(name) or _REGISTRY.action(name)
+    def decoded(self, entries: Sequence[ActionEntry]) -> tuple[ActionArguments, ...]:
+        """The arguments of declared actions: those that were given as values are left as they are."""
+        decoded: list[ActionArguments] = []
+        for one in entries:
+            given = cast("object", one.args)
+            decoded += [given] if isinstance(given, ActionArguments) else decode_actions(self.registry, [one])
+        return tuple(decoded)
 
-    def of(self, pack: Pack) -> RecordingActionContext:
-        """What an action of that pack is given, outside of any hold."""
-        return RecordingActionContext(self, RecordingHold(self, pack))
+    def of(self, pack: Pack, kind: str = "") -> RecordingActionContext:
+        """What an action of that pack is given in a run of its own; of that kind, if what is recorded is asked for."""
+        return RecordingActionContext(self, RecordingHold(self, pack), kind)
+
+    def leftovers(self) -> list[Path]:
+        """What grex or a plugin began under a temporary name and did not tidy up; what a test wants to be empty."""
+        roots = (self.home, self.workspace)
+        return sorted(path for root in roots for path in root.rglob(f"{TEMP_PREFIX}*"))
 
     @asynccontextmanager
     async def hold(self, pack: Pack) -> AsyncGenerator[RecordingHold]:
-        """Hold the pack; a failure takes back what was run under this hold."""
+        """Hold the pack; a failure takes back what was run under this hold, a cancellation does not."""
         self.events.append(f"hold {pack.path}")
         hold = RecordingHold(self, pack)
         try:
             yield hold
         except PackSkippedError:
             raise
-        except BaseException:
-            await hold.undo_last(hold.count)
+        except Exception as failure:
+            await hold.take_back(failure)
             raise
         finally:
             self.events.append(f"release {pack.path}")
 
 
 class RecordingHold:
-    """A `Hold`. `changes` and `notes` are what its outcome will be made of, `count` how many actions it recorded."""
+    """A `Hold`. `changes` and `notes` are what its outcome will be made of, `ran` what it did and recorded."""
 
     def __init__(self, context: RecordingContext, pack: Pack) -> None:
         self.pack = pack
-        self.changes: list[Change] = []
+        self.changes: list[str] = []
         self.notes: list[str] = []
         self.exported: dict[str, str] = {}
-        self.count = 0
-        self._context = context
+        self.ran: list[_Recorded] = []
+        self.context = context
+        self._before = tuple(context.log.get(pack.path, ()))
+        self._counter = 0
 
     @property
     def actions(self) -> tuple[ActionArguments, ...]:
         """The declared actions."""
-        return self._context.actions(self.pack)
+        return self.context.actions(self.pack)
+
+    @property
+    def recorded(self) -> list[_Recorded]:
+        """What was done for this pack before and under this hold, oldest first."""
+        return [*self._before, *self.ran]
+
+    def remember(self, implementation: ActionType[Any], undo: Mapping[str, Any]) -> None:
+        """Let the log say that an earlier run has begun an action, and not what became of it."""
+        begun = _Recorded(implementation.name, implementation, Done("begun", undo=undo), None)
+        self._keep(begun)
+        self._before = (*self._before, begun)
 
     async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
         """Run an action and record it; in a dry run it is only planned."""
-        implementation = using or self._context.implementation(arguments.action)
-        action_context = RecordingActionContext(self._context, self, arguments.action)
-        planned = await implementation.plan(arguments, action_context)
-        if planned is None:
-            change = Change(changed=False, text="already so")
-        elif self._context.dry_run:
-            change = Change(changed=False, text=planned.text)
-            self._context.events.append(f"plan {planned.text}")
-        else:
-            change = await self._do(implementation, arguments, planned, action_context)
-        self.changes.append(change)
-        return change
+        name = str(self._counter)
+        self._counter += 1
+        return await self.run_as(name, arguments, using)
 
     async def run_kind(self, kind: str) -> None:
         """Run the declared actions of one kind, also those inside of others that apply now."""
@@ -203,226 +268,203 @@ class RecordingHold:
             if arguments.action == kind:
                 await self.run(arguments)
                 continue
-            implementation = self._context.implementation(arguments.action)
-            context = RecordingActionContext(self._context, self, arguments.action)
-            await self._run_kind(kind, implementation.applicable(arguments, context))
+            implementation = self.context.registry.action(arguments.action)
+            run = RecordingActionContext(self.context, self, arguments.action)
+            await self._run_kind(kind, implementation.applicable(arguments, run))
 
-    async def _do(
+    async def run_as(self, name: str, arguments: ActionArguments, using: ActionType[Any] | None = None) -> Change:
+        """Run the action of that place: the second one, or the first inside of the second (`1.0`)."""
+        context = self.context
+        run = RecordingActionContext(context, self, arguments.action, name)
+        with self._blamed(arguments):
+            implementation = using or context.registry.action(arguments.action)
+            if context.looks_for_drift:
+                return self._noted(await run.drift(arguments, using=implementation))
+            with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
+                planned = await implementation.plan(arguments, run)
+            _check(planned, "its plan", Planned, type(None))
+        if planned is None or context.dry_run:
+            return self._noted(None if planned is None else planned.text)
+        context.events.append(f"run {arguments.action}")
+        with self._blamed(arguments):
+            done = await self.do(implementation, arguments, planned, run)
+        if done.changed and done.text:
+            self.changes.append(done.text)
+        return Change(done.changed, done.text)
+
+    async def do(
         self,
         implementation: ActionType[Any],
         arguments: ActionArguments,
         planned: Planned,
-        action_context: RecordingActionContext,
-    ) -> Change:
-        self._context.events.append(f"run {arguments.action}")
-        done = await _do(implementation, arguments, planned, action_context)
-        self._context.log.setdefault(self.pack.path, []).append((implementation, done))
-        self.count += 1
-        return Change(changed=done.changed, text=done.text)
+        run: RecordingActionContext,
+    ) -> Done:
+        """Do what was planned, and record it; a `do` that raises is taken back."""
+        _as_recorded(planned.undo, implementation.name)
+        begun = _Recorded(
+            run.name or implementation.name, implementation, Done(planned.text, undo=planned.undo), mark_of(arguments)
+        )
+        is_new = planned.undo is not None and self._keep(begun)
+        done: Done | None = None
+        try:
+            with limited(implementation, self.pack.path, implementation.limit_s(arguments)):
+                done = await implementation.do(arguments, planned, run)
+            _check(done, "it", Done)
+            _as_recorded(done.undo, implementation.name)
+        except PackSkippedError:
+            self._forget(begun, is_new)
+            raise
+        except Exception as failure:
+            if not await self._take_back_begun(implementation, planned, done, run, failure):
+                self._forget(begun, is_new)
+            raise
+        self._forget(begun, is_new and done.undo != planned.undo)
+        completed = replace(begun, done=done)
+        self._keep(completed)
+        self.ran.append(completed)
+        return done
+
+    async def _take_back_begun(
+        self,
+        implementation: ActionType[Any],
+        planned: Planned,
+        done: object,
+        run: RecordingActionContext,
+        failure: Exception,
+    ) -> bool:
+        """Take back what a `do` that raised had begun; whether something is left, which stays to be undone."""
+        undo = done.undo if isinstance(done, Done) else planned.undo if planned.undo_if_failed else None
+        if undo is None:
+            return False
+        if not isinstance(done, Done) and self.context.keep_partial:
+            return True
+        why = await self._undo(implementation, json.loads(json.dumps(undo, default=str)), run)
+        _tell(failure, [f"{planned.text} ({why})"] if why else [])
+        return why is not None
 
     async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
         """Take back what was done for this pack, last first."""
-        del using  # the implementations are known here
-        if not self._context.dry_run:
-            await self.undo_last(len(self._context.log.get(self.pack.path, [])), is_teardown=True)
+        given = {implementation.name: implementation for implementation in using}
+        if self.context.dry_run:
+            self.changes += [f"undo {_described(one)}" for one in reversed(self.recorded) if one.done.undo]
+            return
+        failed: list[str] = []
+        for one in reversed(self.recorded):
+            if one.done.undo is None:
+                continue
+            implementation = given.get(one.implementation.name, one.implementation)
+            why = await self._take_back(implementation, one, is_teardown=True)
+            if why is not None:
+                failed.append(f"{_described(one)} ({why})")
+            else:
+                self.changes.append(f"undid {_described(one)}")
+        if failed:
+            raise ActionError(
+                f"{self.pack.path}: not everything could be undone: {'; '.join(failed)}",
+                hint="Put right what it says and run it again; what was undone stays undone.",
+                details={"left": failed},
+            )
 
-    async def undo_last(self, count: int, *, is_teardown: bool = False) -> None:
-        """Take back the last actions, the last first."""
-        recorded = self._context.log.get(self.pack.path, [])
-        for _ in range(count):
-            implementation, done = recorded.pop()
-            self._context.events.append(f"undo {implementation.name}")
-            if done.undo is not None:
-                facts = json.loads(json.dumps(done.undo))
-                action_context = RecordingActionContext(self._context, self, implementation.name)
-                action_context.is_teardown = is_teardown
-                await implementation.undo(facts, action_context)
+    async def take_back(self, failure: Exception) -> None:
+        """Undo what this hold ran, last first; what cannot be taken back is added to the failure's hint."""
+        if self.context.keep_partial:
+            return
+        left: list[str] = []
+        for one in reversed(self.ran):
+            why = None if one.done.undo is None else await self._take_back(one.implementation, one)
+            if why is not None:
+                left.append(f"{'' if one.mark is None else f'{one.mark}: '}{one.done.text} ({why})")
+            elif one.done.irreversible:
+                left.append(one.done.text)
+        self.ran.clear()
+        _tell(failure, left[::-1])
 
     def outcome(self) -> Outcome:
         """What has been done under this hold."""
-        changes = tuple(change.text for change in self.changes if change.changed)
-        return Outcome("changed" if changes else "unchanged", changes, tuple(self.notes))
+        return Outcome("changed" if self.changes else "unchanged", tuple(self.changes), tuple(self.notes))
 
+    async def _take_back(
+        self, implementation: ActionType[Any], one: _Recorded, *, is_teardown: bool = False
+    ) -> str | None:
+        self.context.events.append(f"undo {implementation.name}")
+        run = RecordingActionContext(self.context, self, implementation.name, one.action)
+        run.is_teardown = is_teardown
+        why = await self._undo(implementation, _as_recorded(one.done.undo, implementation.name), run)
+        if why is None:
+            log = self.context.log[self.pack.path]
+            log.remove(next(kept for kept in reversed(log) if _key(kept) == _key(one)))
+        return why
 
-async def _do(
-    implementation: ActionType[Any], arguments: ActionArguments, planned: Planned, ctx: RecordingActionContext
-) -> Done:
-    json.dumps(planned.undo)  # what cannot be written down cannot be undone later
-    try:
-        done = await implementation.do(arguments, planned, ctx)
-    except Exception:
-        if planned.undo is not None and planned.undo_if_failed:
-            await implementation.undo(json.loads(json.dumps(planned.undo)), ctx)
-        raise
-    json.dumps(done.undo)
-    return done
+    def _keep(self, one: _Recorded) -> bool:
+        """Keep it as the log does: done again with the same undo data, it stays where it is. Whether it is new."""
+        log = self.context.log.setdefault(self.pack.path, [])
+        same = [kept for kept in log if _key(kept) == _key(one)]
+        if one.done.undo is None and same:
+            return False
+        again = [index for index, kept in enumerate(log) if kept in same and kept.done.undo == one.done.undo]
+        if again:
+            log[again[0]] = one
+        else:
+            log[:] = [kept for kept in log if kept not in same or kept.done.undo is not None] + [one]
+        return not again
 
+    def _forget(self, begun: _Recorded, is_new: bool) -> None:
+        """Take out of the log what stands there only because it was begun."""
+        if is_new:
+            self.context.log[self.pack.path].remove(begun)
 
-async def perform(implementation: ActionType[Any], arguments: ActionArguments, ctx: RecordingActionContext) -> Done:
-    """Plan an action and do it, as grex would; one that finds everything in place gives a `Done` without change.
-
-    Raises:
-        Exception: what the action raised; what it had begun is taken back.
-    """
-    planned = await implementation.plan(arguments, ctx)
-    return Done("already so", changed=False) if planned is None else await _do(implementation, arguments, planned, ctx)
-
-
-async def would(implementation: ActionType[Any], arguments: ActionArguments, ctx: RecordingActionContext) -> str | None:
-    """What a dry run would print for an action, or None."""
-    before, ctx.dry_run = ctx.dry_run, True
-    try:
-        planned = await implementation.plan(arguments, ctx)
-    finally:
-        ctx.dry_run = before
-    return None if planned is None else planned.text
-
-
-class RecordingActionContext:
-    """An `ActionContext`. It answers conditions by looking, and does not know those of plugins."""
-
-    def __init__(self, context: RecordingContext, hold: RecordingHold, kind: str = "") -> None:
-        self.pack = hold.pack
-        self.home = context.home
-        self.workspace = context.workspace
-        self.platform = context.platform
-        self.dry_run = context.dry_run
-        self.force = context.force
-        self.is_teardown = False
-        self._context = context
-        self._hold = hold
-        self._kind = kind
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The given variables, what was exported, and what grex tells commands."""
-        return {
-            **self._context.environ,
-            **self._hold.exported,
-            "GREX_PACK_NAME": self.pack.name,
-            "GREX_PACK_PATH": str(self.pack.root),
-            "GREX_PACK_OS": self.platform,
-            "GREX_WORKSPACE": str(self.workspace),
-        }
-
-    def recorded(self) -> tuple[Mapping[str, Any], ...]:
-        """The undo data of what this kind of action has done for this pack."""
-        done = self._context.log.get(self.pack.path, [])
-        return tuple(one.undo for made, one in done if made.name == self._kind and one.undo is not None)
-
-    def export(self, name: str, value: str) -> None:
-        """Set a variable for what runs later under this hold."""
-        self._hold.exported[name] = value
-
-    @property
-    def notes(self) -> list[str]:
-        """What was noted under this hold."""
-        return self._hold.notes
-
-    def expand(self, text: str) -> str:
-        """The text with its variables replaced."""
+    async def _undo(self, implementation: ActionType[Any], undo: Any, run: RecordingActionContext) -> str | None:
+        """Call an undo; why it could not, or None."""
         try:
-            return expand_variables(text, self.environ)
-        except MissingVariableError as error:
-            raise ActionError(f"{error}") from error
-
-    def path(self, text: str | Path) -> Path:
-        """The absolute path, variables and a leading `~` expanded."""
-        expanded = self.expand(text) if isinstance(text, str) else str(text)
-        if expanded == "~" or expanded.startswith("~/"):
-            return self.home / expanded[2:]
-        return self.pack.root / expanded
-
-    def evaluate(self, predicate: PredicateNode) -> bool | None:
-        """Whether the condition holds."""
-        return evaluate(predicate, _Machine(self))
-
-    def note(self, text: str) -> None:
-        """Add a line to the notes."""
-        self._hold.notes.append(text)
-
-    def nested(self, arguments: ActionArguments) -> tuple[ActionArguments, ...]:
-        """The actions inside this one."""
-        return _decoded(cast("Any", arguments).actions)
-
-    def needs_trust(self, arguments: ActionArguments) -> tuple[str, ...]:
-        """What another action would run, or touch outside the pack."""
-        return self._context.implementation(arguments.action).needs_trust(arguments, self._for(arguments))
-
-    def claims(self, arguments: ActionArguments) -> tuple[str, ...]:
-        """What another action claims for itself."""
-        try:
-            return self._context.implementation(arguments.action).claims(arguments, self._for(arguments))
-        except ActionError:  # not known yet
-            return ()
-
-    async def plan(self, arguments: ActionArguments) -> Planned | None:
-        """What another action would change, or None."""
-        return await self._context.implementation(arguments.action).plan(arguments, self._for(arguments))
-
-    async def drift(self, arguments: ActionArguments) -> str | None:
-        """What is not as another action left it, or None."""
-        try:
-            return await self._context.implementation(arguments.action).drift(arguments, self._for(arguments))
-        except ActionError as error:
-            return error.message
-
-    def _for(self, arguments: ActionArguments) -> RecordingActionContext:
-        nested = RecordingActionContext(self._context, self._hold, arguments.action)
-        nested.dry_run = self.dry_run
-        return nested
-
-    async def run(self, arguments: ActionArguments) -> Change:
-        """Run another action as a part of this one."""
-        return await self._hold.run(arguments)
-
-    async def exclusively(self, path: Path, change: Callable[[], T]) -> T:
-        """Call `change`; nobody else is here."""
-        del path
-        return change()
-
-    async def run_process(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        timeout_s: float,
-        label: str,
-    ) -> Finished:
-        """Run a command in a session of its own."""
-        try:
-            return await run_process(argv, cwd=cwd, env=env, timeout_s=timeout_s, ends_daemons=True)
-        except (OSError, ProcessTimeoutError) as error:
-            raise ActionError(f"{label}: {error}") from error
-
-
-class _Machine:
-    """The facts of this machine, as far as the tests of actions ask for them."""
-
-    def __init__(self, context: RecordingActionContext) -> None:
-        self._context = context
-
-    def path_exists(self, path: str) -> bool:
-        return self._context.path(path).exists()
-
-    def cmd_available(self, name: str) -> bool:
-        return shutil.which(name, path=self._context.environ["PATH"]) is not None
-
-    def os_is(self, platform: str) -> bool:
-        return platform == self._context.platform
-
-    def env_set(self, name: str) -> bool:
-        return name in self._context.environ
-
-    def symlink_ok(self, src: str, dst: str) -> bool:
-        link = self._context.path(dst)
-        return link.is_symlink() and link.exists() and link.samefile(self._context.path(src))
-
-    def plugin_predicate(self, kind: str, value: object) -> bool | None:
-        del kind, value
+            with limited(implementation, self.pack.path, implementation.undo_limit_s(undo)):
+                await implementation.undo(undo, run)
+        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from theirs
+            return error.message if isinstance(error, GrexError) else described(error)
         return None
 
+    def _noted(self, text: str | None) -> Change:
+        if text:
+            self.changes.append(text)
+            self.context.events.append(f"plan {text}")
+        return Change(bool(text), text or "already so")
 
-def _decoded(entries: Sequence[ActionEntry]) -> tuple[ActionArguments, ...]:
-    return tuple(cast("ActionArguments", declared.args) for declared in entries)
+    def _blamed(self, arguments: ActionArguments) -> Any:
+        return blamed(f"the action {arguments.action!r}", pack=self.pack.path, mark=mark_of(arguments))
+
+
+def _key(one: _Recorded) -> tuple[str, str]:
+    return one.action, one.implementation.name
+
+
+def _described(one: _Recorded) -> str:
+    return one.implementation.describe_undo(one.done.undo or {})
+
+
+def _as_recorded(undo: Mapping[str, Any] | None, kind: str) -> Any:
+    """Undo data as it comes back from the log.
+
+    Raises:
+        PluginError: it cannot be written there.
+    """
+    try:
+        return json.loads(json.dumps(undo))
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"the undo data of the action {kind!r} cannot be recorded: {error}",
+            hint="Report it to the authors of the plugin.",
+        ) from error
+
+
+def _check(found: object, what: str, *wanted: type) -> None:
+    if not isinstance(found, wanted):
+        raise PluginError(f"{what} gave {type(found).__name__} instead of {wanted[0].__name__}")
+
+
+def _tell(failure: Exception, left: Sequence[str]) -> None:
+    if not left:
+        return
+    told = "What it had done before and could not take back: " + "; ".join(left) + "."
+    if isinstance(failure, GrexError):
+        failure.hint = f"{failure.hint} {told}" if failure.hint else told
+    else:
+        failure.add_note(told)

@@ -13,11 +13,11 @@ from anyio.lowlevel import checkpoint
 
 from grex.engine import InstallOutcome, Present, RunContext, Session, prepare, run
 from grex.engine.calling import LifecycleCall, call_pack_type
-from grex.engine.limits import Limit, current_limit
 from grex.errors import PluginError
 from grex.manifest import fold
 from grex.pack import parse_pack_spec
 from grex.plugin import ActionArguments, ActionContext, ActionType, Context, Done, Outcome, Pack, PackType, Planned
+from grex.plugin.limits import Limit, current_limit
 from tests.support.place import Place
 from tests.support.plugins import Calls, Mark, MarkArguments, Watched
 from tests.support.workspace import pack_yaml
@@ -187,7 +187,7 @@ async def test_an_action_that_hangs_is_ended_and_named(place: Place, step: str) 
         async with RunContext(session).hold(a_pack(place)) as hold:
             await hold.run(MarkArguments(name="x"), using=Stuck(step))
     assert raised.value.message == (
-        "p: the action 'mark' (tests.engine.test_limits.Stuck) did not end within 0.3 s and was cancelled"
+        "p: the action 'mark' (tests.plugin.test_limits.Stuck) did not end within 0.3 s and was cancelled"
     )
     assert "limit_s" in (raised.value.hint or "")
     record = fold(session.log.read().events).packs.get("p")
@@ -282,7 +282,7 @@ async def test_a_lifecycle_call_that_hangs_is_ended(
     with pytest.raises(PluginError) as raised, anyio.fail_after(20):
         await call_pack_type(RunContext(session), Hanging(inside=inside), call, a_pack(place))
     assert raised.value.message == (
-        f"p: `{call}` of the pack type 'hanging' (tests.engine.test_limits.Hanging) did nothing that grex could see"
+        f"p: `{call}` of the pack type 'hanging' (tests.plugin.test_limits.Hanging) did nothing that grex could see"
         " for 0.3 s and was cancelled"
     )
     assert "limit_s" in (raised.value.hint or "")

@@ -1,0 +1,78 @@
+"""Whose fault it was, and where: every failure of a plugin's code becomes one error that says so.
+
+A plugin may raise anything. Inside of `blamed`, a `PackError` or `PluginError` is told its place (the pack, and file,
+line and column of the action in the pack.yaml, in the sentence and in the details), and anything else becomes a
+`PluginError` that names the plugin, with the place in its source where it was raised. What is no failure of the plugin
+(a lock that is busy, a cancellation) passes as it is. The innermost place wins: an action inside a `when` is named,
+and not the `when`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from grex.errors import GrexError, PackError, PluginError
+from grex.names import clean, redact
+from grex.pack import Mark
+from grex.plugin.values import PackSkippedError
+
+__all__ = ["blamed", "described"]
+
+_SAID_CHARACTERS = 400
+_REPORT = "Report it to the authors of the plugin."
+
+
+@contextmanager
+def blamed(
+    what: str, *, pack: str | None = None, mark: Mark | None = None, passes: type[Exception] = PackSkippedError
+) -> Generator[None]:
+    """Give whatever is raised inside its culprit and its place.
+
+    Args:
+        what: the plugin, as in "the action 'copy'".
+        pack: the pack that it worked for.
+        mark: where the pack.yaml asks for it.
+        passes: what is no failure.
+
+    Raises:
+        PackError: what the plugin raised as such.
+        PluginError: what the plugin raised as such, or whatever else it raised.
+    """
+    try:
+        yield
+    except (PackError, PluginError) as error:
+        _place(error, pack, mark)
+        raise
+    except (GrexError, PackSkippedError, passes):
+        raise
+    except Exception as error:
+        told = " ".join((_REPORT, *getattr(error, "__notes__", ())))
+        failure = PluginError(f"{what} raised {described(error)}", hint=told)
+        _place(failure, pack, mark)
+        raise failure from error
+
+
+def described(error: BaseException) -> str:
+    """An exception that nobody foresaw, on one line, with the place where it was raised."""
+    said = clean(redact(f"{type(error).__name__}: {error}"), _SAID_CHARACTERS)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return said
+    return f"{said} ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})"
+
+
+def _place(error: PackError | PluginError, pack: str | None, mark: Mark | None) -> None:
+    details = error.details
+    if pack is not None:
+        details.setdefault("pack", pack)
+    where = pack if mark is None else str(mark)
+    if where is None or "problems" in details or "line" in details:
+        return  # there is no place to tell, or it is told already
+    if mark is not None:
+        details.update(file=mark.file, line=mark.line, column=mark.column)
+    said = error.message if pack is None else error.message.removeprefix(f"{pack}: ")
+    error.message = f"{where}: {said}"
+    error.args = (error.message,)
