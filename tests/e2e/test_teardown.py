@@ -136,7 +136,7 @@ def test_a_pack_that_could_not_be_taken_back_keeps_what_it_needs_and_stops_nobod
     workspace.sync()
     assert (workspace.home / "top").is_dir(), "a sync mends what was taken back in part"
     (tmp_path / "mended").touch()
-    assert statuses(teardown(workspace)) == {"base": "torn-down", "top": "torn-down"}
+    assert set(statuses(teardown(workspace)).values()) == {"torn-down"}
     assert ran.read_text().split() == ["top", "top"]
     assert not (workspace.home / "base").exists()
 
