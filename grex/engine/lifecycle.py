@@ -235,7 +235,7 @@ def _stopped(path: str) -> StepOutcome[S]:
 
 
 def blamed_type(path: str, spec: PackSpec | None) -> AbstractContextManager[None]:
-    """Make every failure of a pack type its pack's own; whatever it raises, only that pack may suffer."""
+    """Make every failure of a pack type its pack's own, at the place of its type; only that pack may suffer."""
     declared = spec.type if spec is not None else "plain"
     mark = spec.type_mark if spec is not None else None
     return blamed(f"the pack type {declared!r}", pack=path, mark=mark, passes=RunStoppedError)

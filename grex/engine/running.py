@@ -76,7 +76,7 @@ def prepare_run(
                     refused[path] = refusal
                     continue
                 lines = trust_lines(pack_type.run_needs_trust(context, pack, name), pack)
-                steps.append(RunStep(pack, pack_type, found.trust_key, lines, (), name))
+            steps.append(RunStep(pack, pack_type, found.trust_key, lines, (), name))
         except GrexError as error:
             refused[path] = error
     having = {*refused, *(step.pack.path for step in steps)}

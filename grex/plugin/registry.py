@@ -35,7 +35,6 @@ PACK_TYPES_GROUP = "grex.pack_types"
 ACTIONS_GROUP = "grex.actions"
 PREDICATES_GROUP = "grex.predicates"
 FETCHERS_GROUP = "grex.fetchers"
-GROUPS = (PACK_TYPES_GROUP, ACTIONS_GROUP, PREDICATES_GROUP, FETCHERS_GROUP)
 _PREFIX = "grex."
 _KINDS: Mapping[str, type] = {
     PACK_TYPES_GROUP: PackType,
@@ -43,6 +42,7 @@ _KINDS: Mapping[str, type] = {
     PREDICATES_GROUP: PredicateType,
     FETCHERS_GROUP: Fetcher,
 }
+GROUPS = tuple(_KINDS)
 
 
 class Registry:
@@ -111,14 +111,8 @@ class Registry:
 
     def provide(self, *plugins: PackType | ActionType[Any] | PredicateType | Fetcher) -> None:
         """Let it know plugins that no distribution brings: those under test."""
-        kinds: dict[type, str] = {
-            PackType: PACK_TYPES_GROUP,
-            ActionType: ACTIONS_GROUP,
-            PredicateType: PREDICATES_GROUP,
-            Fetcher: FETCHERS_GROUP,
-        }
         for plugin in plugins:
-            group = next(group for kind, group in kinds.items() if isinstance(plugin, kind))
+            group = next(group for group, kind in _KINDS.items() if isinstance(plugin, kind))
             self._loaded[group, plugin.name] = plugin
 
     def has(self, group: str, name: str) -> bool:

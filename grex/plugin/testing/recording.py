@@ -175,7 +175,7 @@ class RecordingContext:
             line
             for one in reversed(self.log.get(pack.path, []))
             if one.done.undo is not None
-            for line in one.implementation.undo_needs_trust(one.done.undo, self.of(pack))
+            for line in one.implementation.undo_needs_trust(one.done.undo, self.of(pack, one.implementation.name))
         ]
         return tuple(dict.fromkeys(lines))
 
@@ -261,16 +261,17 @@ class RecordingHold:
 
     async def run_kind(self, kind: str) -> None:
         """Run the declared actions of one kind, also those inside of others that apply now."""
-        await self._run_kind(kind, self.actions)
+        await self._run_kind(kind, "", self.actions)
 
-    async def _run_kind(self, kind: str, actions: Sequence[ActionArguments]) -> None:
-        for arguments in actions:
+    async def _run_kind(self, kind: str, within: str, actions: Sequence[ActionArguments]) -> None:
+        for number, arguments in enumerate(actions):
+            name = f"{within}{number}"
             if arguments.action == kind:
-                await self.run(arguments)
+                await self.run_as(name, arguments)
                 continue
             implementation = self.context.registry.action(arguments.action)
-            run = RecordingActionContext(self.context, self, arguments.action)
-            await self._run_kind(kind, implementation.applicable(arguments, run))
+            run = RecordingActionContext(self.context, self, arguments.action, name)
+            await self._run_kind(kind, f"{name}.", implementation.applicable(arguments, run))
 
     async def run_as(self, name: str, arguments: ActionArguments, using: ActionType[Any] | None = None) -> Change:
         """Run the action of that place: the second one, or the first inside of the second (`1.0`)."""
