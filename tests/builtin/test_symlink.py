@@ -50,6 +50,12 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+def but_for_reading(path: Path) -> tuple[int, ...]:
+    """What is known of a file without looking into it: reading a link changes its time of access."""
+    found = path.lstat()
+    return (found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 async def test_a_link_is_made_with_the_absolute_path_of_its_source(
     ctx: RecordingActionContext, rc: Path, dst: Path
 ) -> None:
@@ -69,10 +75,10 @@ async def test_plugins_may_give_paths_and_pack_yaml_may_give_variables(
 async def test_doing_it_twice_is_doing_it_once(ctx: RecordingActionContext, rc: Path, dst: Path) -> None:
     assert await would(SYMLINK, RC, ctx) == f"symlink {dst} -> {rc}"
     await perform(SYMLINK, RC, ctx)
-    before = dst.lstat()
+    before = but_for_reading(dst)
     again = await perform(SYMLINK, RC, ctx)
     assert not again.changed
-    assert dst.lstat() == before
+    assert but_for_reading(dst) == before
     assert await would(SYMLINK, RC, ctx) is None
 
 
@@ -129,13 +135,13 @@ async def test_something_foreign_is_an_error_and_stays(
     kind: str, ctx: RecordingActionContext, rc: Path, dst: Path
 ) -> None:
     make_foreign(dst, kind)
-    before = dst.lstat()
+    before = but_for_reading(dst)
     for call in (would, perform):
         with pytest.raises(ActionError, match="something that grex did not make is in the way") as caught:
             await call(SYMLINK, RC, ctx)
         assert caught.value.hint is not None
         assert "`backup: true`" in caught.value.hint
-    assert dst.lstat() == before
+    assert but_for_reading(dst) == before
     assert names(ctx.home) == [".rc"]
 
 

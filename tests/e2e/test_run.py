@@ -227,5 +227,6 @@ def test_a_pack_that_moves_while_a_run_waits_for_it_is_not_run_by_what_was_plann
         workspace.sync("second", "--no-install")
         gate.open()
         found = running.finish(expect=4)
-    assert found.packs["second"]["error"]["message"] == "second was moved while this run waited for it"
+    message = found.packs["second"]["error"]["message"]
+    assert message == "second/.grex/pack.yaml:3:1: second was moved while this run waited for it"
     assert not ran.exists()
