@@ -222,11 +222,16 @@ def test_a_busy_lock_is_a_json_document_with_the_holder_in_it(held: Held) -> Non
 
 
 def test_locks_shows_who_holds_what_while_a_sync_runs_and_nothing_afterwards(held: Held) -> None:
-    rows = {tuple(line.split()[:1]): line for line in held.workspace.grex("locks").stdout.splitlines()}
-    assert set(rows) == {("WORKSPACE",), ("PACK",)}
-    for row in rows.values():
-        held.assert_named(row)
-    assert rows[("PACK",)].endswith(str(held.workspace / "held/.grex-lock"))
+    said = held.workspace.grex("locks").stdout
+    files = [line.split() for line in said.splitlines() if not line.startswith(" ")]
+    assert files == [
+        ["WORKSPACE", str(held.workspace / ".grex.sync.lock")],
+        ["PACK", str(held.workspace / "held/.grex-lock")],
+    ]
+    holders = said.split("\n  held by ")[1:]
+    assert len(holders) == 2
+    for below in holders:
+        held.assert_named(" ".join(below.split()))
     document = held.workspace.grex("locks", "--json").document
     assert document["schema"] == "grex.locks/1"
     assert [(lock["tier"], lock["path"], lock["pids"]) for lock in document["held"]] == [
