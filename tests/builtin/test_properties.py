@@ -298,7 +298,7 @@ def test_run_twice_is_run_once_and_a_teardown_restores_the_home(holds: Property,
     in_a_new_place(lambda base: holds(scene, base))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("quick_disk")
 @pytest.mark.parametrize("holds", PROPERTIES, ids=[holds.__name__ for holds in PROPERTIES])

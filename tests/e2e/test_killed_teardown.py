@@ -127,7 +127,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", INSTALL, ids=name)
 def test_an_install_killed_at_a_step_can_be_taken_back_whole(home: Home, step: Step) -> None:
     die_at(home.workspace, step, "sync", "--jobs", "1")
@@ -165,7 +165,7 @@ def test_a_teardown_killed_at_a_step_is_finished_by_another_one(home: Home, step
     home.check_installed()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("step", TEARDOWN, ids=name)
 def test_after_a_teardown_killed_at_a_step_a_sync_installs_again_and_nothing_is_lost(home: Home, step: Step) -> None:
     home.workspace.sync()

@@ -119,7 +119,7 @@ def test_eight_syncs_started_together_all_succeed_cold_and_with_news_upstream(
     overlap(upstream, tmp_path, rounds=1)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(180)
 def test_eight_syncs_started_together_all_succeed_again_and_again(upstream: Upstream, tmp_path: Path) -> None:
     overlap(upstream, tmp_path, rounds=10)

@@ -165,7 +165,7 @@ def test_a_link_that_leads_to_itself_or_far_away_is_left_alone(upstream: GitServ
     assert (workspace / "loop").readlink() == Path("loop")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("target", ["missing", "empty"])
 def test_two_workspaces_share_a_checkout_again_and_again(upstream: GitServer, tmp_path: Path, target: str) -> None:
     for number in range(4):
