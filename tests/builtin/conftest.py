@@ -11,6 +11,12 @@ from grex.plugin.testing import RecordingActionContext, RecordingContext
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """One event loop: what an action does to files does not depend on it. Modules about processes try both."""
+    return "asyncio"
+
+
+@pytest.fixture
 def context(tmp_path: Path) -> RecordingContext:
     """What pack types are given."""
     return RecordingContext(tmp_path)

@@ -25,6 +25,13 @@ from grex.plugin.testing import RecordingActionContext, RecordingContext, perfor
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Both event loops, for processes run here."""
+    return str(request.param)
+
+
 ENV = Env()
 EDITOR = Arguments(name="EDITOR", value="vim")
 T0 = 1_600_000_000_123_456_789

@@ -21,6 +21,13 @@ from grex.plugin.testing import RecordingActionContext, RecordingContext, perfor
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Both event loops, for processes run here."""
+    return str(request.param)
+
+
 EXEC = Exec()
 
 
