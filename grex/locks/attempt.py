@@ -316,9 +316,11 @@ class Attempt:
         if self._clock.is_report_due():
             if not ticket.granted:
                 PATH_MUTEXES.prod(ticket)
-            report = report_wait(self._target, self._file(), ticket.number, self._clock.waited_s())
-            if self._policy.on_wait is not None:
-                self._policy.on_wait(report)
+            tell = self._policy.on_wait
+            waited_s = self._clock.waited_s()
+            report = report_wait(self._target, self._file(), ticket.number, waited_s, is_wanted=tell is not None)
+            if tell is not None and report is not None:
+                tell(report)
 
     def _obstacle(self) -> Obstacle:
         ticket = self._place()

@@ -73,7 +73,9 @@ class Obstacle:
         )
 
 
-def report_wait(target: Target, file: str | int, number: int | None, waited_s: float) -> WaitReport:
+def report_wait(
+    target: Target, file: str | int, number: int | None, waited_s: float, *, is_wanted: bool
+) -> WaitReport | None:
     """What there is to say of a wait that takes long.
 
     Args:
@@ -81,11 +83,14 @@ def report_wait(target: Target, file: str | int, number: int | None, waited_s: f
         file: The lock file: a descriptor of it, or its path.
         number: The waiter's own ticket, if it has one.
         waited_s: For how long it has waited.
+        is_wanted: Whether anybody listens; if not, only what ends the wait is looked for, and None given.
 
     Raises:
         LockDeadlockError: the wait would never end: a circle, or a holder above this process.
     """
     check_cycle(target.tier, target.subject, file)
+    if not is_wanted:
+        return None  # of many waiters each would read what all the others are
     holder = find_holder(file)
     if holder is not None:
         held.check_ancestor(target.tier, target.subject, holder)
