@@ -55,7 +55,7 @@ def run(base: Path, rounds: int, *, waiters: int = _WAITERS, wait_s: float = _WA
         turn = number * (len(crowds) // _MOST_ROUNDS)
         for crowd in [*crowds[turn:], *crowds[:turn]]:
             with Worker() as holder, Crew(waiters) as crew:
-                _measure(crowd, base / crowd.key, holder, crew, 0 if crowd.loss else wait_s)
+                _measure(crowd, base / crowd.key, holder, crew, wait_s)
     _print(crowds, waiters, wait_s)
 
 
@@ -67,9 +67,10 @@ def _measure(crowd: _Crowd, directory: Path, holder: Worker, crew: Crew, wait_s:
     line = Line(CONTENDERS[crowd.key], directory)
     for worker in crew.workers:
         line.join(worker, "pass")
-    if wait_s:
-        before = sum(worker.cpu_ns() for worker in crew.workers)
-        time.sleep(wait_s)
+    # All of them wait for the same time: who has just begun to wait is woken several times as fast as who has slept.
+    before = sum(worker.cpu_ns() for worker in crew.workers)
+    time.sleep(wait_s)
+    if not crowd.loss:
         crowd.cpu_ns.append(sum(worker.cpu_ns() for worker in crew.workers) - before)
     middle = crew.workers[len(crew.workers) // 2]
     if crowd.loss == "cancelled":
