@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -66,7 +67,8 @@ def test_a_clone_that_outlives_grex_is_waited_for_and_then_cleared(
         slow.release()
         with start(workspace, "sync") as second:
             said = waiting_line(second)
-            assert "its lock lives on in git" in said
+            # git itself may have ended by now: it writes its progress to a grex that is gone.
+            assert re.search(r"its lock lives on in (git|ssh) \(pid \d+\)", said)
             first.kill_everything()
             assert second.result().code == 0
     assert git(workspace / "big", "status", "--porcelain") == ""
