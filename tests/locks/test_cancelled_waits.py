@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 MEMORY_BYTES = 2 << 20
 WARM_UP = 300
 CROWD = 50
-COUNTS = [1_000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+COUNTS = [250, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
 
 
 class Waits:

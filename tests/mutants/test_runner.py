@@ -71,6 +71,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow  # each starts a pytest of its own
 @pytest.mark.parametrize(
     ("test", "edit", "judgement"),
     [
@@ -89,6 +90,7 @@ def test_what_became_of_a_mutation_is_told(tree: Path, test: str, edit: Edit, ju
     assert (tree / "grex" / "code.py").read_text() == CODE
 
 
+@pytest.mark.slow  # each starts a pytest of its own
 @pytest.mark.parametrize(
     ("way", "replacement", "error"),
     [
@@ -118,6 +120,7 @@ def test_a_file_that_another_process_cannot_even_compile_is_a_wreck() -> None:
     assert find_wreck(traceback) == "/copy/grex/code.py: SyntaxError: invalid syntax"
 
 
+@pytest.mark.slow  # each starts a pytest of its own
 @pytest.mark.parametrize("error", ["AttributeError", "NameError"])
 def test_an_error_of_the_test_itself_is_no_wreck(tree: Path, error: str) -> None:
     (tree / "tests" / "test_code.py").write_text(
