@@ -29,7 +29,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["Block", "BlockError", "block_sum", "find_block", "with_block", "without_block"]
 
@@ -52,8 +53,7 @@ class BlockError(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """A block that was found.
 
     Attributes:

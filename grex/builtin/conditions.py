@@ -8,7 +8,7 @@ check is worth knowing about.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from grex.builtin.paths import shown
 from grex.pack import PredicateNode
@@ -17,8 +17,7 @@ from grex.plugin import ActionContext, Require, When
 __all__ = ["Verdict", "judge"]
 
 
-@dataclass(slots=True)
-class Verdict:
+class Verdict(Struct):
     """How the conditions of one action came out.
 
     Attributes:

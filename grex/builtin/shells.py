@@ -17,17 +17,17 @@ bash, zsh and fish; the shells of POSIX have none, so `printf` makes it there, w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = ["Startup", "assignment", "startup_file"]
 
 Dialect = Literal["bash", "zsh", "fish", "sh"]
 
 
-@dataclass(frozen=True, slots=True)
-class Startup:
+class Startup(Struct, frozen=True):
     """A shell's startup file, and the language that is spoken in it."""
 
     file: Path

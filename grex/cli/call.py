@@ -16,12 +16,13 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import anyio
 import typer
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.cli.interrupts import cancel_on_signal
 from grex.cli.progress import LinePrinter
@@ -41,8 +42,7 @@ _SHOWN_CHARACTERS = 40
 R = TypeVar("R", bound="Report")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """The options that every command has, after those before and after the verb were joined."""
 
     verb: str = ""

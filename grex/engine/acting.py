@@ -16,10 +16,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
+from msgspec import Struct, field
 
 from grex.engine.action_context import ActionRun
 from grex.engine.session import Session
@@ -49,8 +49,7 @@ _CLOSING_TIME_S = 5.0
 _WHY_CHARACTERS = 400
 
 
-@dataclass(slots=True)
-class _Ran:
+class _Ran(Struct):
     """An action that this hold completed and could take back."""
 
     action: str
@@ -60,8 +59,7 @@ class _Ran:
     mark: Mark | None
 
 
-@dataclass(slots=True)
-class HoldState:
+class HoldState(Struct):
     """What one hold of one pack has come to so far."""
 
     context: RunContext
@@ -145,8 +143,7 @@ class HoldState:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Bracket:
+class _Bracket(Struct, frozen=True):
     """The lines of the log that stand around one action."""
 
     pack: str

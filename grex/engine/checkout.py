@@ -13,8 +13,10 @@ log -> note removed. Move: note in the git directory -> checkout -> completion r
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.engine import planner
 from grex.engine.cloning import (
@@ -72,8 +74,7 @@ class _NotBegunError(Exception):
     """The run was stopped while this pack waited for its first permit."""
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     """What one step learned for the next: the wanted commit, and the remote's branch as it was before."""
 
     target: RemoteRef | None = None

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from grex.engine.context import RunContext
 from grex.engine.installable import Installable
@@ -34,8 +35,7 @@ _SHOWN_CHARACTERS = 400
 _DIRECTORY = "directory "
 
 
-@dataclass(frozen=True, slots=True)
-class Claimant:
+class Claimant(Struct, frozen=True):
     """A pack with its claims."""
 
     path: str
@@ -86,8 +86,7 @@ def conflicts(claimants: Iterable[Claimant], is_welcome: Callable[[str], bool]) 
     return {path: _error(list(dict.fromkeys(sentences))) for path, sentences in found.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(Struct, frozen=True):
     """One claim of one pack; `number` is its place in the order of what is said."""
 
     number: int

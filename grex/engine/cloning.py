@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import posixpath
 import secrets
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from grex.engine.graph import Node
 from grex.engine.hiding import Hiding

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
@@ -254,8 +255,7 @@ class EngineHold:
         return Outcome("changed" if state.changes else "unchanged", tuple(state.changes), tuple(state.notes))
 
 
-@dataclass(frozen=True, slots=True)
-class Undoable:
+class Undoable(Struct, frozen=True):
     """An action that is done and can be taken back, with what that needs."""
 
     action: str

@@ -8,7 +8,8 @@ refuses them, whoever tears down takes the circle apart.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from grex.engine.installable import Present
 from grex.engine.session import Session
@@ -19,8 +20,7 @@ from grex.pack import Dependency, PackSpec
 __all__ = ["Needs", "find_needs"]
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What each pack depends on, by path.
 
     Attributes:

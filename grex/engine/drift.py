@@ -7,9 +7,9 @@ is given a short time and its failures stay with its pack: of that pack it canno
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import anyio
+from msgspec import Struct
 
 from grex.engine.calling import watched
 from grex.engine.context import RunContext
@@ -30,8 +30,7 @@ LOOK_LIMIT_S = 10.0
 _SHOWN_CHARACTERS = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """What is not as the install left it, a line for each thing; or why that cannot be told."""
 
     tampered: tuple[str, ...] = ()

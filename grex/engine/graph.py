@@ -16,8 +16,9 @@ Nothing here reads a file; telling local URLs apart resolves their symbolic link
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from grex.errors import CycleError, PackError, PackSpecError
 from grex.names import InvalidUrlError, PackUrl, fold_key, parse_url, resolve_pack_path
@@ -39,8 +40,7 @@ def enclosing_path(path: str, paths: Container[str]) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(Struct, frozen=True):
     """One `children[]` entry of one pack.yaml, resolved: what is to be where."""
 
     parent: str
@@ -56,8 +56,7 @@ class Declaration:
         return str(self.child.mark)
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct):
     """A path at which a pack belongs, with everyone who declares it."""
 
     path: str

@@ -18,10 +18,12 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.engine.waiting import Waiting
 from grex.errors import GrexError, LockUnavailableError
@@ -54,8 +56,7 @@ _MOST_READINGS = 3
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Permits:
+class Permits(Struct, frozen=True):
     """How many steps run at once: `disk` and `network` in total, `per_host` of the network ones to one host."""
 
     disk: int

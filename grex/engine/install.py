@@ -7,8 +7,10 @@ How the steps run beside and after each other is `lifecycle`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.engine.calling import call_pack_type
 from grex.engine.claims import Claimant, claims_of, conflicts
@@ -47,8 +49,7 @@ InstallOutcome = StepOutcome[InstallStatus]
 _DONE: Mapping[InstallMode, InstallStatus] = {"install": "installed", "update": "updated", "sync": "synced"}
 
 
-@dataclass(frozen=True, slots=True)
-class InstallStep(Step):
+class InstallStep(Step, frozen=True):
     """One lifecycle call of the install phase.
 
     `mode` is which: `sync` where nothing changed and the pack type wants to be called all the same.
@@ -58,8 +59,7 @@ class InstallStep(Step):
     actions_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class InstallPlan:
+class InstallPlan(Struct, frozen=True):
     """The steps, sorted by path; the packs that cannot have one, with the reason; those that need none."""
 
     steps: tuple[InstallStep, ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from grex.engine.graph import ROOT
 from grex.engine.session import Session
@@ -15,8 +16,7 @@ __all__ = ["InstallState", "Installable", "Present", "examine"]
 InstallState = Literal["not-installed", "install-outdated", "current"]
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(Struct, frozen=True):
     """A pack whose checkout is there: what the install phase needs to know of it.
 
     `trust_key` is what trust goes by, where that is not the identity; both are None for the root.
@@ -34,8 +34,7 @@ class Present:
         return self.trust_key or self.identity
 
 
-@dataclass(frozen=True, slots=True)
-class Installable:
+class Installable(Struct, frozen=True):
     """A pack that has something to install.
 
     `state` is `current` where the log says that exactly this was installed and nothing was begun since.

@@ -11,10 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar, cast
 
 import anyio
+from msgspec import Struct
 
 from grex.engine.calling import watched
 from grex.engine.context import RunContext, RunStoppedError
@@ -42,8 +42,7 @@ _SHOWN = 3
 _NOT_THROUGH = ("failed", "untrusted", "not-reached")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One lifecycle call on one pack.
 
     Attributes:
@@ -66,8 +65,7 @@ S_co = TypeVar("S_co", bound=str, covariant=True)
 T = TypeVar("T", bound=Step)
 
 
-@dataclass(frozen=True)  # without slots: with them, Python 3.11 cannot make one through an alias with its statuses
-class StepOutcome(Generic[S_co]):
+class StepOutcome(Struct, Generic[S_co], frozen=True):
     """What became of one pack's step.
 
     `status` is `skipped`, `failed`, `untrusted`, `not-reached`, or what the phase calls a step that is through.

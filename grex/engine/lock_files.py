@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from grex.engine.graph import ROOT
 from grex.engine.survey import survey
@@ -30,8 +31,7 @@ from grex.workspace import Layout, backend_lock_for
 __all__ = ["LockFiles", "find_lock_files"]
 
 
-@dataclass(frozen=True, slots=True)
-class LockFiles:
+class LockFiles(Struct, frozen=True):
     """Where the locks of a workspace are, in the order in which they are shown; a file need not exist.
 
     Attributes:

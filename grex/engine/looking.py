@@ -7,8 +7,9 @@ come to different answers. Starts git only where the files cannot say; takes no 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from grex.engine import planner
 from grex.engine.cloning import look_at, misplaced

@@ -196,7 +196,7 @@ async def carry_out(
 
 async def record_arrival(session: Session, node: Node, state: CheckoutState, target: RemoteRef) -> None:
     """Record that a checkout is where it belongs, though grex did not bring it there. Tier: BACKEND."""
-    from dataclasses import replace  # noqa: PLC0415 - only for an adopted checkout
+    from msgspec.structs import replace  # noqa: PLC0415 - only for an adopted checkout
 
     record = replace(record_for(node, target), tree=await tree_of(session.git_for(node.path), state, target.sha))
     if state.record != record:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.engine.graph import Node
 from grex.engine.planner import Leave
@@ -30,8 +32,7 @@ CheckoutStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "plan
 _SHORT = 10
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutOptions:
+class CheckoutOptions(Struct, frozen=True):
     """What a run may do to checkouts; with `anew`, tags are resolved again where a remote may be asked."""
 
     locked: bool = False
@@ -40,8 +41,7 @@ class CheckoutOptions:
     anew: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutOutcome:
+class CheckoutOutcome(Struct, frozen=True):
     """What became of one checkout.
 
     Attributes:

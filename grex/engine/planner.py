@@ -12,9 +12,10 @@ has changed anything, and only git knows for sure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from grex.git import CheckoutState, RemoteRef
 from grex.manifest import LockLine
@@ -40,8 +41,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What is declared for a path, and what the lockfile resolved it to before.
 
     `line` is the lockfile's line if it is about the same URL and ref; `locked` makes it binding. `tracking` is the
@@ -58,37 +58,31 @@ class Wanted:
     anew: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Clone:
+class Clone(Struct, frozen=True):
     """There is nothing there yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mend:
+class Mend(Struct, frozen=True):
     """A dead run left a note here: recover first, then look again."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskRemote:
+class AskRemote(Struct, frozen=True):
     """Only the remote knows which commit is wanted now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """The wanted commit is known; bring it here if it is missing, and move to it."""
 
     target: RemoteRef
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The checkout is finished and at the wanted commit: no network, no git."""
 
     target: RemoteRef
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Struct, frozen=True):
     """It must not be touched.
 
     `code` is stable for JSON; `had_to_move` says whether that is a failure (exit 4) or a note (exit 0).
@@ -171,8 +165,7 @@ class Relation(Enum):
 MoveKind: TypeAlias = Literal["switch", "fast-forward", "reset-rewritten", "rewind", "attach", "branch-ref"]
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """Everything about the local side that the second look needs.
 
     Attributes:
@@ -202,15 +195,13 @@ class Situation:
     locked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NothingToMove:
+class NothingToMove(Struct, frozen=True):
     """HEAD is where it belongs; `note` is what is worth saying about local work."""
 
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """HEAD (or, for `branch-ref`, only a ref) has to move to the target.
 
     `rescue` asks for a rescue ref to the commit that the branch leaves behind; `note` goes into the report.

@@ -16,8 +16,9 @@ to the temporary directory after that is moved to the trash, never deleted.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from grex.engine.cloning import misplaced, noted_places
 from grex.engine.session import Session
@@ -30,8 +31,7 @@ from grex.plugin.fetching import FETCHED, sweep_fetches
 __all__ = ["Recovered", "recover_workspace"]
 
 
-@dataclass(slots=True)
-class Recovered:
+class Recovered(Struct):
     """What was found and what became of it: one line each, sorted; and the packs that could not be mended."""
 
     notes: list[str] = field(default_factory=list)

@@ -8,8 +8,10 @@ knows what is its own work.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.engine.calling import call_pack_type
 from grex.engine.context import RunContext
@@ -26,15 +28,13 @@ RunStatus = Literal["ran", "unchanged", "skipped", "failed", "untrusted", "not-r
 RunOutcome = StepOutcome[RunStatus]
 
 
-@dataclass(frozen=True, slots=True)
-class RunStep(Step):
+class RunStep(Step, frozen=True):
     """One run in one pack."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlan:
+class RunPlan(Struct, frozen=True):
     """The steps, sorted by path; the packs that cannot be asked, with the reason; and every name that there is."""
 
     steps: tuple[RunStep, ...] = ()

@@ -10,9 +10,10 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct, field
 
 from grex.engine.holds import Holds, Permits
 from grex.engine.watchdog import Watchdog
@@ -42,8 +43,7 @@ __all__ = ["Session", "Settings"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the front end found out about this user, this machine and this call.
 
     Attributes:
@@ -75,8 +75,7 @@ class Settings:
     sink: Sink = null_sink
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """A workspace that is open for one run."""
 
     layout: Layout

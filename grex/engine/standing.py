@@ -7,7 +7,7 @@ pack and no workspace can ship one; then the declaration, then the log.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from grex.engine.cloning import look_at
 from grex.engine.graph import ROOT
@@ -22,8 +22,7 @@ from grex.pack import PackSpec, read_pack_spec
 __all__ = ["Standing", "stand"]
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(Struct):
     """The packs that can be worked on, why others cannot be, and those of which only the log tells.
 
     Attributes:

@@ -6,7 +6,8 @@ For verbs that only look (`ls`, `status`, `locks`), and to find out which packs 
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from grex.engine.cloning import look_at
 from grex.engine.graph import ROOT, Graph, Node, enclosing_path
@@ -20,8 +21,7 @@ from grex.workspace import Layout
 __all__ = ["Survey", "named", "read_overrides", "read_root_spec", "select", "survey", "undeclared"]
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(Struct):
     """The graph as far as it is known on this disk, with the state of each checkout and what is wrong where."""
 
     graph: Graph

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from grex.engine.calling import call_pack_type
 from grex.engine.context import RunContext
@@ -42,8 +43,7 @@ TeardownStatus = Literal["torn-down", "skipped", "failed", "untrusted", "not-rea
 TeardownOutcome = StepOutcome[TeardownStatus]
 
 
-@dataclass(frozen=True, slots=True)
-class TeardownPlan:
+class TeardownPlan(Struct, frozen=True):
     """The steps, sorted by path; the packs that cannot have one, with the reason; and those without a checkout."""
 
     steps: tuple[Step, ...] = ()

@@ -10,10 +10,10 @@ the complete graph afterwards, so that it does not depend on who was faster.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Struct, field
 
 from grex.engine.checkout import Checkouts
 from grex.engine.graph import ROOT, Graph, Node, enclosing_path
@@ -30,8 +30,7 @@ __all__ = ["Walk", "Walked"]
 _STOPPED = "an earlier failure ended the run (--fail-fast)"
 
 
-@dataclass(slots=True)
-class Walked:
+class Walked(Struct):
     """Everything a walk found and did, by path."""
 
     graph: Graph

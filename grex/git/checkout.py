@@ -15,7 +15,8 @@ to take its own locks.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from grex.git.command import LOCAL_TIMEOUT_S, BackendHold, GitRunner, require_backend, require_sha
 from grex.git.commits import branch_ref, tree_of, worktree_on_branch

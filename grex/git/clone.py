@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from grex.errors import FetchError
 from grex.fs import TEMP_PREFIX
@@ -36,8 +37,7 @@ from grex.names import redact
 __all__ = ["ClonedCheckout", "clone"]
 
 
-@dataclass(frozen=True, slots=True)
-class ClonedCheckout:
+class ClonedCheckout(Struct, frozen=True):
     """A finished clone that is not yet in its place."""
 
     temp: Path
@@ -132,8 +132,7 @@ async def clone(
     return ClonedCheckout(temp, remote, record)
 
 
-@dataclass(frozen=True, slots=True)
-class _Settling:
+class _Settling(Struct, frozen=True):
     """Brings a fresh clone onto what was declared, where `git clone` alone has not done so."""
 
     runner: GitRunner

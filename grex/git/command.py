@@ -25,9 +25,10 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from grex.errors import PackError
 from grex.git.errors import GitError, explain_failure
@@ -85,8 +86,7 @@ class BackendHold(Protocol):
         """Whether the lock is still held."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitCommand:
+class GitCommand(Struct, frozen=True):
     """One git process that has ended, for traces and for tests that count."""
 
     argv: tuple[str, ...]

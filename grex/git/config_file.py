@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from grex.fs import read_regular
 
@@ -25,8 +26,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _TRUE = frozenset({"true", "yes", "on", "1"})
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(Struct, frozen=True):
     """The values of one file; where a key stands several times, the last one counts."""
 
     values: Mapping[tuple[str, str, str], str]

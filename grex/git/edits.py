@@ -22,7 +22,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection, Container
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from grex.fs import TEMP_PREFIX
 from grex.git.index import GITLINK, REGULAR, SYMLINK, Index, IndexEntry, IndexUnreadableError, read_index
@@ -39,8 +40,7 @@ _OWN_AT_ROOT = (b".git", b".grex-lock")
 _BACKEND_SUFFIX = b".grex-backend.lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Edits:
+class Edits(Struct, frozen=True):
     """What is edited; if it was not `decided`, `edited` is only what is certain, and git has to be asked."""
 
     decided: bool

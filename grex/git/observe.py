@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from grex.git.move_in import holds_only_packs
 from grex.git.records import CompletionRecord, MoveNote, read_note, read_record
@@ -36,8 +37,7 @@ _OPERATIONS: tuple[tuple[str, Operation], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutState:
+class CheckoutState(Struct, frozen=True):
     """What stood at a path when it was looked at."""
 
     path: Path

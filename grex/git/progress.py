@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["GitProgress", "ProgressParser"]
 
@@ -25,8 +26,7 @@ _LINE = re.compile(rb"(?:remote: )?([A-Z][a-z]+ [a-z]+): +(\d{1,3})% \((\d{1,12}
 _LONGEST_LINE = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class GitProgress:
+class GitProgress(Struct, frozen=True):
     """How far one stage of one git command is."""
 
     stage: str

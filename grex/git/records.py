@@ -20,9 +20,11 @@ import contextlib
 import json
 import os
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from grex.errors import PackError
 from grex.fs import fsync_dir, read_regular, replace_file, sweep_temporary_files
@@ -50,8 +52,7 @@ _VERSION = 1
 _LIMIT_BYTES = 64 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionRecord:
+class CompletionRecord(Struct, frozen=True):
     """A checkout that was finished: what was declared, and what it came to."""
 
     url: str
@@ -68,8 +69,7 @@ class CompletionRecord:
     """The tree of the commit; None where it was not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class MoveNote:
+class MoveNote(Struct, frozen=True):
     """A command of ours that was about to write."""
 
     op: Literal["fetch", "refs", "checkout", "clone", "unknown"]

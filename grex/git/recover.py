@@ -25,8 +25,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.git.checkout import has_upstream
 from grex.git.command import BackendHold, GitRunner, require_backend
@@ -51,8 +53,7 @@ _IDENTITY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryReport:
+class RecoveryReport(Struct, frozen=True):
     """What a recovery did; all empty if there was nothing to do."""
 
     note: MoveNote | None = None
@@ -67,8 +68,7 @@ class RecoveryReport:
     """Keeps the content of files that were replaced and could have been the user's."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Struct, frozen=True):
     """A path in one of the two commits."""
 
     mode: int
@@ -78,8 +78,7 @@ class _Side:
 _NOTHING = _Side(0, b"")
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(Struct, frozen=True):
     """A path that differs between them."""
 
     path: bytes
@@ -88,8 +87,7 @@ class _Change:
     other: _Side | None
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(Struct):
     """What is to be done, sorted from the state of the files."""
 
     rescue: list[bytes]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from grex.fs import read_regular
 from grex.git.config_file import read_config
@@ -39,16 +40,14 @@ class RefsUnreadableError(Exception):
     """The refs are not stored in the way that is read here, or a file of theirs is damaged: git has to be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class GitDirs:
+class GitDirs(Struct, frozen=True):
     """The git directory of one checkout, and the one it shares with the other worktrees of its repository."""
 
     own: Path
     common: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """What HEAD says."""
 
     ref: str | None

@@ -13,9 +13,10 @@ repository hides refs, belongs to somebody else, or is in any way out of the ord
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from grex.errors import FetchError
 from grex.git.command import GitRunner
@@ -48,8 +49,7 @@ _HEADS = "refs/heads/"
 _TAGS = "refs/tags/"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteRef:
+class RemoteRef(Struct, frozen=True):
     """What a declared ref stands for on the remote side."""
 
     kind: RefKind
@@ -61,8 +61,7 @@ class RemoteRef:
     """Whether an annotated tag stood between the name and the commit."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaredRef:
+class DeclaredRef(Struct, frozen=True):
     """A declared ref, as far as it can be understood without the remote."""
 
     kind: RefKind | None

@@ -6,7 +6,9 @@ Nothing here takes a lock or writes: `GIT_OPTIONAL_LOCKS=0` keeps even `git stat
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.git.command import GitRunner, require_sha
 from grex.git.observe import CheckoutState
@@ -16,8 +18,7 @@ __all__ = ["WorkTreeStatus", "ahead_behind", "ask_head", "porcelain"]
 _SHOWN = 100
 
 
-@dataclass(frozen=True, slots=True)
-class WorkTreeStatus:
+class WorkTreeStatus(Struct, frozen=True):
     """What git finds in a work tree; of each kind all are counted, and the first hundred named."""
 
     edited_count: int

@@ -8,7 +8,8 @@ only once, so that one run cannot change its mind in the middle of a hold.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["HELD_VARIABLE", "TRACE_VARIABLE", "LockEnvironment", "forget_environment", "lock_environment"]
 
@@ -16,8 +17,7 @@ TRACE_VARIABLE = "GREX_LOCK_TRACE"
 HELD_VARIABLE = "GREX_HELD"
 
 
-@dataclass(frozen=True, slots=True)
-class LockEnvironment:
+class LockEnvironment(Struct, frozen=True):
     """What the environment says; an empty variable counts as absent."""
 
     trace_path: str | None

@@ -11,8 +11,9 @@ waiters of different processes are served in order, and the quick wake-up. That 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from grex.errors import LockFallbackWarning
 from grex.locks.kernel import OpenedFile
@@ -54,8 +55,7 @@ _NETWORK_TYPES = frozenset(
 _FUSE = "fuse."  # of a program's own; "fuseblk" is a local disk
 
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
+class Abilities(Struct, frozen=True):
     """What can be had on one file system; `why_not` says in a word or two why not everything."""
 
     tickets: bool

@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from grex.errors import LockDeadlockError
 from grex.locks import processes
@@ -51,8 +53,7 @@ _CLOCK_SLACK_S = 2.0  # a record says since when in whole seconds of a clock tha
 _HINT = "Run it after the outer command has ended, or leave the nested part to the outer command."
 
 
-@dataclass(frozen=True, slots=True)
-class HeldEntry:
+class HeldEntry(Struct, frozen=True):
     """One hold of a process above."""
 
     workspace: str | None

@@ -16,8 +16,10 @@ import json
 import os
 import re
 import time
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.locks import processes
 from grex.locks.kernel import OpenedFile
@@ -40,8 +42,7 @@ _MONTHS, _HOURS, _MINUTES, _FEBRUARY = 12, 24, 60, 2
 _MAX_INT = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class HolderRecord:
+class HolderRecord(Struct, frozen=True):
     """Who holds a lock, as far as it can be told.
 
     `kept_by` names living processes that have a dead holder's lock; `program` is what runs where nobody wrote a record.

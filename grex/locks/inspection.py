@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from grex.locks import processes
 from grex.locks.holder import HolderRecord, read_record
@@ -30,8 +31,7 @@ __all__ = ["LockInfo", "find_holder", "inspect_locks"]
 _MAX_SURVIVORS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class LockInfo:
+class LockInfo(Struct, frozen=True):
     """One lock file as seen from outside.
 
     Attributes:

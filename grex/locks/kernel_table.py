@@ -17,9 +17,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from grex.locks.ticket import TicketNumber, parse_ticket
 from grex.locks.tiers import LockKey
@@ -68,8 +69,7 @@ class TicketEntry(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class LockTable:
+class LockTable(Struct, frozen=True):
     """What one reading of the list said; the tickets of a lock are in the order in which they are served."""
 
     flocks: dict[LockPlace, tuple[FlockEntry, ...]] = field(default_factory=dict)

@@ -5,8 +5,9 @@ All of it is read from the kernel's list and the record, with nobody's cooperati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from grex.errors import LockBusyError, LockTimeoutError
 from grex.locks import held, processes
@@ -21,8 +22,7 @@ from grex.locks.wait_graph import check_cycle
 __all__ = ["Obstacle", "report_wait"]
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(Struct, frozen=True):
     """Who is in the way, found now.
 
     Attributes:

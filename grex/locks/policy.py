@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from grex.locks.holder import HolderRecord
 from grex.locks.tiers import Tier
@@ -11,8 +12,7 @@ from grex.locks.tiers import Tier
 __all__ = ["WaitPolicy", "WaitReport"]
 
 
-@dataclass(frozen=True, slots=True)
-class WaitReport:
+class WaitReport(Struct, frozen=True):
     """What is said about a wait that takes long.
 
     Attributes:
@@ -32,8 +32,7 @@ class WaitReport:
     stopped: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WaitPolicy:
+class WaitPolicy(Struct, frozen=True):
     """How to wait.
 
     Attributes:

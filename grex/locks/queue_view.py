@@ -8,8 +8,9 @@ start of its process is not it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from grex.locks import processes
 from grex.locks.kernel_table import FlockEntry, LockFinder, LockPlace, LockTable, has_ticket, read_lock_table
@@ -18,8 +19,7 @@ from grex.locks.lock_paths import standing_path
 __all__ = ["LockProcess", "QueuedWaiter", "lock_process", "pids_ahead", "queue_before"]
 
 
-@dataclass(frozen=True, slots=True)
-class LockProcess:
+class LockProcess(Struct, frozen=True):
     """A process that the kernel's list names at a lock.
 
     `ended` where there is no such process any more, `stopped` where it stands still, as after Ctrl-Z.
@@ -57,8 +57,7 @@ def lock_process(entry: FlockEntry) -> LockProcess:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedWaiter:
+class QueuedWaiter(Struct, frozen=True):
     """One waiter in the line.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from grex.locks.holder import HolderRecord
 from grex.locks.inspection import find_holder
@@ -15,8 +16,7 @@ from grex.locks.target import Target
 __all__ = ["LockStatistics", "PermitKeyStatistics", "PermitStatistics", "lock_statistics"]
 
 
-@dataclass(frozen=True, slots=True)
-class LockStatistics:
+class LockStatistics(Struct, frozen=True):
     """One lock at one moment.
 
     Attributes:
@@ -33,8 +33,7 @@ class LockStatistics:
     holder: HolderRecord | None
 
 
-@dataclass(frozen=True, slots=True)
-class PermitKeyStatistics:
+class PermitKeyStatistics(Struct, frozen=True):
     """The permits of one key of a pool at one moment: how many there are, are held, are waited for."""
 
     total: int
@@ -42,8 +41,7 @@ class PermitKeyStatistics:
     waiting: int
 
 
-@dataclass(frozen=True, slots=True)
-class PermitStatistics:
+class PermitStatistics(Struct, frozen=True):
     """A pool of permits at one moment.
 
     Attributes:

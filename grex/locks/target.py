@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from grex.errors import LockUnavailableError
 from grex.locks.holder import MAX_RECORD_BYTES, is_foreign
@@ -88,8 +89,7 @@ def refuse_foreign_content(opened: OpenedFile) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What is locked, and how."""
 
     tier: Tier

@@ -28,8 +28,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from grex.errors import LockDeadlockError
 from grex.locks import held, processes
@@ -85,8 +86,7 @@ class View(Protocol):
         """Whether that process really waits there, as far as it shows."""
 
 
-@dataclass(slots=True)
-class KernelView:
+class KernelView(Struct):
     """One look at this machine; the environment of a process is read when it is first asked for."""
 
     table: LockTable

@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from grex.errors import CorruptLogError, SchemaVersionError
 from grex.manifest.credentials import refuse_credentials
@@ -73,8 +74,7 @@ _HINT_DAMAGED = (
 _HINT_VERSION = "use the newer grex that wrote it"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One thing that happened to one pack.
 
     Attributes:

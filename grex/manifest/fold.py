@@ -35,8 +35,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from grex.manifest.events import Event, Phase
 from grex.manifest.strict_json import Json
@@ -44,16 +45,14 @@ from grex.manifest.strict_json import Json
 __all__ = ["CompletedAction", "Folded", "InstalledRecord", "OpenBracket", "PackRecord", "RemovedRecord", "fold"]
 
 
-@dataclass(frozen=True, slots=True)
-class InstalledRecord:
+class InstalledRecord(Struct, frozen=True):
     """What the pack is installed as, and since when."""
 
     actions_hash: str
     ts: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenBracket:
+class OpenBracket(Struct, frozen=True):
     """An action that was started and neither completed nor halted: its run died, or is still at it."""
 
     action: str
@@ -63,8 +62,7 @@ class OpenBracket:
     ts: str
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedAction:
+class CompletedAction(Struct, frozen=True):
     """An action that is done and not undone; `undo` is all that taking it back needs."""
 
     action: str
@@ -74,8 +72,7 @@ class CompletedAction:
     ts: str
 
 
-@dataclass(frozen=True, slots=True)
-class PackRecord:
+class PackRecord(Struct, frozen=True):
     """What the log says about a pack.
 
     Attributes:
@@ -105,8 +102,7 @@ class PackRecord:
     completed: tuple[CompletedAction, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RemovedRecord:
+class RemovedRecord(Struct, frozen=True):
     """A pack that was there once: what was known of it, and by which op, when and where to it went."""
 
     record: PackRecord
@@ -115,8 +111,7 @@ class RemovedRecord:
     trash: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(Struct, frozen=True):
     """The sum of a log.
 
     Attributes:

@@ -16,9 +16,10 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from grex.errors import LockfileError, SchemaVersionError
 from grex.fs import read_regular, write_if_changed
@@ -37,8 +38,7 @@ _HINT_MENDED = "mend the line, or take the file of the last commit and run `grex
 _HINT_CONFLICT = "finish the merge: take either side whole, then run `grex sync`, which writes the lockfile anew"
 
 
-@dataclass(frozen=True, slots=True)
-class LockLine:
+class LockLine(Struct, frozen=True):
     """What was resolved for one pack.
 
     Attributes:

@@ -24,9 +24,10 @@ import contextlib
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from grex.errors import CorruptLogError, ManifestError
 from grex.fs import fsync_dir, open_regular, read_regular, replace_file, utc_stamp
@@ -57,8 +58,7 @@ def require_hold(hold: ManifestWriteHold) -> None:
         raise RuntimeError("log, lockfile and root pack.yaml are written only while MANIFEST is held")
 
 
-@dataclass(frozen=True, slots=True)
-class LogContents:
+class LogContents(Struct, frozen=True):
     """What a log holds.
 
     Attributes:
@@ -72,8 +72,7 @@ class LogContents:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class AppendReport:
+class AppendReport(Struct, frozen=True):
     """What an append did.
 
     Attributes:
@@ -87,8 +86,7 @@ class AppendReport:
     torn: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class CompactReport:
+class CompactReport(Struct, frozen=True):
     """What a compaction did: lines and bytes, before and after."""
 
     events_before: int

@@ -25,9 +25,10 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from grex.fs import TEMP_PREFIX, fsync_dir, read_regular, replace_file
 from grex.manifest.credentials import refuse_credentials
@@ -44,8 +45,7 @@ _SUFFIX = ".json"
 _LIMIT_BYTES = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class CloneNote:
+class CloneNote(Struct, frozen=True):
     """A clone that has begun and is not known to be through.
 
     Attributes:
@@ -69,8 +69,7 @@ class CloneNote:
     created_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class DamagedNote:
+class DamagedNote(Struct, frozen=True):
     """A file that should be a note and is none, and why, as the end of a sentence."""
 
     path: Path

@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     import yaml
@@ -50,8 +51,7 @@ class YamlTextError(ValueError):
     """The text is not YAML, or not of a shape that can be edited."""
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct):
     """A value and its place; indexes count characters.
 
     Attributes:
@@ -95,8 +95,7 @@ class Node:
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """The one document of a file: its root, and where more can be appended to it."""
 
     root: Node

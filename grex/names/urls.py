@@ -22,9 +22,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from grex.names.text import SECRET_PARAMETER, clean, redact
 
@@ -54,8 +56,7 @@ class InvalidUrlError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class PackUrl:
+class PackUrl(Struct, frozen=True, dict=True):  # the dict holds `identity`, once it was asked for
     """The address of a repository, checked and resolved; see the module for what each text is for."""
 
     text: str
@@ -68,9 +69,8 @@ class PackUrl:
     """In lower case; an IPv6 address without its brackets; empty for `file` and `local`."""
     path: str
     """On the host, as written; for `file` and `local` the absolute path."""
-    port: int | None = field(default=None)
+    port: int | None = None
     """None where it is the scheme's own."""
-    _identity: str | None = field(default=None, init=False, compare=False)
 
     def __repr__(self) -> str:
         """Show the redacted address: a repr ends up in logs."""
@@ -111,17 +111,9 @@ class PackUrl:
         """The directory of a repository on this machine."""
         return Path(self.path) if self.is_local else None
 
-    @property
+    @cached_property  # that of a local repository costs a look at each directory on the way
     def identity(self) -> str:
         """The canonical spelling: equal for two addresses of the same repository."""
-        found = self._identity
-        if found is None:
-            found = self._find_identity()
-            # Found out once: that of a local repository costs a look at each directory on the way.
-            object.__setattr__(self, "_identity", found)
-        return found
-
-    def _find_identity(self) -> str:
         if self.is_local:
             return f"file://{_real_repository(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -29,6 +29,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NewType, TypeVar
 
+from msgspec import Struct
+
 from grex.pack.fields import (
     check_keys,
     read_bool,
@@ -123,8 +125,7 @@ def decode(
     return cls(**values)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(Struct, frozen=True):
     """One argument: its name, and its annotation boiled down to what has to be done."""
 
     name: str
@@ -178,8 +179,7 @@ def _field(cls: type, field: dataclasses.Field[Any], hint: Any) -> _Field:
     return _Field(field.name, kind, optional, required)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Decoder:
+class _Decoder(Struct, frozen=True):
     """What is the same for all arguments of one action."""
 
     what: str

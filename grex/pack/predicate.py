@@ -14,8 +14,9 @@ reports. A name that nobody offers is no such predicate but a mistake, and refus
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from grex.names import suggest
 from grex.pack.fields import read_list, read_mapping
@@ -35,8 +36,7 @@ __all__ = [
 COMBINERS: Final = ("all_of", "any_of", "none_of")
 
 
-@dataclass(frozen=True, slots=True)
-class PredicateNode:
+class PredicateNode(Struct, frozen=True):
     """A predicate and what it is about; for a combiner, the predicates that it combines."""
 
     kind: str

@@ -10,8 +10,9 @@ Messages quote text that strangers wrote, always through `quoted`: short, printa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, Protocol
+
+from msgspec import Struct, field
 
 from grex.errors import GrexError
 from grex.names import clean, redact
@@ -46,8 +47,7 @@ class Marked(Protocol):
         """Where it stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong, and where."""
 
     file: str
@@ -72,8 +72,7 @@ class Problem:
         }
 
 
-@dataclass(slots=True)
-class Problems:
+class Problems(Struct):
     """What one reading found, in the order of the file once `sorted` is asked."""
 
     _found: list[Problem] = field(default_factory=list)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 from grex.names import PackUrl, parse_url
 from grex.pack.problems import Mark
@@ -38,6 +39,7 @@ __all__ = [
 SCHEMA_VERSION: Final = "1"
 PLATFORMS: Final = ("linux", "macos", "windows")
 BUILTIN_PACK_TYPES: Final = ("declarative", "meta", "plain", "scripted")
+_UNSHOWN = frozenset({"url", "base", "remotes"})
 
 
 def current_platform() -> str:
@@ -47,8 +49,16 @@ def current_platform() -> str:
     return "windows" if sys.platform == "win32" else "linux"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionEntry:
+class _Discreet(Struct, frozen=True):
+    """Shows no URL: one may hold credentials, and a repr ends up in logs."""
+
+    def __repr__(self) -> str:
+        """All fields but those that may hold a URL."""
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in _UNSHOWN)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class ActionEntry(Struct, frozen=True):
     """One action as declared: its name, and arguments whose meaning only the registered action knows."""
 
     kind: str
@@ -61,11 +71,10 @@ class ActionEntry:
         return self.mark if node is None else node.mark
 
 
-@dataclass(frozen=True, slots=True)
-class ChildSpec:
+class ChildSpec(_Discreet, frozen=True):
     """A pack that this one owns. `path` starts at the declaring pack, or at the workspace if it begins with `/`."""
 
-    url: str = field(repr=False)
+    url: str
     path: str
     ref: str | None
     groups: tuple[str, ...]
@@ -73,41 +82,37 @@ class ChildSpec:
     filter: str | None
     sparse: tuple[str, ...]
     submodules: bool
-    remotes: Mapping[str, str] = field(repr=False)
+    remotes: Mapping[str, str]
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(_Discreet, frozen=True):
     """A pack that has to be present: known by its name or by its URL, exactly one of which is set."""
 
     name: str | None
-    url: str | None = field(repr=False)
+    url: str | None
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(_Discreet, frozen=True):
     """What children get that do not say it themselves; `base` is what relative URLs start from."""
 
-    base: str | None = field(default=None, repr=False)
+    base: str | None = None
     ref: str | None = None
     depth: int | None = None
     filter: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OverrideSpec:
+class OverrideSpec(_Discreet, frozen=True):
     """What the root or this machine says about a pack, whoever declares it. `path` starts at the workspace root."""
 
     path: str
-    url: str | None = field(repr=False)
+    url: str | None
     ref: str | None
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
-class PackSpec:
+class PackSpec(Struct, frozen=True):
     """A pack.yaml, checked."""
 
     schema_version: str
@@ -122,7 +127,7 @@ class PackSpec:
     actions: tuple[ActionEntry, ...] = ()
     teardown: tuple[ActionEntry, ...] | None = None
     """None: undo `actions` in reverse; empty: there is nothing to undo."""
-    type_mark: Mark | None = field(default=None, compare=False)
+    type_mark: Mark | None = None
     """Where the type is declared."""
     extensions: Mapping[str, PlainData] = field(default_factory=lambda: MappingProxyType({}))
     """The `x-*` keys, verbatim."""

@@ -22,8 +22,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec import Struct
 
 from grex.errors import GrexError
 from grex.names import clean
@@ -55,8 +56,7 @@ UNREADABLE: Final = _Unreadable()
 Value: TypeAlias = bool | int | float | str | tuple["Node", ...] | Mapping[str, "Entry"] | _Unreadable | None
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A value and where it stands: a scalar, a list (a tuple of nodes) or a mapping (of keys to entries)."""
 
     value: Value
@@ -114,8 +114,7 @@ class Node:
         return None if isinstance(value, _Unreadable) else value
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of a mapping: a key, where it stands, and its value."""
 
     key: str
@@ -189,8 +188,7 @@ class _StopError(Exception):
     """Nothing that follows can be used; the problem has been recorded."""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A collection whose end has not been seen yet."""
 
     mark: Mark

@@ -20,10 +20,10 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from msgspec import Struct
 
 from grex.errors import FetchError, GrexError
 from grex.fs import TEMP_PREFIX, fsync_dir, open_regular, remove_tree
@@ -43,8 +43,7 @@ _LOOK_EVERY_S = 0.2
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRequest:
+class FetchRequest(Struct, frozen=True):
     """What is wanted.
 
     Attributes:
@@ -65,8 +64,7 @@ class FetchRequest:
         return clean(redact(self.url), 300)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Where what is fetched is kept, and how.
 
     Attributes:

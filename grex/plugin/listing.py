@@ -8,8 +8,10 @@ before: an entry that does not load, one of a name that somebody else has as wel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.errors import GrexError, PluginError, PluginLoadError
 from grex.plugin.values import API_VERSION
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Listed", "list_plugins", "registered_twice"]
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """One entry point.
 
     Attributes:

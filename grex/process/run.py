@@ -19,10 +19,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO
 
 import anyio
+from msgspec import Struct
 
 from grex.errors import PackError
 from grex.process.child import Child
@@ -50,8 +50,7 @@ class ProcessTimeoutError(PackError):
         self.stderr = stderr
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """A child that has ended: how, what it wrote (bounded), and how long it took."""
 
     returncode: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
 
 __all__ = [
     "CommandOutput",
@@ -20,16 +21,14 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class PackStarted:
+class PackStarted(Struct, frozen=True):
     """Work on a pack began; `doing` is one word: `checkout`, or the lifecycle call (`install`, `update`)."""
 
     pack: str
     doing: str
 
 
-@dataclass(frozen=True, slots=True)
-class PackFinished:
+class PackFinished(Struct, frozen=True):
     """A pack is done for this phase; `status` is its outcome's status, `text` one line about it."""
 
     pack: str
@@ -37,16 +36,14 @@ class PackFinished:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class CommandStarted:
+class CommandStarted(Struct, frozen=True):
     """A command of a pack begins; `label` is what it is called: `hook .grex/hooks/setup.sh`."""
 
     pack: str
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOutput:
+class CommandOutput(Struct, frozen=True):
     """A line that a command of a pack wrote to `stream`, bounded, without control characters and credentials."""
 
     pack: str
@@ -55,8 +52,7 @@ class CommandOutput:
     stream: Literal["stdout", "stderr"]
 
 
-@dataclass(frozen=True, slots=True)
-class LockWait:
+class LockWait(Struct, frozen=True):
     """A lock has been waited for so long that it is worth saying who has it, and how many are `ahead` of this wait.
 
     `stopped` has the pids of those ahead that stand still.
@@ -70,8 +66,7 @@ class LockWait:
     stopped: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PluginBlocks:
+class PluginBlocks(Struct, frozen=True):
     """Code of a plugin has not let go of the event loop for `blocked_s`; `place` is `file:line` where it stands.
 
     It comes from a thread of its own, since the event loop stands. `pack` is empty where it cannot be told.
@@ -83,8 +78,7 @@ class PluginBlocks:
     blocked_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class GitProgress:
+class GitProgress(Struct, frozen=True):
     """What git says of its own progress: `stage` as git names it, `percent` of that stage."""
 
     pack: str
@@ -92,8 +86,7 @@ class GitProgress:
     percent: int
 
 
-@dataclass(frozen=True, slots=True)
-class FetchProgress:
+class FetchProgress(Struct, frozen=True):
     """How much of a file has come that an action fetches; `total_bytes` is None where nobody said how much it is."""
 
     pack: str
@@ -102,8 +95,7 @@ class FetchProgress:
     total_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """A stretch of time in which something was held or ran, for the trace.
 
     `start_ns` and `end_ns` are CLOCK_MONOTONIC; slices of one `track` nest or follow each other, they never cross.

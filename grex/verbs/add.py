@@ -8,9 +8,10 @@ leaves a checkout that grex knows to be its own and reports as undeclared; the s
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from grex.engine import ROOT, CheckoutOptions, Checkouts, Graph, Hiding, Session, Settings, survey
 from grex.engine.cloning import missing_directories
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["AddReport", "AddRequest", "add"]
 
 
-@dataclass(frozen=True, slots=True)
-class AddRequest:
+class AddRequest(Struct, frozen=True):
     """What to add.
 
     Attributes:
@@ -63,8 +63,7 @@ class AddRequest:
     trust_url: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AddReport:
+class AddReport(Struct, frozen=True):
     """What was added, and the sync that followed."""
 
     path: str

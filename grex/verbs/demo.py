@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.engine import Settings
 from grex.errors import UsageError
@@ -30,8 +32,7 @@ _MARKER = ".grex-demo"
 _PUSHED = "services/web"
 
 
-@dataclass(frozen=True, slots=True)
-class DemoRequest:
+class DemoRequest(Struct, frozen=True):
     """Where to build the demo: a directory that does not exist, is empty, or holds an earlier demo."""
 
     directory: Path
@@ -42,8 +43,7 @@ class DemoRequest:
         return self.directory / "workspace"
 
 
-@dataclass(frozen=True, slots=True)
-class DemoReport:
+class DemoReport(Struct, frozen=True):
     """What the demo built, and its two syncs."""
 
     workspace: Path
@@ -73,8 +73,7 @@ class DemoReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Upstream:
+class _Upstream(Struct, frozen=True):
     """One repository to build: the files of its first commit, executable ones by name, and a tag on it."""
 
     name: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from grex.engine import Hiding, Session, Settings
 from grex.errors import ConfigError, UsageError
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["InitReport", "InitRequest", "init", "making"]
 
 
-@dataclass(frozen=True, slots=True)
-class InitRequest:
+class InitRequest(Struct, frozen=True):
     """Where to make a workspace.
 
     Attributes:
@@ -37,8 +37,7 @@ class InitRequest:
     gitignore: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class InitReport:
+class InitReport(Struct, frozen=True):
     """What init found or made; `gitignore_changed` if `.gitignore` was written."""
 
     root: Path

@@ -5,9 +5,10 @@ Takes nothing, opens nothing for writing, makes nothing, and needs no answer fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
 
 from grex.engine import Settings, find_lock_files
 from grex.errors import GrexError
@@ -21,15 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["LocksReport", "LocksRequest", "locks"]
 
 
-@dataclass(frozen=True, slots=True)
-class LocksRequest:
+class LocksRequest(Struct, frozen=True):
     """Which workspace to look at."""
 
     root: Path
 
 
-@dataclass(frozen=True, slots=True)
-class LocksReport:
+class LocksReport(Struct, frozen=True):
     """The locks that are held now, and what else there is to say of locks.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from grex.engine import ROOT, Session, Settings, survey
 from grex.errors import GrexError
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["ListReport", "ListRequest", "ListedPack", "ls"]
 
 
-@dataclass(frozen=True, slots=True)
-class ListRequest:
+class ListRequest(Struct, frozen=True):
     """Which workspace to list."""
 
     root: Path
 
 
-@dataclass(frozen=True, slots=True)
-class ListedPack:
+class ListedPack(Struct, frozen=True):
     """One declared pack, as it lies on the disk."""
 
     path: str
@@ -54,8 +53,7 @@ class ListedPack:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ListReport:
+class ListReport(Struct, frozen=True):
     """The declared packs, sorted by path."""
 
     root: Path

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from grex.errors import GrexError
 from grex.plugin import API_VERSION, Listed, Registry
@@ -15,13 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["PluginsReport", "PluginsRequest", "plugins"]
 
 
-@dataclass(frozen=True, slots=True)
-class PluginsRequest:
+class PluginsRequest(Struct, frozen=True):
     """Nothing to choose: plugins are those of the environment, not of a workspace."""
 
 
-@dataclass(frozen=True, slots=True)
-class PluginsReport:
+class PluginsReport(Struct, frozen=True):
     """The plugins, sorted by group and name."""
 
     plugins: tuple[Listed, ...]

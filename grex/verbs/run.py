@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from grex.engine import ROOT, RunContext, Session, Settings, survey
 from grex.engine.lifecycle import untrusted_steps
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["RunReport", "RunRequest", "run"]
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(Struct, frozen=True):
     """What to run, where and how.
 
     Attributes:
@@ -52,8 +52,7 @@ class RunRequest:
     ask_trust: TrustQuestion | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(Struct, frozen=True):
     """What a run did, packs sorted by path; `output` is the end of what the commands of each pack said."""
 
     root: Path

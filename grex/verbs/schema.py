@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from grex.errors import UsageError
 from grex.verbs.documents import DOCUMENTS
@@ -11,15 +12,13 @@ from grex.verbs.documents import DOCUMENTS
 __all__ = ["SchemaReport", "SchemaRequest", "schema"]
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaRequest:
+class SchemaRequest(Struct, frozen=True):
     """Whose document: a verb, or `error` for what any of them prints when it fails."""
 
     verb: str
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaReport:
+class SchemaReport(Struct, frozen=True):
     """A JSON Schema, draft 2020-12."""
 
     document: dict[str, Any]

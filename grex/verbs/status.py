@@ -6,11 +6,11 @@ not track, a filter, commits to count). No network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+from msgspec import Struct
 
 from grex.engine import ROOT, Node, Present, RunContext, Session, Settings, survey
 from grex.engine.drift import look_for_drift
@@ -31,8 +31,7 @@ __all__ = ["PackStatus", "StatusReport", "StatusRequest", "status"]
 DRIFT_EXIT_CODE = 7
 
 
-@dataclass(frozen=True, slots=True)
-class StatusRequest:
+class StatusRequest(Struct, frozen=True):
     """Which packs to look at; with `fail_on_drift`, anything but a clean workspace is exit 7."""
 
     root: Path
@@ -40,8 +39,7 @@ class StatusRequest:
     fail_on_drift: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PackStatus:
+class PackStatus(Struct, frozen=True):
     """How one pack stands.
 
     Attributes:
@@ -98,8 +96,7 @@ class PackStatus:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class StatusReport:
+class StatusReport(Struct, frozen=True):
     """Every declared pack and every checkout of ours that nobody declares any more, sorted by path."""
 
     root: Path
@@ -202,8 +199,7 @@ def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:
     return {path: frozenset(below) for path, below in nested.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _InstallStatus:
+class _InstallStatus(Struct, frozen=True):
     """How the installation of one pack stands; everything empty if it is as it should be."""
 
     states: tuple[str, ...] = ()

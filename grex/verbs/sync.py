@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.engine import (
     ROOT,
@@ -52,8 +54,7 @@ __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
 SyncStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "not-reached", "planned"]
 
 
-@dataclass(frozen=True, slots=True)
-class SyncRequest:
+class SyncRequest(Struct, frozen=True):
     """What to sync, and how.
 
     Attributes:
@@ -84,8 +85,7 @@ class SyncRequest:
     ask_trust: TrustQuestion | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PackReport:
+class PackReport(Struct, frozen=True):
     """What became of one pack.
 
     `status` is the checkout's: `cloned`, `moved`, `unchanged`, `left`, `failed`, `not-reached`, `planned`.
@@ -147,8 +147,7 @@ class PackReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class SyncReport:
+class SyncReport(Struct, frozen=True):
     """What a sync did, packs sorted by path; equal for equal work but for the times.
 
     `elapsed_s` is all of it; of that, `waited_s` went by while a lock was waited for that the processes of `waited_for`
@@ -165,7 +164,7 @@ class SyncReport:
     elapsed_s: float = 0.0
     waited_s: float = 0.0
     waited_for: tuple[int, ...] = ()
-    extra_errors: tuple[tuple[str, GrexError], ...] = field(default=())
+    extra_errors: tuple[tuple[str, GrexError], ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -7,9 +7,10 @@ tear down, report. What is torn down is no longer installed; the next sync insta
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from grex.engine import ROOT, RunContext, Session, Settings, survey
 from grex.engine.standing import stand
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["TeardownReport", "TeardownRequest", "teardown"]
 
 
-@dataclass(frozen=True, slots=True)
-class TeardownRequest:
+class TeardownRequest(Struct, frozen=True):
     """What to tear down, and how.
 
     Attributes:
@@ -44,8 +44,7 @@ class TeardownRequest:
     ask_trust: TrustQuestion | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TeardownReport:
+class TeardownReport(Struct, frozen=True):
     """What a teardown did, packs sorted by path; those with nothing to take back are not in it."""
 
     root: Path

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from grex.engine import Session, Settings
 from grex.errors import UsageError
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TrustReport", "TrustRequest", "trust"]
 
 
-@dataclass(frozen=True, slots=True)
-class TrustRequest:
+class TrustRequest(Struct, frozen=True):
     """Which prefix to trust, or no longer; without one, what is trusted is shown."""
 
     root: Path
@@ -26,8 +26,7 @@ class TrustRequest:
     revoke: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TrustReport:
+class TrustReport(Struct, frozen=True):
     """What is trusted now, and whether this call changed it."""
 
     prefixes: tuple[str, ...]

@@ -6,9 +6,10 @@ changed by hand of an install is put right only with `--force`, and is kept besi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from grex.engine import Settings
 from grex.errors import UsageError
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["UpdateReport", "UpdateRequest", "update"]
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateRequest:
+class UpdateRequest(Struct, frozen=True):
     """What to update, and how; all but `force` as in a sync.
 
     Attributes:
@@ -48,8 +48,7 @@ class UpdateRequest:
     ask_trust: TrustQuestion | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateReport:
+class UpdateReport(Struct, frozen=True):
     """What an update did: a sync's report, and whether installs were run again."""
 
     sync: SyncReport

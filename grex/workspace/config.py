@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.errors import ConfigError
 from grex.names import clean, redact, suggest
@@ -36,8 +38,7 @@ _MOST: Final = 1024  # permits are processes
 _MAX_BYTES: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """The settings in force. `origins` names the file of each one that is not the default."""
 
     jobs: int | None = None
@@ -87,7 +88,7 @@ def _read_file(path: Path, config: Config, *, may_trust: bool) -> Config:
             )
         found["trust_prefixes"] = _read_trust(path, tables["trust"])
     origins = MappingProxyType({**config.origins, **dict.fromkeys(found, path)})
-    return replace(config, **found, origins=origins)  # type: ignore[arg-type]  # each value was checked by its reader
+    return replace(config, **found, origins=origins)  # each value was checked by its reader
 
 
 def _read_bytes(path: Path) -> bytes | None:

@@ -6,8 +6,9 @@ never inside: git removes and writes what is inside, and a checkout that is a sy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from grex.names import BACKEND_LOCK_SUFFIX, GREX_DIRECTORY, PACK_LOCK_NAME, PACK_YAML
 
@@ -19,8 +20,7 @@ def backend_lock_for(real_checkout: Path) -> Path:
     return real_checkout.parent / f".{real_checkout.name}{BACKEND_LOCK_SUFFIX}"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The places of one workspace; `root` is canonical."""
 
     root: Path

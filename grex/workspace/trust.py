@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from grex.errors import ConfigError, UsageError
 from grex.fs import replace_file, sweep_temporary_files
@@ -52,8 +53,7 @@ def covers(prefix: str, trust_key: str) -> bool:
     return trust_key == prefix or trust_key.startswith(prefix.rstrip("/") + "/")
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
+class _Stored(Struct, frozen=True):
     prefixes: tuple[str, ...]
     root: tuple[int, int] | None
 

@@ -52,7 +52,7 @@ events = st.one_of(
     st.builds(
         action_halted_event, ids, action=actions, kind=kinds, run=runs, reason=st.just("x"), phase=phases, ts=times
     ),
-    st.builds(Event, st.just("teleport"), times, ids, st.just({"to": "mars"})),
+    st.builds(lambda ts, pack: Event("teleport", ts, pack, {"to": "mars"}), times, ids),
 )
 histories = st.lists(events, max_size=40)
 

@@ -7,13 +7,13 @@ import json
 import os
 import random
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from grex.errors import LockfileError, SchemaVersionError
 from grex.manifest import LockLine, parse_lockfile, read_lockfile, render_lockfile, write_lockfile

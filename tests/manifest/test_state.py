@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from grex.manifest import CloneNote, read_notes, remove_note, write_note
 from tests.support.broken_disk import BrokenDisk

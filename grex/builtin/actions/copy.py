@@ -28,11 +28,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio.to_thread
+from msgspec import Struct
 
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
@@ -182,8 +182,7 @@ class Copy(ActionType[CopyArguments]):
         return None if is_right else f"{title}: the permissions of the copy were changed"
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(Struct, frozen=True):
     """What a file holds, and what may be done with it."""
 
     sha256: str

@@ -34,9 +34,10 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+from msgspec import Struct
 
 from grex.builtin.backups import free_backup
 from grex.builtin.blocks import Block, BlockError, block_sum, find_block, with_block, without_block
@@ -167,8 +168,7 @@ class Env(ActionType[EnvArguments]):
         return None if found.sum in written[-1:] else f"{block.title}: the block has another value"
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(Struct, frozen=True):
     """The block that is wanted, and where."""
 
     file: Path

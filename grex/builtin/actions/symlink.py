@@ -34,9 +34,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
+
+from msgspec import Struct
 
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
@@ -164,8 +165,7 @@ class Symlink(ActionType[SymlinkArguments]):
             raise disk_error(f"the symlink {shown(dst)} cannot be undone", error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(Struct, frozen=True):
     """The two ends of the link that is wanted."""
 
     src: Path

@@ -13,9 +13,11 @@ import json
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.errors import ActionError, GrexError, PluginError
 from grex.fs import TEMP_PREFIX
@@ -56,8 +58,7 @@ def predicate(kind: str, value: Any = None, *operands: PredicateNode) -> Predica
     return PredicateNode(kind, _NOWHERE, value, operands)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
+class _Recorded(Struct, frozen=True):
     """One action that was done and is not undone; `action` is its place among those of the pack."""
 
     action: str

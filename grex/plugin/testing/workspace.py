@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec import Struct
 
 from grex.plugin.testing.repository import commit_files, make_repository, quiet_git_environ
 
@@ -24,8 +25,7 @@ __all__ = ["Ended", "TemporaryWorkspace"]
 _TIMEOUT_S = 120.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """What one call of `grex` came to.
 
     Attributes:
