@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import anyio
-import typer
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -43,7 +42,7 @@ R = TypeVar("R", bound="Report")
 
 
 class Call(Struct, frozen=True):
-    """The options that every command has, after those before and after the verb were joined."""
+    """The options that commands share, and the environment; `joined` adds those after the verb to those before it."""
 
     verb: str = ""
     as_json: bool = False
@@ -56,39 +55,28 @@ class Call(Struct, frozen=True):
     trust: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
-    @classmethod
-    def of(
-        cls,
-        context: typer.Context,
-        verb: str,
-        *,
-        as_json: bool = False,
-        quiet: bool = False,
-        workspace: Path | None = None,
-        jobs: int | None = None,
-        no_wait: bool = False,
-        lock_timeout_s: float | None = None,
-        trace: Path | None = None,
-        trust: tuple[str, ...] = (),
-    ) -> Call:
-        """The call of one verb: options may stand before the verb as well."""
-        before: Call = context.obj
-        no_wait = no_wait or before.no_wait
-        lock_timeout_s = lock_timeout_s if lock_timeout_s is not None else before.lock_timeout_s
-        jobs = jobs if jobs is not None else before.jobs
+    def joined(self, after: Call) -> Call:
+        """The call of a verb, when these options stood before the verb; what stands after it wins.
+
+        Raises:
+            UsageError: the options, or the environment, contradict themselves.
+        """
+        no_wait = after.no_wait or self.no_wait
+        lock_timeout_s = after.lock_timeout_s if after.lock_timeout_s is not None else self.lock_timeout_s
+        jobs = after.jobs if after.jobs is not None else self.jobs
         if no_wait and lock_timeout_s is not None:
             raise UsageError("--no-wait and --lock-timeout exclude each other", hint="Give one of them.")
         return replace(
-            before,
-            verb=verb,
-            as_json=before.as_json or as_json,
-            quiet=before.quiet or quiet,
-            workspace=workspace if workspace is not None else before.workspace,
-            jobs=jobs if jobs is not None else _jobs_from(before.environ),
+            self,
+            verb=after.verb,
+            as_json=self.as_json or after.as_json,
+            quiet=self.quiet or after.quiet,
+            workspace=after.workspace if after.workspace is not None else self.workspace,
+            jobs=jobs if jobs is not None else _jobs_from(self.environ),
             no_wait=no_wait,
             lock_timeout_s=lock_timeout_s,
-            trace=trace if trace is not None else before.trace,
-            trust=(*trust, *before.environ.get("GREX_TRUST", "").split()),
+            trace=after.trace if after.trace is not None else self.trace,
+            trust=(*after.trust, *self.environ.get("GREX_TRUST", "").split()),
         )
 
     @property

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from grex.verbs.sync import PackReport, SyncReport
     from grex.verbs.teardown import TeardownReport
     from grex.verbs.trust import TrustReport
+    from grex.verbs.update import UpdateReport
 
-__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust"]
+__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
 
 _SHORT = 10
 _WIDTH = 80
@@ -155,6 +156,11 @@ def sync(report: SyncReport, *, brief: bool = False) -> str:
     lines.extend(_notes(report.notes))
     lines.append(_summary(report))
     return "\n".join(lines)
+
+
+def update(report: UpdateReport, *, brief: bool = False) -> str:
+    """What update says: what its sync says."""
+    return sync(report.sync, brief=brief)
 
 
 def _pack_lines(pack: PackReport, *, brief: bool) -> list[str]:

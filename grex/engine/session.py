@@ -182,8 +182,12 @@ class Session(Struct):
                 self.log.compact(hold=hold)
 
     @asynccontextmanager
-    async def exclusive(self) -> AsyncGenerator[None]:
-        """Hold WORKSPACE for the block, and know its log and lockfile."""
+    async def exclusive(self, *, dry_run: bool = False) -> AsyncGenerator[None]:
+        """Hold WORKSPACE for the block, and know its log and lockfile. A dry run only looks, and holds nothing."""
+        if dry_run:
+            self.reread()
+            yield
+            return
         async with self.holds.workspace():
             await self.read_records()
             yield

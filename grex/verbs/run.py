@@ -22,8 +22,9 @@ from grex.engine.standing import stand
 from grex.engine.survey import named
 from grex.errors import UsageError
 from grex.names import clean
-from grex.verbs.asking import TrustQuestion, ask_for_trust
+from grex.verbs.asking import ask_for_trust
 from grex.verbs.report import exit_code_of, failure_json
+from grex.verbs.request import PacksRequest
 
 if TYPE_CHECKING:
     from grex.verbs.documents import RunDocument
@@ -31,25 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["RunReport", "RunRequest", "run"]
 
 
-class RunRequest(Struct, frozen=True):
+class RunRequest(PacksRequest, frozen=True, kw_only=True):
     """What to run, where and how.
 
     Attributes:
-        root: the workspace.
         name: a hook, or a kind of action.
-        packs: PACK arguments: paths or unique names, with their descendants; empty for all.
-        dry_run: print the plan and write nothing.
-        fail_fast: start nothing new after a failure.
-        ask_trust: asks the user about untrusted packs and gives the URL prefixes to trust from now on; None where
-            nobody can be asked.
     """
 
-    root: Path
     name: str
-    packs: tuple[str, ...] = ()
-    dry_run: bool = False
-    fail_fast: bool = False
-    ask_trust: TrustQuestion | None = None
 
 
 class RunReport(Struct, frozen=True):

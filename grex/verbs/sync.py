@@ -43,8 +43,9 @@ from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
 from grex.names import shown_argument
 from grex.pack import PackSpec
-from grex.verbs.asking import TrustQuestion, ask_for_trust
+from grex.verbs.asking import ask_for_trust
 from grex.verbs.report import exit_code_of, failure_json
+from grex.verbs.request import PacksRequest
 
 if TYPE_CHECKING:
     from grex.verbs.documents import InstallObject, SyncDocument, SyncPackObject
@@ -54,35 +55,24 @@ __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
 SyncStatus = Literal["cloned", "moved", "unchanged", "left", "failed", "not-reached", "planned"]
 
 
-class SyncRequest(Struct, frozen=True):
+class SyncRequest(PacksRequest, frozen=True):
     """What to sync, and how.
 
     Attributes:
-        root: the workspace.
-        packs: PACK arguments: paths or unique names; empty for all.
         locked: check out the lockfile's commits; a pack that it lacks is an error.
         offline: ask no remote.
-        dry_run: print the plan and write nothing.
-        fail_fast: start nothing new after a failure.
         no_install: leave the install phase out.
         keep_partial: leave what a failed install had done.
         anew: resolve tags again, and follow those that moved.
         reinstall: install every pack again, and put right what was changed by hand; that is kept beside.
-        ask_trust: asks the user about untrusted packs and gives the URL prefixes to trust from now on; None where
-            nobody can be asked.
     """
 
-    root: Path
-    packs: tuple[str, ...] = ()
     locked: bool = False
     offline: bool = False
-    dry_run: bool = False
-    fail_fast: bool = False
     no_install: bool = False
     keep_partial: bool = False
     anew: bool = False
     reinstall: bool = False
-    ask_trust: TrustQuestion | None = None
 
 
 class PackReport(Struct, frozen=True):
@@ -203,10 +193,7 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
         LockError: the workspace could not be had.
     """
     session = Session.open(request.root, settings)
-    if request.dry_run:
-        session.reread()
-        return await sync_session(session, request)
-    async with session.exclusive():
+    async with session.exclusive(dry_run=request.dry_run):
         return await sync_session(session, request)
 
 

@@ -16,8 +16,9 @@ from grex.engine import ROOT, RunContext, Session, Settings, survey
 from grex.engine.standing import stand
 from grex.engine.survey import named
 from grex.engine.teardown import TeardownOutcome, prepare_teardown, refuse_committed_log, run_teardown
-from grex.verbs.asking import TrustQuestion, ask_for_trust
+from grex.verbs.asking import ask_for_trust
 from grex.verbs.report import exit_code_of, failure_json
+from grex.verbs.request import PacksRequest
 
 if TYPE_CHECKING:
     from grex.verbs.documents import TeardownDocument
@@ -25,23 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["TeardownReport", "TeardownRequest", "teardown"]
 
 
-class TeardownRequest(Struct, frozen=True):
-    """What to tear down, and how.
-
-    Attributes:
-        root: the workspace.
-        packs: PACK arguments: paths or unique names, with their descendants; empty for all.
-        dry_run: print the plan and write nothing.
-        fail_fast: start nothing new after a failure.
-        ask_trust: asks the user about untrusted packs and gives the URL prefixes to trust from now on; None where
-            nobody can be asked.
-    """
-
-    root: Path
-    packs: tuple[str, ...] = ()
-    dry_run: bool = False
-    fail_fast: bool = False
-    ask_trust: TrustQuestion | None = None
+class TeardownRequest(PacksRequest, frozen=True):
+    """What to tear down, and how."""
 
 
 class TeardownReport(Struct, frozen=True):
@@ -90,10 +76,7 @@ async def teardown(request: TeardownRequest, settings: Settings) -> TeardownRepo
         LockError: the workspace could not be had.
     """
     session = Session.open(request.root, settings)
-    if request.dry_run:
-        session.reread()
-        return await _teardown(session, request)
-    async with session.exclusive():
+    async with session.exclusive(dry_run=request.dry_run):
         return await _teardown(session, request)
 
 

@@ -6,14 +6,13 @@ changed by hand of an install is put right only with `--force`, and is kept besi
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.engine import Settings
 from grex.errors import UsageError
-from grex.verbs.asking import TrustQuestion
 from grex.verbs.sync import SyncReport, SyncRequest, sync
 
 if TYPE_CHECKING:
@@ -23,29 +22,15 @@ __all__ = ["UpdateReport", "UpdateRequest", "update"]
 
 
 class UpdateRequest(Struct, frozen=True):
-    """What to update, and how; all but `force` as in a sync.
+    """What to update, and how.
 
     Attributes:
-        root: the workspace.
-        packs: PACK arguments: paths or unique names; empty for all.
+        sync: the sync to make of it; which commits it takes, and what it installs, is the update's to say.
         force: run the installs of packs that have not changed as well, and replace what was changed by hand.
-        offline: ask no remote; then no tag is resolved either.
-        dry_run: print the plan and write nothing.
-        fail_fast: start nothing new after a failure.
-        no_install: leave the install phase out.
-        keep_partial: leave what a failed install had done.
-        ask_trust: asks the user about untrusted packs.
     """
 
-    root: Path
-    packs: tuple[str, ...] = ()
+    sync: SyncRequest
     force: bool = False
-    offline: bool = False
-    dry_run: bool = False
-    fail_fast: bool = False
-    no_install: bool = False
-    keep_partial: bool = False
-    ask_trust: TrustQuestion | None = None
 
 
 class UpdateReport(Struct, frozen=True):
@@ -72,18 +57,7 @@ async def update(request: UpdateRequest, settings: Settings) -> UpdateReport:
         ManifestError: the root's pack.yaml, the log or the lockfile cannot be used; nothing was changed.
         LockError: the workspace could not be had.
     """
-    if request.force and request.no_install:
+    if request.force and request.sync.no_install:
         raise UsageError("--force and --no-install exclude each other", hint="Give one of them.")
-    wanted = SyncRequest(
-        root=request.root,
-        packs=request.packs,
-        offline=request.offline,
-        dry_run=request.dry_run,
-        fail_fast=request.fail_fast,
-        no_install=request.no_install,
-        keep_partial=request.keep_partial,
-        anew=True,
-        reinstall=request.force,
-        ask_trust=request.ask_trust,
-    )
+    wanted = replace(request.sync, locked=False, anew=True, reinstall=request.force)
     return UpdateReport(await sync(wanted, settings), request.force)

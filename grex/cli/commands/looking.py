@@ -1,0 +1,80 @@
+"""The commands that change nothing: `status`, `ls`, `locks`, `plugins`, `schema`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from grex.cli.call import Call, execute, print_document
+from grex.cli.options import Packs
+from grex.cli.signature import takes
+
+__all__ = ["locks", "ls", "plugins", "schema", "status"]
+
+
+@takes("json", "quiet", "workspace", "jobs", "no_wait", "lock_timeout")
+def status(
+    call: Call,
+    packs: Packs = None,
+    fail_on_drift: Annotated[
+        bool, typer.Option("--fail-on-drift", help="Exit 7 unless everything is as declared.")
+    ] = False,
+) -> int:
+    """Show what is not as declared, without asking a remote."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
+
+    request = StatusRequest(call.root(), tuple(packs or ()), fail_on_drift=fail_on_drift)
+    return execute(call, request.root, partial(verb, request), render.status)
+
+
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+def ls(
+    call: Call,
+    tree: Annotated[bool, typer.Option("--tree", help="Show who owns whom.")] = False,
+    long: Annotated[bool, typer.Option("--long", "-l", help="Show URL, ref and commit.")] = False,
+) -> int:
+    """List the packs."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.ls import ListRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
+
+    request = ListRequest(call.root())
+    return execute(call, request.root, partial(verb, request), partial(render.ls, tree=tree, long=long))
+
+
+@takes("json", "quiet", "workspace")
+def locks(call: Call) -> int:
+    """Show who holds which lock of this workspace, and who waits."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.locks import LocksRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
+
+    request = LocksRequest(call.root())
+    return execute(call, request.root, partial(verb, request), render.locks)
+
+
+@takes("json", "quiet")
+def plugins(call: Call) -> int:
+    """Show the plugins that are installed, and which are broken."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.cli.streams import say  # noqa: PLC0415 - only when run
+    from grex.verbs.plugins import PluginsRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.plugins import plugins as verb  # noqa: PLC0415 - only when run
+
+    report = verb(PluginsRequest())
+    if call.as_json:
+        return print_document(report)
+    say(render.plugins(report))
+    return report.exit_code
+
+
+def schema(verb: Annotated[str, typer.Argument(help="A verb with a --json document, or `error`.")]) -> int:
+    """Print the JSON Schema of a verb's --json document."""
+    from grex.verbs.schema import SchemaRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.schema import schema as verb_schema  # noqa: PLC0415 - only when run
+
+    return print_document(verb_schema(SchemaRequest(verb)))

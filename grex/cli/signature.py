@@ -1,0 +1,99 @@
+"""What typer is shown of a command: `takes` gives a command its `Call` in place of the options that commands share.
+
+typer reads the options of a command from its signature. With `takes`, a command is written as what it is about, its
+call and the options of its own:
+
+    @takes("json", "quiet", "workspace")
+    def ls(call: Call, tree: Annotated[bool, typer.Option("--tree")] = False) -> int: ...
+
+and typer is shown `tree`, followed by those that are named, each as it is declared in `_given`. Flags that go on into
+a request as they are stand in a `TypedDict`, once for all commands that have them, and the command takes them as
+`**how: Unpack[...]`: typer is shown each of them in their place.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, TypeVar, get_args, get_type_hints
+
+import typer
+
+from grex.cli.call import Call
+from grex.cli.options import Jobs, Json, LockTimeout, NoWait, Quiet, Trace, Trust, Workspace
+
+__all__ = ["COMMON", "takes"]
+
+COMMON = ("json", "quiet", "workspace", "jobs", "no_wait", "lock_timeout", "trace")
+"""What may stand before the verb as well, in the order in which the help lists it."""
+
+R = TypeVar("R")
+
+
+def _given(
+    verb: str,
+    *,
+    trust: Trust = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Workspace = None,
+    jobs: Jobs = None,
+    no_wait: NoWait = False,
+    lock_timeout: LockTimeout = None,
+    trace: Trace = None,
+) -> Call:
+    """The call that these options make; those that a command does not take have their defaults."""
+    return Call(
+        verb=verb,
+        as_json=json,
+        quiet=quiet,
+        workspace=workspace,
+        jobs=jobs,
+        no_wait=no_wait,
+        lock_timeout_s=lock_timeout,
+        trace=trace,
+        trust=tuple(trust or ()),
+    )
+
+
+_SHARED = inspect.signature(_given, eval_str=True).parameters
+_BY_NAME = inspect.Parameter.KEYWORD_ONLY  # as typer calls a command
+_CONTEXT = inspect.Parameter("context", _BY_NAME, annotation=typer.Context)
+
+
+def _flags(how: inspect.Parameter) -> list[inspect.Parameter]:
+    """What `**how: Unpack[Flags]` stands for: every flag of that `TypedDict`, off unless it is given."""
+    (flags,) = get_args(how.annotation)
+    declared = get_type_hints(flags, include_extras=True)
+    return [inspect.Parameter(name, _BY_NAME, default=False, annotation=flag) for name, flag in declared.items()]
+
+
+def takes(*shared: str) -> Callable[[Callable[Concatenate[Call, ...], R]], Callable[..., R]]:
+    """Turn a function of a `Call` and options into a command that typer can read.
+
+    The name of the function is the verb. Its call is joined to the one of the options that stood before the verb;
+    the command that comes first, which is the app itself, leaves its own for the verb.
+
+    Args:
+        shared: which of the shared options it takes, by their names in `_given`; in the help they come last.
+    """
+
+    def decorate(function: Callable[Concatenate[Call, ...], R]) -> Callable[..., R]:
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+
+        def command(context: typer.Context, **options: Any) -> R:
+            call = _given(function.__name__, **{name: options.pop(name) for name in shared})
+            context.obj = call if context.obj is None else context.obj.joined(call)
+            return function(context.obj, **options)
+
+        shown: list[inspect.Parameter] = [_CONTEXT]
+        for one in own:
+            shown += _flags(one) if one.kind is one.VAR_KEYWORD else [one.replace(kind=_BY_NAME)]
+        shown += [_SHARED[name] for name in shared]
+        command.__name__ = function.__name__
+        command.__doc__ = function.__doc__
+        command.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what `inspect` looks for
+        command.__annotations__ = {one.name: one.annotation for one in shown}
+        return command
+
+    return decorate
