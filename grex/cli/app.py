@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from copy import copy
 from typing import Annotated, Any
 
 import typer
@@ -80,7 +81,7 @@ def run(arguments: list[str] | None = None) -> int:
     """
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(args=given, standalone_mode=False, prog_name="grex")
+        code = _app_for(given)(args=given, standalone_mode=False, prog_name="grex")
     except typer.Exit as leaving:
         return int(leaving.exit_code)
     except typer.Abort:
@@ -91,3 +92,16 @@ def run(arguments: list[str] | None = None) -> int:
     except GrexError as error:
         return explain(error, as_json="--json" in given)
     return code if isinstance(code, int) else 0
+
+
+def _app_for(arguments: list[str]) -> typer.Typer:
+    """The command line that these arguments need.
+
+    Typer builds the options of all commands before it looks at the arguments, which costs more than what many a verb
+    does. Where the verb comes first there is no doubt which one it is, and the others are left out.
+    """
+    only = copy(app)
+    only.registered_commands = [
+        info for info in app.registered_commands if info.callback and info.callback.__name__ == arguments[0]
+    ]
+    return only if only.registered_commands else app

@@ -1,19 +1,27 @@
-"""Walks, plans, schedules, dispatches and recovers: how a verb gets from declarations to outcomes."""
+"""Walks, plans, schedules, dispatches and recovers: how a verb gets from declarations to outcomes.
 
-from grex.engine.checkout import Checkouts
-from grex.engine.context import RunContext
+What clones and installs is imported when it is first asked for: a verb that only looks starts faster without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from grex.engine.graph import ROOT, Declaration, Graph, Node
-from grex.engine.hiding import Hiding
 from grex.engine.holds import Holds, Permits
-from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, prepare, run, untrusted
 from grex.engine.installable import Installable, Present
 from grex.engine.lifecycle import Step, StepOutcome
-from grex.engine.lock_files import LockFiles, find_lock_files
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
-from grex.engine.recovery import Recovered, recover_workspace
 from grex.engine.session import Session, Settings
 from grex.engine.survey import Survey, survey
-from grex.engine.walker import Walk, Walked
+
+if TYPE_CHECKING:
+    from grex.engine.checkout import Checkouts
+    from grex.engine.context import RunContext
+    from grex.engine.hiding import Hiding
+    from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, prepare, run, untrusted
+    from grex.engine.lock_files import LockFiles, find_lock_files
+    from grex.engine.recovery import Recovered, recover_workspace
+    from grex.engine.walker import Walk, Walked
 
 __all__ = [
     "ROOT",
@@ -50,3 +58,30 @@ __all__ = [
     "survey",
     "untrusted",
 ]
+
+_LATER = {
+    "Checkouts": "checkout",
+    "Hiding": "hiding",
+    "InstallOutcome": "install",
+    "InstallPlan": "install",
+    "InstallStep": "install",
+    "LockFiles": "lock_files",
+    "Recovered": "recovery",
+    "RunContext": "context",
+    "Walk": "walker",
+    "Walked": "walker",
+    "find_lock_files": "lock_files",
+    "prepare": "install",
+    "recover_workspace": "recovery",
+    "run": "install",
+    "untrusted": "install",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what was left for later (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

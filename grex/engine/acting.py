@@ -35,7 +35,7 @@ from grex.manifest import (
 from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
-from grex.plugin.actions import mark_of
+from grex.plugin.arguments import mark_of
 from grex.plugin.failures import blamed, described
 from grex.plugin.limits import limited
 from grex.progress import Slice

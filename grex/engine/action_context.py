@@ -17,7 +17,7 @@ from grex.names import clean, redact
 from grex.pack import MissingVariableError, PredicateNode, evaluate, expand_variables
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Planned
 from grex.plugin.action_type import DEFAULT_LIMIT_S, FETCH_LIMIT_BYTES
-from grex.plugin.actions import mark_of
+from grex.plugin.arguments import mark_of
 from grex.plugin.decoding import ask, decode_actions, nested_entries
 from grex.plugin.failures import blamed
 from grex.plugin.limits import limited, not_counted

@@ -1,19 +1,27 @@
-"""Every lock of grex: one order of tiers, cancellable waits, and who holds what. See `docs/concurrency.md`."""
+"""Every lock of grex: one order of tiers, cancellable waits, and who holds what. See `docs/concurrency.md`.
+
+What looks at locks from outside is imported when it is first asked for: taking one needs none of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from grex.locks.backend_lock import BACKEND_LOCK_SUFFIX, BackendHold, BackendLock, backend_lock_path
 from grex.locks.cancel import CancelToken
 from grex.locks.held import child_environment
 from grex.locks.holder import HolderRecord
-from grex.locks.inspection import LockInfo, inspect_locks
 from grex.locks.manifest_lock import MANIFEST_LOCK_FILE_NAME, ManifestHold, ManifestLock
 from grex.locks.pack_lock import PACK_LOCK_FILE_NAME, PackHold, PackLock
 from grex.locks.permits import PermitHold, PermitKind, PermitPool
 from grex.locks.policy import WaitPolicy, WaitReport
 from grex.locks.run_context import set_verb, set_workspace
-from grex.locks.shared_file_lock import SharedFileHold, SharedFileLock
 from grex.locks.statistics import LockStatistics, PermitKeyStatistics, PermitStatistics
 from grex.locks.tiers import Tier, held_tiers, tier_scope, with_tier
 from grex.locks.workspace_lock import WORKSPACE_LOCK_FILE_NAME, WorkspaceHold, WorkspaceLock
+
+if TYPE_CHECKING:
+    from grex.locks.inspection import LockInfo, inspect_locks
+    from grex.locks.shared_file_lock import SharedFileHold, SharedFileLock
 
 __all__ = [
     "BACKEND_LOCK_SUFFIX",
@@ -51,3 +59,19 @@ __all__ = [
     "tier_scope",
     "with_tier",
 ]
+
+_LATER = {
+    "LockInfo": "inspection",
+    "SharedFileHold": "shared_file_lock",
+    "SharedFileLock": "shared_file_lock",
+    "inspect_locks": "inspection",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what was left for later (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from grex.errors import LockCancelledError, LockTimeoutError
 from grex.locks import held
@@ -31,7 +32,6 @@ from grex.locks.hold import Grant, give_up, unlock
 from grex.locks.holder import read_record, write_record
 from grex.locks.kernel import WRITER, OpenedFile, lock_failure
 from grex.locks.line import NEVER_THERE, KernelLine, Line, first_in_line
-from grex.locks.obstacle import Obstacle, report_wait
 from grex.locks.path_mutex import PATH_MUTEXES, Ticket, TicketState
 from grex.locks.policy import WaitPolicy
 from grex.locks.protocol import THE_FILE, Ask, Protocol, Standing, Verdict
@@ -40,6 +40,9 @@ from grex.locks.tiers import Frame, enter_tier
 from grex.locks.trace import Ending, trace_attempt
 from grex.locks.wait_clock import WaitClock
 from grex.locks.waiter import LAST_POLL_S, PollingWatch, Watch, prepare_to_watch, watch_file, watch_predecessor
+
+if TYPE_CHECKING:
+    from grex.locks.obstacle import Obstacle
 
 __all__ = ["Attempt"]
 
@@ -314,6 +317,8 @@ class Attempt:
         if self._clock.is_over():
             raise self._obstacle().timed_out(self._clock.timeout_s, self._clock.waited_s())
         if self._clock.is_report_due():
+            from grex.locks.obstacle import report_wait  # noqa: PLC0415 - most attempts do not wait
+
             if not ticket.granted:
                 PATH_MUTEXES.prod(ticket)
             tell = self._policy.on_wait
@@ -323,6 +328,8 @@ class Attempt:
                 tell(report)
 
     def _obstacle(self) -> Obstacle:
+        from grex.locks.obstacle import Obstacle  # noqa: PLC0415 - most attempts meet none
+
         ticket = self._place()
         own_waits = int(ticket.state is not TicketState.GONE)
         return Obstacle.find(self._target, self._file(), ticket.key, own_waits=own_waits)

@@ -3,16 +3,24 @@
 API version 1. A plugin is a class and an entry point in the group `grex.pack_types`, `grex.actions`, `grex.predicates`
 or `grex.fetchers`; those that ship with grex are registered the same way and get nothing that a third party's would
 not get.
+
+The arguments of the built-in actions are imported when they are first asked for: most calls run no action.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from grex.plugin.action_type import ActionContext, ActionType
-from grex.plugin.actions import ActionArguments, Copy, Env, Exec, Mkdir, Require, Rmdir, Symlink, When
+from grex.plugin.arguments import ActionArguments
 from grex.plugin.fetcher import FetchContext, Fetcher
 from grex.plugin.listing import Listed
 from grex.plugin.pack_type import Context, Hold, PackType
 from grex.plugin.predicate_type import PredicateContext, PredicateType
 from grex.plugin.registry import Registry
 from grex.plugin.values import API_VERSION, Change, Claim, Done, Outcome, Pack, PackSkippedError, Planned
+
+if TYPE_CHECKING:
+    from grex.plugin.actions import Copy, Env, Exec, Mkdir, Require, Rmdir, Symlink, When
 
 __all__ = [
     "API_VERSION",
@@ -44,3 +52,23 @@ __all__ = [
     "Symlink",
     "When",
 ]
+
+_LATER = {
+    "Copy": "actions",
+    "Env": "actions",
+    "Exec": "actions",
+    "Mkdir": "actions",
+    "Require": "actions",
+    "Rmdir": "actions",
+    "Symlink": "actions",
+    "When": "actions",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what was left for later (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

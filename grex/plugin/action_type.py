@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from grex.pack import PredicateNode
-from grex.plugin.actions import ActionArguments
+from grex.plugin.arguments import ActionArguments
 from grex.plugin.values import API_VERSION, Change, Done, Pack, Planned
 from grex.process import Finished
 

@@ -14,7 +14,7 @@ from grex.errors import PackSpecError, PluginError, UnknownPredicateError
 from grex.names import clean
 from grex.pack import ActionEntry, Mark, PlainData, PredicateNode, Problems, decode
 from grex.pack.problems import raise_problems
-from grex.plugin.actions import ActionArguments, put_mark
+from grex.plugin.arguments import ActionArguments, put_mark
 from grex.plugin.failures import blamed
 from grex.plugin.predicate_type import PredicateContext
 from grex.plugin.registry import PREDICATES_GROUP, Registry

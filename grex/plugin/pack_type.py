@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from grex.plugin.action_type import DEFAULT_LIMIT_S, ActionType
-from grex.plugin.actions import ActionArguments
+from grex.plugin.arguments import ActionArguments
 from grex.plugin.values import API_VERSION, Change, Claim, Outcome, Pack
 
 __all__ = ["Context", "Hold", "PackType"]

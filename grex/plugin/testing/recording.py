@@ -37,7 +37,7 @@ from grex.plugin import (
     PredicateType,
     Registry,
 )
-from grex.plugin.actions import mark_of
+from grex.plugin.arguments import mark_of
 from grex.plugin.decoding import decode_actions
 from grex.plugin.failures import blamed, described
 from grex.plugin.limits import limited
