@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 
 from grex.engine.graph import ROOT, Declaration, Graph, Node
 from grex.engine.holds import Holds, Permits
-from grex.engine.installable import Installable, Present
-from grex.engine.lifecycle import Step, StepOutcome
-from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
 from grex.engine.session import Session, Settings
 from grex.engine.survey import Survey, survey
 
@@ -19,7 +16,10 @@ if TYPE_CHECKING:
     from grex.engine.context import RunContext
     from grex.engine.hiding import Hiding
     from grex.engine.install import InstallOutcome, InstallPlan, InstallStep, prepare, run, untrusted
+    from grex.engine.installable import Installable, Present
+    from grex.engine.lifecycle import Step, StepOutcome
     from grex.engine.lock_files import LockFiles, find_lock_files
+    from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_line, lock_url
     from grex.engine.recovery import Recovered, recover_workspace
     from grex.engine.walker import Walk, Walked
 
@@ -60,17 +60,25 @@ __all__ = [
 ]
 
 _LATER = {
+    "CheckoutOptions": "outcome",
+    "CheckoutOutcome": "outcome",
     "Checkouts": "checkout",
     "Hiding": "hiding",
     "InstallOutcome": "install",
     "InstallPlan": "install",
     "InstallStep": "install",
+    "Installable": "installable",
     "LockFiles": "lock_files",
+    "Present": "installable",
     "Recovered": "recovery",
     "RunContext": "context",
+    "Step": "lifecycle",
+    "StepOutcome": "lifecycle",
     "Walk": "walker",
     "Walked": "walker",
     "find_lock_files": "lock_files",
+    "lock_line": "outcome",
+    "lock_url": "outcome",
     "prepare": "install",
     "recover_workspace": "recovery",
     "run": "install",

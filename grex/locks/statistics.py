@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from grex.locks.holder import HolderRecord
-from grex.locks.inspection import find_holder
-from grex.locks.kernel_table import LockFinder, read_lock_table
 from grex.locks.lock_paths import standing_path
-from grex.locks.own import own_attempts, own_grants
 from grex.locks.target import Target
 
 __all__ = ["LockStatistics", "PermitKeyStatistics", "PermitStatistics", "lock_statistics"]
@@ -59,6 +56,10 @@ class PermitStatistics(Struct, frozen=True):
 
 def lock_statistics(target: Target) -> LockStatistics:
     """Look at the lock; takes, writes and makes nothing. It reads the kernel's list, so it is not for tight loops."""
+    from grex.locks.inspection import find_holder  # noqa: PLC0415 - locks are taken far more often than counted
+    from grex.locks.kernel_table import LockFinder, read_lock_table  # noqa: PLC0415 - as above
+    from grex.locks.own import own_attempts, own_grants  # noqa: PLC0415 - as above
+
     file = standing_path(target.file.path)
     table = read_lock_table()
     found = LockFinder().find(file)
