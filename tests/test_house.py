@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 import grex
 from grex.errors import GrexError
 from grex.verbs.documents import DOCUMENTS
+from tests.support.workspace import Workspace
 
 TOP = Path(__file__).parent.parent
 MODULES = sorted(
@@ -25,6 +26,32 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(grex.__path__, "grex.")
     if module.name not in ("grex.__main__", "grex.git.credential_helper")
 )
+
+NOT_FOR_A_LOOK = {
+    "filelock",  # 40 ms; a look takes only the lock that is shared, which is portalocker's
+    "grex.engine.checkout",
+    "grex.engine.recovery",
+    "grex.engine.walker",
+    "grex.locks.inspection",
+    "grex.locks.obstacle",
+    "grex.manifest.edit",
+    "grex.plugin.actions",
+    "grex.plugin.fetching",
+    "grex.plugin.testing",
+    "grex.verbs.documents",
+    "grex.verbs.sync",
+    "http.client",
+    "multiprocessing",
+    "pydantic",
+    "rich",
+    "sqlite3",
+    "tomllib",
+    "trio",
+    "typer.rich_utils",
+    "urllib.request",
+    "xml",
+}
+MOST_DATACLASSES = 7
 
 
 def errors() -> list[type[GrexError]]:
@@ -102,6 +129,29 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_only_what_plugin_authors_write_or_replace_is_a_dataclass() -> None:
+    """One costs half a millisecond in every call that imports it; a `msgspec.Struct` a fiftieth of that."""
+    using = {
+        name
+        for name in MODULES
+        if re.search(
+            r"^@dataclass", Path(importlib.import_module(name).__file__ or "").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    assert using == {"grex.builtin.actions.hook", "grex.plugin.actions", "grex.plugin.arguments", "grex.plugin.values"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if hasattr(importlib.import_module(name), "_LATER")])
+def test_what_a_room_imports_later_is_there_and_is_no_module_of_it(name: str) -> None:
+    """A name that is a module as well would be the function or the module, as it happens."""
+    room = importlib.import_module(name)
+    modules = {module.name for module in pkgutil.iter_modules(room.__path__)}
+    assert modules.isdisjoint(room._LATER)
+    for later, module in room._LATER.items():
+        assert later in room.__all__
+        assert getattr(room, later) is getattr(importlib.import_module(f"{name}.{module}"), later)
+
+
 def test_every_document_type_gives_a_schema() -> None:
     for verb, document in DOCUMENTS.items():
         schema = TypeAdapter(document).json_schema()
@@ -110,15 +160,21 @@ def test_every_document_type_gives_a_schema() -> None:
             assert schema["properties"]["schema"]["const"] == f"grex.{verb}/1"
 
 
-def loaded_by(*arguments: str) -> set[str]:
+def told_by(*arguments: str, cwd: Path = TOP, counting: str = "") -> tuple[set[str], list[str]]:
+    """The modules that a call loads, and what the list `made` has after it, which `counting` may fill."""
     code = (
-        "import sys; sys.argv = ['grex', *sys.argv[1:]]\n"
+        f"import sys; sys.argv = ['grex', *sys.argv[1:]]; made = []\n{counting}"
         "from grex.__main__ import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "import json; print('\\n' + json.dumps(sorted(sys.modules)), file=sys.stderr)"
+        "try:\n    main()\nexcept SystemExit as leaving:\n    assert not leaving.code\n"
+        "import json; print('\\n' + json.dumps([sorted(sys.modules), made]), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
-    return set(json.loads(done.stderr.strip().splitlines()[-1]))
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, check=True, capture_output=True, text=True)
+    loaded, made = json.loads(done.stderr.strip().splitlines()[-1])
+    return set(loaded), made
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    return told_by(*arguments)[0]
 
 
 def test_the_version_is_answered_before_anything_heavy_is_imported() -> None:
@@ -131,6 +187,21 @@ def test_help_imports_no_verb_and_no_lock_library() -> None:
     loaded = loaded_by("--help")
     assert "typer" in loaded
     assert loaded.isdisjoint({"grex.engine", "grex.verbs.sync", "filelock", "portalocker", "pydantic", "rich", "yaml"})
+
+
+def test_a_status_of_nothing_imports_neither_what_changes_things_nor_what_makes_classes_slowly(tmp_path: Path) -> None:
+    """A call of any verb costs what it imports; what stands here crept in once, or is a fifth of a call by itself."""
+    Workspace(tmp_path).grex("init")
+    counting = (
+        "import dataclasses; process = dataclasses._process_class\n"
+        "dataclasses._process_class = lambda cls, *how: made.append(cls.__module__) or process(cls, *how)\n"
+    )
+    loaded, made = told_by("status", cwd=tmp_path / "ws", counting=counting)
+    assert "grex.verbs.status" in loaded
+    assert loaded & NOT_FOR_A_LOOK == set()
+    ours = [module for module in made if module.startswith("grex.")]
+    assert set(ours) <= {"grex.plugin.arguments", "grex.plugin.values"}
+    assert len(ours) <= MOST_DATACLASSES
 
 
 def test_every_public_module_of_the_project_names_no_machine() -> None:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from grex.cli.app import run
+from grex.cli.app import _app_for, app, run
 from grex.cli.call import Call, _first_error, explain
 from grex.cli.interrupts import endings
 from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
@@ -34,6 +36,25 @@ def grex(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
         return code, out, err
 
     return call
+
+
+@pytest.mark.parametrize("verb", [info.callback.__name__ for info in app.registered_commands if info.callback])
+def test_options_are_built_for_the_one_command_that_comes_first(verb: str) -> None:
+    group = get_command(_app_for([verb, "--help"]))
+    assert isinstance(group, TyperGroup)
+    assert list(group.commands) == [verb]
+    assert verb in get_command(app).commands  # type: ignore[attr-defined]  # and the others are still there
+
+
+@pytest.mark.parametrize("arguments", [["--json", "ls"], ["-C", "ls", "sync"], ["stauts", "ls"], ["--help"], [""]])
+def test_where_no_command_comes_first_all_are_known(arguments: list[str]) -> None:
+    assert _app_for(arguments) is app
+
+
+def test_a_mistyped_command_is_recognised(grex: Grex) -> None:
+    code, _, err = grex("stauts", "ls")
+    assert code == 2
+    assert "Did you mean 'status'" in err
 
 
 @pytest.mark.parametrize("arguments", [("--json", "ls"), ("ls", "--json"), ("--json", "ls", "--json")])

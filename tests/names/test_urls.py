@@ -189,6 +189,18 @@ def test_local_spellings_are_identical_where_they_lead_to_one_directory(tmp_path
     assert parse_url(f"{tmp_path}/tree/.git").identity == parse_url(f"{tmp_path}/tree").identity
 
 
+def test_the_directories_of_a_local_repository_are_looked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "up").mkdir()
+    url, other = parse_url(f"{tmp_path}/up"), parse_url(f"{tmp_path}/up")
+    found = url.identity
+    (tmp_path / "up").rename(tmp_path / "moved")
+    (tmp_path / "up").symlink_to(tmp_path / "moved")
+    assert url.identity == found
+    assert other.identity != found
+    assert url == other
+    assert hash(url) == hash(other)
+
+
 def test_a_bare_repository_and_a_directory_beside_it_are_two(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x.git").mkdir()
