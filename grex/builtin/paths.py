@@ -20,9 +20,9 @@ from pathlib import Path
 
 from grex.errors import ActionError
 from grex.names import check_pack_path, clean, redact
-from grex.plugin import ActionContext
+from grex.plugin import ActionArguments, ActionContext
 
-__all__ = ["disk_error", "is_inside", "is_within", "resolve", "shown"]
+__all__ = ["disk_error", "empty_path", "is_inside", "is_within", "resolve", "shown", "stays_in_pack"]
 
 _SHOWN_CHARACTERS = 1000
 
@@ -42,6 +42,12 @@ def resolve(ctx: ActionContext, text: str | Path, what: str) -> Path:
     if "\0" in str(path):
         raise ActionError(f"{what} {shown(path)} holds a NUL character", hint="Take it out of the pack.yaml.")
     return path
+
+
+def empty_path(arguments: ActionArguments, *names: str) -> str | None:
+    """Why the arguments of these names cannot be meant, if one is empty, which would mean the pack itself; or None."""
+    empty = [name for name in names if not str(getattr(arguments, name))]
+    return f"{arguments.action} needs a {empty[0]} that is not empty" if empty else None
 
 
 def shown(text: str | Path) -> str:
@@ -68,6 +74,11 @@ def is_inside(path: Path, root: Path) -> bool:
         return False
     below = [real, *real.parents]
     return not any(os.path.lexists(here / ".git") for here in below[: below.index(real_root)])
+
+
+def stays_in_pack(src: Path, dst: Path, root: Path) -> bool:
+    """Whether something made at `dst` of what is at `src` neither lies outside of the checkout nor comes from there."""
+    return is_inside(dst, root) and ".." not in src.parts and is_within(src, root)
 
 
 def disk_error(what: str, error: OSError) -> ActionError:

@@ -14,7 +14,7 @@ there. Closing a bracket is shielded, so that a cancel cannot tear it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +36,7 @@ from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
 from grex.plugin.arguments import mark_of
-from grex.plugin.failures import blamed, described
+from grex.plugin.failures import blamed, described, tell_what_is_left
 from grex.plugin.limits import limited
 from grex.progress import Slice
 
@@ -121,7 +121,7 @@ class HoldState(Struct):
             if ran.done.irreversible:
                 left.append(ran.done.text)
         self.ran.clear()
-        _tell_what_is_left(failure, left[::-1])
+        tell_what_is_left(failure, left[::-1])
 
     async def undo(
         self, action: str, kind: str, implementation: ActionType[Any], undo: Mapping[str, Any], run: ActionRun
@@ -257,19 +257,9 @@ async def _take_back_begun(
         with limited(implementation, state.pack.path, implementation.undo_limit_s(undo)):
             await plugin_code(implementation, state.pack.path, implementation.undo(undo, run))
     except Exception as error:  # noqa: BLE001 - the first failure is the one to report
-        _tell_what_is_left(failure, [f"{planned.text} ({_why(error)})"])
+        tell_what_is_left(failure, [f"{planned.text} ({_why(error)})"])
         return True
     return False
-
-
-def _tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
-    if not left:
-        return
-    told = "What it had done before and could not take back: " + "; ".join(left) + "."
-    if isinstance(failure, GrexError):
-        failure.hint = f"{failure.hint} {told}" if failure.hint else told
-    else:
-        failure.add_note(told)  # becomes the hint of the error that it is turned into
 
 
 def _why(error: Exception) -> str:

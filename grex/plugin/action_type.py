@@ -21,7 +21,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from grex.pack import PredicateNode
 from grex.plugin.arguments import ActionArguments
-from grex.plugin.values import API_VERSION, Change, Done, Pack, Planned
+from grex.plugin.predicate_type import PredicateContext
+from grex.plugin.values import API_VERSION, Change, Done, Planned
 from grex.process import Finished
 
 __all__ = ["ActionContext", "ActionType"]
@@ -33,28 +34,8 @@ DEFAULT_LIMIT_S = 600.0
 FETCH_LIMIT_BYTES = 1 << 30
 
 
-class ActionContext(Protocol):
-    """What an action may use. Everything happens inside the pack's hold."""
-
-    @property
-    def pack(self) -> Pack:
-        """The pack that is being looked after."""
-
-    @property
-    def home(self) -> Path:
-        """The user's home directory."""
-
-    @property
-    def workspace(self) -> Path:
-        """The workspace root."""
-
-    @property
-    def platform(self) -> str:
-        """`linux`, `macos` or `windows`."""
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The variables of the caller, what earlier actions of the pack exported, `GREX_PACK_NAME` and its like."""
+class ActionContext(PredicateContext, Protocol):
+    """What an action may use, besides what a predicate may. Everything happens inside the pack's hold."""
 
     @property
     def dry_run(self) -> bool:
@@ -73,16 +54,6 @@ class ActionContext(Protocol):
 
         An action knows by this what is its own work. The log can be edited: look at it before relying on it.
         """
-
-    def expand(self, text: str) -> str:
-        """The text with its variables replaced.
-
-        Raises:
-            ActionError: a variable is not set; the message has its name and offset.
-        """
-
-    def path(self, text: str | Path) -> Path:
-        """The absolute path: variables and a leading `~` expanded, relative ones joined to the pack."""
 
     def evaluate(self, predicate: PredicateNode) -> bool | None:
         """Whether the condition holds; None where this platform cannot tell."""

@@ -9,7 +9,7 @@ and not the `when`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from grex.errors import GrexError, PackError, PluginError
@@ -17,7 +17,7 @@ from grex.names import clean, redact
 from grex.pack import Mark
 from grex.plugin.values import PackSkippedError
 
-__all__ = ["blamed", "described"]
+__all__ = ["blamed", "described", "tell_what_is_left"]
 
 _SAID_CHARACTERS = 400
 _REPORT = "Report it to the authors of the plugin."
@@ -62,6 +62,17 @@ def described(error: BaseException) -> str:
     if trace is None:
         return said
     return f"{said} ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})"
+
+
+def tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
+    """Add to the hint of a failure what had been done before it and could not be taken back, if there is anything."""
+    if not left:
+        return
+    told = "What it had done before and could not take back: " + "; ".join(left) + "."
+    if isinstance(failure, GrexError):
+        failure.hint = f"{failure.hint} {told}" if failure.hint else told
+    else:
+        failure.add_note(told)  # becomes the hint of the error that `blamed` makes of it
 
 
 def _place(error: PackError | PluginError, pack: str | None, mark: Mark | None) -> None:

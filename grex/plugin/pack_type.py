@@ -11,13 +11,13 @@ Everything that a plugin awaits can be cancelled; a plugin that catches the canc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from grex.plugin.action_type import DEFAULT_LIMIT_S, ActionType
 from grex.plugin.arguments import ActionArguments
+from grex.plugin.surroundings import Surroundings
 from grex.plugin.values import API_VERSION, Change, Claim, Outcome, Pack
 
 __all__ = ["Context", "Hold", "PackType"]
@@ -69,24 +69,8 @@ class Hold(Protocol):
         """What has been done under this hold."""
 
 
-class Context(Protocol):
+class Context(Surroundings, Protocol):
     """What a pack type is given."""
-
-    @property
-    def home(self) -> Path:
-        """The user's home directory."""
-
-    @property
-    def workspace(self) -> Path:
-        """The workspace root."""
-
-    @property
-    def platform(self) -> str:
-        """`linux`, `macos` or `windows`."""
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The variables of the caller."""
 
     @property
     def dry_run(self) -> bool:

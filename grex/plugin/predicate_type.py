@@ -14,36 +14,29 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from grex.pack import PlainData
+from grex.plugin.surroundings import Surroundings
 from grex.plugin.values import API_VERSION, Pack
 
 __all__ = ["PredicateContext", "PredicateType"]
 
 
-class PredicateContext(Protocol):
+class PredicateContext(Surroundings, Protocol):
     """What a predicate may use; an `ActionContext` is one."""
 
     @property
     def pack(self) -> Pack:
-        """The pack whose condition it is."""
-
-    @property
-    def home(self) -> Path:
-        """The user's home directory."""
-
-    @property
-    def workspace(self) -> Path:
-        """The workspace root."""
-
-    @property
-    def platform(self) -> str:
-        """`linux`, `macos` or `windows`."""
+        """The pack that is being looked after."""
 
     @property
     def environ(self) -> Mapping[str, str]:
         """The variables of the caller, what earlier actions of the pack exported, `GREX_PACK_NAME` and its like."""
 
     def expand(self, text: str) -> str:
-        """The text with its variables replaced; `ActionError` for one that is not set."""
+        """The text with its variables replaced.
+
+        Raises:
+            ActionError: a variable is not set; the message has its name and offset.
+        """
 
     def path(self, text: str | Path) -> Path:
         """The absolute path: variables and a leading `~` expanded, relative ones joined to the pack."""

@@ -60,12 +60,7 @@ class Registry:
             UnknownPackTypeError: nobody registers it.
             PluginLoadError: it is registered and cannot be loaded.
         """
-        found = self._get(PACK_TYPES_GROUP, name, PackType)
-        if found is None:
-            raise UnknownPackTypeError(
-                f"no plugin registers the pack type {name!r}", hint=self._hint(PACK_TYPES_GROUP, name)
-            )
-        return cast("PackType", found)
+        return cast("PackType", self._named(PACK_TYPES_GROUP, name, "pack type", UnknownPackTypeError))
 
     def action(self, name: str) -> ActionType[Any]:
         """The action of that name.
@@ -74,10 +69,7 @@ class Registry:
             UnknownActionError: nobody registers it.
             PluginLoadError: it is registered and cannot be loaded.
         """
-        found = self._get(ACTIONS_GROUP, name, ActionType)
-        if found is None:
-            raise UnknownActionError(f"no plugin registers the action {name!r}", hint=self._hint(ACTIONS_GROUP, name))
-        return cast("ActionType[Any]", found)
+        return cast("ActionType[Any]", self._named(ACTIONS_GROUP, name, "action", UnknownActionError))
 
     def predicate(self, name: str) -> PredicateType:
         """The predicate of that name.
@@ -86,12 +78,7 @@ class Registry:
             UnknownPredicateError: nobody registers it.
             PluginLoadError: it is registered and cannot be loaded.
         """
-        found = self._get(PREDICATES_GROUP, name, PredicateType)
-        if found is None:
-            raise UnknownPredicateError(
-                f"no plugin registers the predicate {name!r}", hint=self._hint(PREDICATES_GROUP, name)
-            )
-        return cast("PredicateType", found)
+        return cast("PredicateType", self._named(PREDICATES_GROUP, name, "predicate", UnknownPredicateError))
 
     def fetcher(self, scheme: str) -> Fetcher:
         """The fetcher for URLs of that scheme.
@@ -100,7 +87,7 @@ class Registry:
             UnknownFetcherError: nobody registers one.
             PluginLoadError: it is registered and cannot be loaded.
         """
-        found = self._get(FETCHERS_GROUP, scheme, Fetcher)
+        found = self._get(FETCHERS_GROUP, scheme)
         if found is None:
             known = ", ".join(self.names(FETCHERS_GROUP)) or "none"
             raise UnknownFetcherError(
@@ -149,14 +136,20 @@ class Registry:
         own = [entry for entry in self._own_entries() if entry.group.startswith(_PREFIX)]
         return list_plugins(own, installed, load)
 
-    def _get(self, group: str, name: str, kind: type) -> object | None:
+    def _named(self, group: str, name: str, what: str, unknown: type[PluginError]) -> object:
+        found = self._get(group, name)
+        if found is None:
+            raise unknown(f"no plugin registers the {what} {name!r}", hint=self._hint(group, name))
+        return found
+
+    def _get(self, group: str, name: str) -> object | None:
         key = (group, name)
         if key in self._loaded:
             return self._loaded[key]
         entry = _pick(self._own_entries(), group, name) or _pick(self._all_entries(), group, name)
         if entry is None:
             return None
-        loaded = self._loaded[key] = _load(entry, kind)
+        loaded = self._loaded[key] = _load(entry, _KINDS[group])
         return loaded
 
     def _own_entries(self) -> list[EntryPoint]:

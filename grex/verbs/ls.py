@@ -49,7 +49,7 @@ class ListedPack(Struct, frozen=True):
             "branch": self.branch,
             "present": self.is_present,
             "parents": list(self.parents),
-            "error": None if self.error is None else failure_json(self.error),
+            "error": failure_json(self.error),
         }
 
 
@@ -65,7 +65,7 @@ class ListReport(Struct, frozen=True):
     @property
     def exit_code(self) -> int:
         """0, or what the errors in the declarations come to."""
-        return exit_code_of(pack.error for pack in self.packs if pack.error is not None)
+        return exit_code_of(pack.error for pack in self.packs)
 
     def to_json(self) -> ListDocument:
         """The document of `--json`."""

@@ -46,7 +46,7 @@ class PluginsReport(Struct, frozen=True):
                     "version": one.version,
                     "object": one.object,
                     "api_version": one.api_version,
-                    "error": None if one.error is None else failure_json(one.error),
+                    "error": failure_json(one.error),
                 }
                 for one in self.plugins
             ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
 from grex.errors import GrexError
 
@@ -26,14 +26,18 @@ class Report(Protocol):
         """The document of `--json`; its `schema` is `grex.<verb>/1`."""
 
 
-def failure_json(error: GrexError) -> FailureObject:
-    """A failure as it stands in a report."""
-    return cast("FailureObject", error.to_json())
+@overload
+def failure_json(error: GrexError) -> FailureObject: ...
+@overload
+def failure_json(error: None) -> None: ...
+def failure_json(error: GrexError | None) -> FailureObject | None:
+    """A failure as it stands in a report; None where nothing failed."""
+    return None if error is None else cast("FailureObject", error.to_json())
 
 
-def exit_code_of(errors: Iterable[GrexError]) -> int:
+def exit_code_of(errors: Iterable[GrexError | None]) -> int:
     """The one exit code of several packs' failures: 3 before 8 before 4; a pack's lock trouble is 4."""
-    codes = {4 if error.exit_code in (1, 5) else error.exit_code for error in errors}
+    codes = {4 if error.exit_code in (1, 5) else error.exit_code for error in errors if error is not None}
     for code in _PRECEDENCE:
         if code in codes:
             return code

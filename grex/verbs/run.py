@@ -55,7 +55,7 @@ class RunReport(Struct, frozen=True):
     @property
     def exit_code(self) -> int:
         """0, or what the failures come to."""
-        return exit_code_of(pack.error for pack in self.packs if pack.error is not None)
+        return exit_code_of(pack.error for pack in self.packs)
 
     def to_json(self) -> RunDocument:
         """The document of `--json`."""
@@ -72,7 +72,7 @@ class RunReport(Struct, frozen=True):
                     "changes": list(pack.changes),
                     "notes": list(pack.notes),
                     "output": self.output.get(pack.path, ""),
-                    "error": None if pack.error is None else failure_json(pack.error),
+                    "error": failure_json(pack.error),
                 }
                 for pack in self.packs
             ],

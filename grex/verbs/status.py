@@ -92,7 +92,7 @@ class PackStatus(Struct, frozen=True):
             "behind": self.behind,
             "tampered": list(self.tampered),
             "text": self.text,
-            "error": None if self.error is None else failure_json(self.error),
+            "error": failure_json(self.error),
         }
 
 
@@ -112,7 +112,7 @@ class StatusReport(Struct, frozen=True):
     @property
     def exit_code(self) -> int:
         """0; what errors in declarations come to; 7 for drift if that was asked for."""
-        broken = exit_code_of(pack.error for pack in self.packs if pack.error is not None)
+        broken = exit_code_of(pack.error for pack in self.packs)
         if broken:
             return broken
         return DRIFT_EXIT_CODE if self.fail_on_drift and not self.is_clean else 0

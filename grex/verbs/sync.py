@@ -117,7 +117,7 @@ class PackReport(Struct, frozen=True):
                 "status": self.install.status,
                 "changes": list(self.install.changes),
                 "notes": list(self.install.notes),
-                "error": None if self.install.error is None else failure_json(self.install.error),
+                "error": failure_json(self.install.error),
             }
         return {
             "path": self.path,
@@ -132,7 +132,7 @@ class PackReport(Struct, frozen=True):
             "text": self.text,
             "hint": self.hint,
             "notes": list(self.notes),
-            "error": None if self.error is None else failure_json(self.error),
+            "error": failure_json(self.error),
             "install": install,
         }
 

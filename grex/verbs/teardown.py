@@ -41,7 +41,7 @@ class TeardownReport(Struct, frozen=True):
     @property
     def exit_code(self) -> int:
         """0, or what the failures come to."""
-        return exit_code_of(pack.error for pack in self.packs if pack.error is not None)
+        return exit_code_of(pack.error for pack in self.packs)
 
     def to_json(self) -> TeardownDocument:
         """The document of `--json`."""
@@ -56,7 +56,7 @@ class TeardownReport(Struct, frozen=True):
                     "status": pack.status,
                     "changes": list(pack.changes),
                     "notes": list(pack.notes),
-                    "error": None if pack.error is None else failure_json(pack.error),
+                    "error": failure_json(pack.error),
                 }
                 for pack in self.packs
             ],

@@ -36,7 +36,7 @@ from msgspec import Struct
 
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
-from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
+from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
 from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, remove_temporary, stays_inside
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, open_regular, replace_file
@@ -58,8 +58,7 @@ class Copy(ActionType[CopyArguments]):
 
     def check(self, arguments: CopyArguments) -> str | None:
         """Empty paths would mean the pack itself."""
-        empty = [name for name in ("src", "dst") if not str(getattr(arguments, name))]
-        return f"copy needs a {empty[0]} that is not empty" if empty else None
+        return empty_path(arguments, "src", "dst")
 
     def needs_trust(self, arguments: CopyArguments, ctx: ActionContext) -> tuple[str, ...]:
         """The copy, if either of its ends lies outside the pack or cannot be known yet."""
@@ -68,9 +67,7 @@ class Copy(ActionType[CopyArguments]):
             dst = resolve(ctx, arguments.dst, "copy dst")
         except ActionError:
             return (f"copy {shown(arguments.src)} -> {shown(arguments.dst)}",)
-        root = ctx.pack.root
-        stays = is_inside(dst, root) and ".." not in src.parts and is_within(src, root)
-        return () if stays else (f"copy {shown(src)} -> {shown(dst)}",)
+        return () if stays_in_pack(src, dst, ctx.pack.root) else (f"copy {shown(src)} -> {shown(dst)}",)
 
     def claims(self, arguments: CopyArguments, ctx: ActionContext) -> tuple[str, ...]:
         """The file that is made."""

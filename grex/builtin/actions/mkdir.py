@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from grex.builtin.backups import bring_back, free_backup, move_aside, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
-from grex.builtin.paths import disk_error, is_inside, resolve, shown
+from grex.builtin.paths import disk_error, empty_path, is_inside, resolve, shown
 from grex.builtin.recorded import recorded_path, recorded_paths, stays_inside
 from grex.errors import ActionError
 from grex.pack import mode_bits
@@ -33,7 +33,7 @@ class Mkdir(ActionType[MkdirArguments]):
 
     def check(self, arguments: MkdirArguments) -> str | None:
         """An empty path would mean the pack itself."""
-        return None if str(arguments.path) else "mkdir needs a path that is not empty"
+        return empty_path(arguments, "path")
 
     def needs_trust(self, arguments: MkdirArguments, ctx: ActionContext) -> tuple[str, ...]:
         """The path, if it lies outside the pack or cannot be known yet."""

@@ -33,7 +33,7 @@ from typing import Any
 import anyio.to_thread
 
 from grex.builtin.backups import bring_back, free_backup, holds_checkout, move_aside
-from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
+from grex.builtin.paths import disk_error, empty_path, is_inside, is_within, resolve, shown
 from grex.builtin.recorded import recorded_number, recorded_path, recorded_text
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, remove_tree
@@ -51,7 +51,7 @@ class Rmdir(ActionType[RmdirArguments]):
 
     def check(self, arguments: RmdirArguments) -> str | None:
         """An empty path would mean the pack itself."""
-        return None if str(arguments.path) else "rmdir needs a path that is not empty"
+        return empty_path(arguments, "path")
 
     def needs_trust(self, arguments: RmdirArguments, ctx: ActionContext) -> tuple[str, ...]:
         """The path, if it lies outside the pack or cannot be known yet, or if what is in it would be deleted."""

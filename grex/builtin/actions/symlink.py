@@ -41,7 +41,7 @@ from msgspec import Struct
 
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
-from grex.builtin.paths import disk_error, is_inside, is_within, resolve, shown
+from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
 from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, stays_inside
 from grex.errors import ActionError
 from grex.plugin import ActionContext, ActionType, Done, Planned
@@ -58,8 +58,7 @@ class Symlink(ActionType[SymlinkArguments]):
 
     def check(self, arguments: SymlinkArguments) -> str | None:
         """Empty paths would mean the pack itself."""
-        empty = [name for name in ("src", "dst") if not str(getattr(arguments, name))]
-        return f"symlink needs a {empty[0]} that is not empty" if empty else None
+        return empty_path(arguments, "src", "dst")
 
     def needs_trust(self, arguments: SymlinkArguments, ctx: ActionContext) -> tuple[str, ...]:
         """The link, if either of its ends lies outside the pack or cannot be known yet.
@@ -71,9 +70,7 @@ class Symlink(ActionType[SymlinkArguments]):
             dst = resolve(ctx, arguments.dst, "symlink dst")
         except ActionError:
             return (f"symlink {shown(arguments.dst)} -> {shown(arguments.src)}",)
-        root = ctx.pack.root
-        stays = is_inside(dst, root) and ".." not in src.parts and is_within(src, root)
-        return () if stays else (f"symlink {shown(dst)} -> {shown(src)}",)
+        return () if stays_in_pack(src, dst, ctx.pack.root) else (f"symlink {shown(dst)} -> {shown(src)}",)
 
     def undo_needs_trust(self, undo: Mapping[str, Any], ctx: ActionContext) -> tuple[str, ...]:
         """What it takes back, unless all that is touched lies inside the pack."""

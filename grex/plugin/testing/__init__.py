@@ -6,7 +6,8 @@ that it clones. Everything works under any test runner; nothing of one is import
 """
 
 from grex.plugin.testing.acting import RecordingActionContext, perform, would
-from grex.plugin.testing.recording import RecordingContext, RecordingHold, entry, predicate
+from grex.plugin.testing.holding import RecordingHold
+from grex.plugin.testing.recording import RecordingContext, entry, predicate
 from grex.plugin.testing.repository import commit_files, make_repository
 from grex.plugin.testing.workspace import Ended, TemporaryWorkspace
 

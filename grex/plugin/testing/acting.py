@@ -18,7 +18,8 @@ from grex.plugin.limits import limited, not_counted
 from grex.process import Finished, ProcessTimeoutError, run_process
 
 if TYPE_CHECKING:
-    from grex.plugin.testing.recording import RecordingContext, RecordingHold
+    from grex.plugin.testing.holding import RecordingHold
+    from grex.plugin.testing.recording import RecordingContext
 
 __all__ = ["RecordingActionContext", "perform", "would"]
 
