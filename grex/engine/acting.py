@@ -141,7 +141,8 @@ class HoldState:
         except BaseException:
             await _close(session, pack, bracket.halted("cancelled"), durable=True)
             raise
-        await _close(session, pack, bracket.completed(None), durable=False)
+        # What was taken back is named: of one action there may be several entries, and a newer one may have failed.
+        await _close(session, pack, bracket.completed(undo), durable=False)
         return None
 
 
