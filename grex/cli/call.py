@@ -218,7 +218,7 @@ def execute(
     settings = call.settings(root, sink)
     caught: list[signal.Signals] = []
     try:
-        with _warnings_for_people(quiet=call.quiet):
+        with _warnings_for_people(quiet=call.quiet), _output_kept_for_the_report():
             report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
         printer.tell_kept_back()
@@ -240,6 +240,22 @@ def execute(
     if text:
         say(text)
     return report.exit_code
+
+
+@contextmanager
+def _output_kept_for_the_report() -> Iterator[None]:
+    """Let what a plugin prints, or a program that it starts, go to standard error: `--json` promises one document."""
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        finally:
+            os.dup2(output, 1)
+            os.close(output)
 
 
 @contextmanager

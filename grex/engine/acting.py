@@ -36,7 +36,7 @@ from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
 from grex.plugin.actions import mark_of
-from grex.plugin.failures import blamed, described
+from grex.plugin.failures import blamed, described, is_failure
 from grex.plugin.limits import limited
 from grex.progress import Slice
 
@@ -107,7 +107,7 @@ class HoldState:
         found += [ran.done.undo for ran in self.ran if ran.kind == kind]
         return tuple(undo for undo in found if isinstance(undo, Mapping))
 
-    async def take_back(self, failure: Exception) -> None:
+    async def take_back(self, failure: BaseException) -> None:
         """Undo what this hold ran, last first; what cannot be taken back is added to the failure's hint."""
         if self.context.keep_partial or not self.ran:
             return
@@ -135,10 +135,10 @@ class HoldState:
         try:
             with limited(implementation, pack, implementation.undo_limit_s(undo)):
                 await plugin_code(implementation, pack, implementation.undo(undo, run))
-        except Exception as error:  # noqa: BLE001 - an undo that fails must not keep the earlier ones from theirs
-            await session.record(pack, [bracket.halted("failed")], durable=False)
-            return _why(error)
-        except BaseException:
+        except BaseException as error:
+            if is_failure(error):  # it must not keep the earlier ones from theirs
+                await session.record(pack, [bracket.halted("failed")], durable=False)
+                return _why(error)
             await _close(session, pack, bracket.halted("cancelled"), durable=True)
             raise
         # What was taken back is named: of one action there may be several entries, and a newer one may have failed.
@@ -260,13 +260,15 @@ async def _take_back_begun(
     try:
         with limited(implementation, state.pack.path, implementation.undo_limit_s(undo)):
             await plugin_code(implementation, state.pack.path, implementation.undo(undo, run))
-    except Exception as error:  # noqa: BLE001 - the first failure is the one to report
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         _tell_what_is_left(failure, [f"{planned.text} ({_why(error)})"])
         return True
     return False
 
 
-def _tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
+def _tell_what_is_left(failure: BaseException, left: Sequence[str]) -> None:
     if not left:
         return
     told = "What it had done before and could not take back: " + "; ".join(left) + "."
@@ -276,7 +278,7 @@ def _tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
         failure.add_note(told)  # becomes the hint of the error that it is turned into
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     return clean(error.message if isinstance(error, GrexError) else described(error), _WHY_CHARACTERS)
 
 

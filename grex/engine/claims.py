@@ -53,12 +53,22 @@ def claims_of(context: RunContext, pack: Installable) -> tuple[Claim, ...]:
 
 
 def _checked(claims: object, pack: Pack) -> tuple[Claim, ...]:
-    if isinstance(claims, tuple | list) and all(isinstance(claim, Claim) for claim in claims):
+    if isinstance(claims, tuple | list) and all(_is_claim(claim) for claim in claims):
         return tuple(claims)
     raise PluginError(
         f"{pack.path}: the pack type {pack.type!r} does not say what it claims",
         hint="Report it to the authors of the plugin.",
     )
+
+
+def _is_claim(claim: object) -> bool:
+    """Whether it is one that can be compared with others: a path that no system takes would end all of the run."""
+    if not isinstance(claim, Claim) or not all(isinstance(text, str) for text in (claim.what, claim.place)):
+        return False
+    try:
+        return b"\0" not in os.fsencode(claim.what)
+    except UnicodeEncodeError:
+        return False
 
 
 def conflicts(claimants: Iterable[Claimant], is_welcome: Callable[[str], bool]) -> Mapping[str, GrexError]:

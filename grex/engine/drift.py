@@ -20,7 +20,7 @@ from grex.engine.watchdog import plugin_code
 from grex.errors import GrexError
 from grex.names import clean
 from grex.plugin import PackSkippedError
-from grex.plugin.failures import described
+from grex.plugin.failures import described, is_failure
 
 __all__ = ["LOOK_LIMIT_S", "Drift", "look_at_all", "look_for_drift"]
 
@@ -53,7 +53,9 @@ async def look_for_drift(session: Session, installed: Installable) -> Drift:
         return Drift()
     except GrexError as error:
         return Drift(unknown=error.message)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         return Drift(unknown=f"the pack type {pack.type!r} raised {described(error)}")
     lines = [clean(line, _SHOWN_CHARACTERS) for text in outcome.changes for line in text.splitlines() if line.strip()]
     return Drift(tuple(dict.fromkeys(lines)))

@@ -20,6 +20,7 @@ from grex.errors import (
     UnknownPredicateError,
 )
 from grex.plugin.action_type import ActionType
+from grex.plugin.failures import described, is_failure
 from grex.plugin.fetcher import Fetcher
 from grex.plugin.listing import Listed, list_plugins, registered_twice
 from grex.plugin.pack_type import PackType
@@ -205,9 +206,11 @@ def _load(entry: EntryPoint, kind: type) -> object:
     where = f"{entry.name!r} of {_owner(entry)} ({entry.value})"
     try:
         loaded = entry.load()
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise PluginLoadError(
-            f"the plugin {where} cannot be imported: {type(error).__name__}: {error}",
+            f"the plugin {where} cannot be imported: {described(error)}",
             hint=f"Update or reinstall {_owner(entry)}.",
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, kind)):
@@ -221,10 +224,19 @@ def _load(entry: EntryPoint, kind: type) -> object:
             f"the plugin {where} is written for version {wanted} of the plugin API, and this grex has {API_VERSION}",
             hint=f"Install a version of {_owner(entry)} that fits, or another grex.",
         )
+    runs = getattr(getattr(loaded, "arguments", None), "action", None)
+    if kind is ActionType and runs != entry.name:
+        # What runs and is undone is found by the name in the arguments: another one would be another action.
+        raise PluginLoadError(
+            f"the plugin {where} has arguments of the action {runs!r}, not {entry.name!r}",
+            hint=f"Report it to the authors of {_owner(entry)}.",
+        )
     try:
         return loaded()
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise PluginLoadError(
-            f"the plugin {where} cannot be created: {type(error).__name__}: {error}",
+            f"the plugin {where} cannot be created: {described(error)}",
             hint=f"Report it to the authors of {_owner(entry)}.",
         ) from error

@@ -37,7 +37,7 @@ from grex.plugin import (
 )
 from grex.plugin.actions import mark_of
 from grex.plugin.decoding import decode_actions
-from grex.plugin.failures import blamed, described
+from grex.plugin.failures import blamed, described, is_failure
 from grex.plugin.limits import limited
 from grex.plugin.testing.acting import RecordingActionContext
 
@@ -217,8 +217,9 @@ class RecordingContext:
             yield hold
         except PackSkippedError:
             raise
-        except Exception as failure:
-            await hold.take_back(failure)
+        except BaseException as failure:
+            if is_failure(failure):
+                await hold.take_back(failure)
             raise
         finally:
             self.events.append(f"release {pack.path}")
@@ -315,8 +316,8 @@ class RecordingHold:
         except PackSkippedError:
             self._forget(begun, is_new)
             raise
-        except Exception as failure:
-            if not await self._take_back_begun(implementation, planned, done, run, failure):
+        except BaseException as failure:
+            if is_failure(failure) and not await self._take_back_begun(implementation, planned, done, run, failure):
                 self._forget(begun, is_new)
             raise
         self._forget(begun, is_new and done.undo != planned.undo)
@@ -331,7 +332,7 @@ class RecordingHold:
         planned: Planned,
         done: object,
         run: RecordingActionContext,
-        failure: Exception,
+        failure: BaseException,
     ) -> bool:
         """Take back what a `do` that raised had begun; whether something is left, which stays to be undone."""
         undo = done.undo if isinstance(done, Done) else planned.undo if planned.undo_if_failed else None
@@ -366,7 +367,7 @@ class RecordingHold:
                 details={"left": failed},
             )
 
-    async def take_back(self, failure: Exception) -> None:
+    async def take_back(self, failure: BaseException) -> None:
         """Undo what this hold ran, last first; what cannot be taken back is added to the failure's hint."""
         if self.context.keep_partial:
             return
@@ -419,7 +420,9 @@ class RecordingHold:
         try:
             with limited(implementation, self.pack.path, implementation.undo_limit_s(undo)):
                 await implementation.undo(undo, run)
-        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from theirs
+        except BaseException as error:
+            if not is_failure(error):  # one that fails must not keep the others from theirs
+                raise
             return error.message if isinstance(error, GrexError) else described(error)
         return None
 
@@ -461,7 +464,7 @@ def _check(found: object, what: str, *wanted: type) -> None:
         raise PluginError(f"{what} gave {type(found).__name__} instead of {wanted[0].__name__}")
 
 
-def _tell(failure: Exception, left: Sequence[str]) -> None:
+def _tell(failure: BaseException, left: Sequence[str]) -> None:
     if not left:
         return
     told = "What it had done before and could not take back: " + "; ".join(left) + "."
