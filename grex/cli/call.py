@@ -15,7 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from grex.progress import ChromeTrace
     from grex.verbs.report import Report
 
-__all__ = ["Call", "execute", "explain", "print_document"]
+__all__ = ["Call", "execute", "explain", "output_kept_for_the_report", "print_document"]
 
 _SHOWN_CHARACTERS = 40
 
@@ -218,7 +218,7 @@ def execute(
     settings = call.settings(root, sink)
     caught: list[signal.Signals] = []
     try:
-        with _warnings_for_people(quiet=call.quiet), _output_kept_for_the_report():
+        with _warnings_for_people(quiet=call.quiet), output_kept_for_the_report():
             report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
         printer.tell_kept_back()
@@ -243,13 +243,14 @@ def execute(
 
 
 @contextmanager
-def _output_kept_for_the_report() -> Iterator[None]:
+def output_kept_for_the_report() -> Iterator[None]:
     """Let what a plugin prints, or a program that it starts, go to standard error: `--json` promises one document."""
     sys.stdout.flush()
     output = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         try:
             sys.stdout.flush()

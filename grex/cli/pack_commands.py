@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from grex.cli.call import Call, execute, print_document
+from grex.cli.call import Call, execute, output_kept_for_the_report, print_document
 from grex.cli.options import (
     DryRun,
     FailFast,
@@ -134,7 +134,8 @@ def plugins(context: typer.Context, json: Json = False, quiet: Quiet = False) ->
     from grex.verbs.plugins import plugins as verb  # noqa: PLC0415 - only when run
 
     call = Call.of(context, "plugins", as_json=json, quiet=quiet)
-    report = verb(PluginsRequest())
+    with output_kept_for_the_report():
+        report = verb(PluginsRequest())
     if call.as_json:
         return print_document(report)
     say(render.plugins(report))
