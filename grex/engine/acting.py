@@ -306,6 +306,12 @@ def _check_recordable(event: Event, pack: str, kind: str) -> None:
     try:
         render_line(event)
     except (TypeError, ValueError) as error:
+        if isinstance(error.__cause__, UnicodeEncodeError):
+            raise ActionError(
+                f"{pack}: what taking back the action {kind!r} needs holds bytes that are not UTF-8, and the log cannot"
+                " keep them",
+                hint="Choose a path whose name is UTF-8, or for the workspace or the home such a directory.",
+            ) from error
         raise PluginError(
             f"{pack}: the undo data of the action {kind!r} cannot be recorded: {error}",
             hint="Report it to the authors of the plugin.",

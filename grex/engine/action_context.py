@@ -85,6 +85,8 @@ class ActionRun:
         expanded = self.expand(text)
         if expanded == "~" or expanded.startswith("~/"):
             expanded = str(self.home) + expanded[1:]
+        if expanded.startswith("//"):  # of a home that is `/`, and what Python takes for another place than `/`
+            expanded = f"/{expanded.lstrip('/')}"
         return (
             Path(os.path.normpath(self.pack.root / expanded))
             if ".." not in Path(expanded).parts

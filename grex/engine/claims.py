@@ -110,7 +110,10 @@ class _Wanted:
 
     @property
     def what(self) -> str:
-        return self.claim.what.removeprefix(_DIRECTORY) if self.is_directory else self.claim.what
+        what = self.claim.what.removeprefix(_DIRECTORY) if self.is_directory else self.claim.what
+        # Python keeps two slashes at the beginning, for they may mean something on other systems: `//` has no parent
+        # but itself. Here it is the root.
+        return f"/{what.lstrip('/')}" if what.startswith("//") else what
 
 
 class _Places:

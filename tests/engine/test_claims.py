@@ -27,6 +27,8 @@ def refused(*claimants: Claimant, unwelcome: str = "") -> set[str]:
         ("/nowhere/a", "/nowhere/a", True),
         ("/nowhere/a", "/nowhere/./x/../a/", True),
         ("/nowhere/a", "/nowhere/a/b/c", True),
+        ("//nowhere/a", "/nowhere/a/b", True),
+        ("directory //", "//nowhere/b", False),
         ("/nowhere/a", "/nowhere/ab", False),
         ("/nowhere/a", "/nowhere/A", False),
         ("variable EDITOR", "variable EDITOR", True),

@@ -158,7 +158,7 @@ def _directory(cwd: str | None, ctx: ActionContext) -> Path:
 
 async def _run(argv: Sequence[str], arguments: ExecArguments, ctx: ActionContext, title: str, *, expand: bool) -> None:
     cwd = _directory(arguments.cwd, ctx)
-    if not cwd.is_dir():
+    if not os.path.isdir(cwd):  # noqa: PTH112 - Path raises where it may not look
         raise ActionError(f"{title}: its directory {shown(cwd)} does not exist", hint="Correct `cwd` in the pack.yaml.")
     finished = await ctx.run_process(
         tuple(ctx.expand(text) for text in argv) if expand else tuple(argv),
