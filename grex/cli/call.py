@@ -176,12 +176,19 @@ def _current_directory() -> Path:
 
 def _home() -> Path:
     try:
-        return Path.home()
+        home = Path.home()
     except RuntimeError as error:
         raise ConfigError(
             "this user has no home directory, neither by HOME nor in the user database",
             hint="Set HOME to a directory in which grex may keep its configuration and its trust.",
         ) from error
+    if not home.is_absolute() or os.environ.get("HOME") == "":
+        # A link in `~` would be somewhere else in each directory; and an empty HOME is `/` to Python.
+        raise ConfigError(
+            f"HOME is {clean(os.environ.get('HOME', str(home)), _SHOWN_CHARACTERS)!r}, no absolute path",
+            hint="Set HOME to your home directory, or unset it.",
+        )
+    return home
 
 
 def _jobs_from(environ: Mapping[str, str]) -> int | None:

@@ -131,7 +131,7 @@ def examine_all(
         except GrexError:  # it does not even say what it would run
             return False
 
-    wrong.update(conflicts(claimants, is_welcome))
+    wrong.update(conflicts(claimants, is_welcome, session.layout.records))
     return found, wrong
 
 
