@@ -69,6 +69,8 @@ class HoldState:
     changes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     exported: dict[str, str] = field(default_factory=dict)
+    declared: list[tuple[str, str]] = field(default_factory=list)
+    """Of what was exported, the text that it was made of; values have no place in the log."""
     ran: list[_Ran] = field(default_factory=list)
     claimed: list[Claim] = field(default_factory=list)
     counter: int = 0

@@ -63,9 +63,16 @@ class ActionRun:
         """The undo data of what this kind of action has done for this pack, oldest first."""
         return self._state.recorded(self._kind)
 
-    def export(self, name: str, value: str) -> None:
+    def export(self, name: str, value: str, declared: str | None = None) -> None:
         """Set a variable for what runs later in this pack."""
         self._state.exported[name] = value
+        if declared is not None:
+            self._state.declared.append((name, declared))
+
+    @property
+    def exported(self) -> tuple[tuple[str, str], ...]:
+        """What was exported up to now, each as it was declared."""
+        return tuple(self._state.declared)
 
     def expand(self, text: str) -> str:
         """The text with its variables replaced."""

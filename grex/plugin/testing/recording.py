@@ -233,6 +233,7 @@ class RecordingHold:
         self.changes: list[str] = []
         self.notes: list[str] = []
         self.exported: dict[str, str] = {}
+        self.declared: list[tuple[str, str]] = []
         self.ran: list[_Recorded] = []
         self.context = context
         self._before = tuple(context.log.get(pack.path, ()))
