@@ -49,7 +49,7 @@ def refuse_to_move(path: Path, title: str, ctx: ActionContext, *, backup: bool, 
             f"{title}: something that grex did not make is in the way",
             hint=f"Move {shown(path)} away, say `backup: true` in the pack.yaml, or use `grex update --force`.",
         )
-    if not path.is_dir() or path.is_symlink():
+    if path.is_symlink() or not path.is_dir():  # where a link leads, we may not be allowed to look
         return
     kept = {"the home": ctx.home, "the workspace": ctx.workspace, "the pack": ctx.pack.root, "the source": source}
     held = [name for name, needed in kept.items() if needed is not None and is_within(needed, path)]

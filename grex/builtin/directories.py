@@ -84,14 +84,36 @@ def remove_made(made: Iterable[Path]) -> None:
         OSError: one that is empty could not be removed, for the first such reason; the others were.
     """
     first: OSError | None = None
-    for path in reversed(list(made)):
+    ours = list(made)
+    for path in reversed(ours):
         try:
-            path.rmdir()
+            _remove(path, ours)
         except OSError as error:  # in use, gone, or a link by now: one around it may still be empty
             if error.errno not in _STAYS:
                 first = first or error
     if first is not None:
         raise first
+
+
+def _remove(path: Path, ours: Iterable[Path]) -> None:
+    """`rmdir`, also out of directories that were made with a mode that bars our own way."""
+    try:
+        path.rmdir()
+    except PermissionError:
+        opened: list[tuple[Path, int]] = []
+        try:
+            for above in (one for one in ours if one in path.parents):
+                status = above.lstat()
+                mode = stat.S_IMODE(status.st_mode)
+                if stat.S_ISDIR(status.st_mode) and mode & _OUR_WAY != _OUR_WAY:
+                    above.chmod(mode | _OUR_WAY)
+                    opened.append((above, mode))
+            if not opened:
+                raise
+            path.rmdir()
+        finally:
+            for above, mode in reversed(opened):
+                above.chmod(mode)
 
 
 def _is_directory(path: Path, what: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 from grex.builtin.paths import shown
@@ -30,8 +31,8 @@ class PathExists(PredicateType):
         return _text_problem(value, self.name)
 
     def holds(self, value: PlainData, ctx: PredicateContext) -> bool:
-        """Whether something is there."""
-        return ctx.path(cast("str", value)).exists()
+        """Whether something is there; what nobody may look at, or has no possible name, is not."""
+        return os.path.exists(ctx.path(cast("str", value)))  # noqa: PTH110 - Path raises where it may not look
 
 
 class CmdAvailable(PredicateType):

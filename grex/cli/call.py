@@ -15,7 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from grex.progress import ChromeTrace
     from grex.verbs.report import Report
 
-__all__ = ["Call", "execute", "explain", "print_document"]
+__all__ = ["Call", "execute", "explain", "output_kept_for_the_report", "print_document"]
 
 _SHOWN_CHARACTERS = 40
 
@@ -164,12 +164,19 @@ def _current_directory() -> Path:
 
 def _home() -> Path:
     try:
-        return Path.home()
+        home = Path.home()
     except RuntimeError as error:
         raise ConfigError(
             "this user has no home directory, neither by HOME nor in the user database",
             hint="Set HOME to a directory in which grex may keep its configuration and its trust.",
         ) from error
+    if not home.is_absolute() or os.environ.get("HOME") == "":
+        # A link in `~` would be somewhere else in each directory; and an empty HOME is `/` to Python.
+        raise ConfigError(
+            f"HOME is {clean(os.environ.get('HOME', str(home)), _SHOWN_CHARACTERS)!r}, no absolute path",
+            hint="Set HOME to your home directory, or unset it.",
+        )
+    return home
 
 
 def _jobs_from(environ: Mapping[str, str]) -> int | None:
@@ -206,7 +213,7 @@ def execute(
     settings = call.settings(root, sink)
     caught: list[signal.Signals] = []
     try:
-        with _warnings_for_people(quiet=call.quiet):
+        with _warnings_for_people(quiet=call.quiet), output_kept_for_the_report():
             report = anyio.run(_guarded, verb, settings, caught)
     except BaseExceptionGroup as group:
         printer.tell_kept_back()
@@ -228,6 +235,23 @@ def execute(
     if text:
         say(text)
     return report.exit_code
+
+
+@contextmanager
+def output_kept_for_the_report() -> Iterator[None]:
+    """Let what a plugin prints, or a program that it starts, go to standard error: `--json` promises one document."""
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        try:
+            sys.stdout.flush()
+        finally:
+            os.dup2(output, 1)
+            os.close(output)
 
 
 @contextmanager

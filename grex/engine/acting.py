@@ -36,7 +36,7 @@ from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
 from grex.plugin.arguments import mark_of
-from grex.plugin.failures import blamed, described, tell_what_is_left
+from grex.plugin.failures import blamed, described, is_failure, tell_what_is_left
 from grex.plugin.limits import limited
 from grex.progress import Slice
 
@@ -67,6 +67,8 @@ class HoldState(Struct):
     changes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     exported: dict[str, str] = field(default_factory=dict)
+    declared: list[tuple[str, str]] = field(default_factory=list)
+    """Of what was exported, the text that it was made of; values have no place in the log."""
     ran: list[_Ran] = field(default_factory=list)
     claimed: list[Claim] = field(default_factory=list)
     counter: int = 0
@@ -105,7 +107,7 @@ class HoldState(Struct):
         found += [ran.done.undo for ran in self.ran if ran.kind == kind]
         return tuple(undo for undo in found if isinstance(undo, Mapping))
 
-    async def take_back(self, failure: Exception) -> None:
+    async def take_back(self, failure: BaseException) -> None:
         """Undo what this hold ran, last first; what cannot be taken back is added to the failure's hint."""
         if self.context.keep_partial or not self.ran:
             return
@@ -133,13 +135,14 @@ class HoldState(Struct):
         try:
             with limited(implementation, pack, implementation.undo_limit_s(undo)):
                 await plugin_code(implementation, pack, implementation.undo(undo, run))
-        except Exception as error:  # noqa: BLE001 - an undo that fails must not keep the earlier ones from theirs
-            await session.record(pack, [bracket.halted("failed")], durable=False)
-            return _why(error)
-        except BaseException:
+        except BaseException as error:
+            if is_failure(error):  # it must not keep the earlier ones from theirs
+                await session.record(pack, [bracket.halted("failed")], durable=False)
+                return _why(error)
             await _close(session, pack, bracket.halted("cancelled"), durable=True)
             raise
-        await _close(session, pack, bracket.completed(None), durable=False)
+        # What was taken back is named: of one action there may be several entries, and a newer one may have failed.
+        await _close(session, pack, bracket.completed(undo), durable=False)
         return None
 
 
@@ -256,13 +259,15 @@ async def _take_back_begun(
     try:
         with limited(implementation, state.pack.path, implementation.undo_limit_s(undo)):
             await plugin_code(implementation, state.pack.path, implementation.undo(undo, run))
-    except Exception as error:  # noqa: BLE001 - the first failure is the one to report
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         tell_what_is_left(failure, [f"{planned.text} ({_why(error)})"])
         return True
     return False
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     return clean(error.message if isinstance(error, GrexError) else described(error), _WHY_CHARACTERS)
 
 
@@ -290,6 +295,12 @@ def _check_recordable(event: Event, pack: str, kind: str) -> None:
     try:
         render_line(event)
     except (TypeError, ValueError) as error:
+        if isinstance(error.__cause__, UnicodeEncodeError):
+            raise ActionError(
+                f"{pack}: what taking back the action {kind!r} needs holds bytes that are not UTF-8, and the log cannot"
+                " keep them",
+                hint="Choose a path whose name is UTF-8, or for the workspace or the home such a directory.",
+            ) from error
         raise PluginError(
             f"{pack}: the undo data of the action {kind!r} cannot be recorded: {error}",
             hint="Report it to the authors of the plugin.",

@@ -63,9 +63,16 @@ class ActionRun:
         """The undo data of what this kind of action has done for this pack, oldest first."""
         return self._state.recorded(self._kind)
 
-    def export(self, name: str, value: str) -> None:
+    def export(self, name: str, value: str, declared: str | None = None) -> None:
         """Set a variable for what runs later in this pack."""
         self._state.exported[name] = value
+        if declared is not None:
+            self._state.declared.append((name, declared))
+
+    @property
+    def exported(self) -> tuple[tuple[str, str], ...]:
+        """What was exported up to now, each as it was declared."""
+        return tuple(self._state.declared)
 
     def expand(self, text: str) -> str:
         """The text with its variables replaced."""
@@ -85,6 +92,8 @@ class ActionRun:
         expanded = self.expand(text)
         if expanded == "~" or expanded.startswith("~/"):
             expanded = str(self.home) + expanded[1:]
+        if expanded.startswith("//"):  # of a home that is `/`, and what Python takes for another place than `/`
+            expanded = f"/{expanded.lstrip('/')}"
         return (
             Path(os.path.normpath(self.pack.root / expanded))
             if ".." not in Path(expanded).parts

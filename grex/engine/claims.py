@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -53,7 +54,7 @@ def claims_of(context: RunContext, pack: Installable) -> tuple[Claim, ...]:
 
 
 def _checked(claims: object, pack: Pack) -> tuple[Claim, ...]:
-    if isinstance(claims, tuple | list) and all(isinstance(claim, Claim) for claim in claims):
+    if isinstance(claims, tuple | list) and all(_is_claim(claim) for claim in claims):
         return tuple(claims)
     raise PluginError(
         f"{pack.path}: the pack type {pack.type!r} does not say what it claims",
@@ -61,12 +62,25 @@ def _checked(claims: object, pack: Pack) -> tuple[Claim, ...]:
     )
 
 
-def conflicts(claimants: Iterable[Claimant], is_welcome: Callable[[str], bool]) -> Mapping[str, GrexError]:
-    """An error for every pack that claims what another one, or it itself, claims as well.
+def _is_claim(claim: object) -> bool:
+    """Whether it is one that can be compared with others: a path that no system takes would end all of the run."""
+    if not isinstance(claim, Claim) or not all(isinstance(text, str) for text in (claim.what, claim.place)):
+        return False
+    try:
+        return b"\0" not in os.fsencode(claim.what)
+    except UnicodeEncodeError:
+        return False
+
+
+def conflicts(
+    claimants: Iterable[Claimant], is_welcome: Callable[[str], bool], records: Iterable[Path] = ()
+) -> Mapping[str, GrexError]:
+    """An error for every pack that claims what another one, it itself, or grex claims as well.
 
     Args:
         claimants: all packs.
         is_welcome: whether a pack may do what it wants to; one that may not gives way to one that may.
+        records: what grex keeps for itself. A run that takes its own log away cannot even take that back.
     """
     claims = [(claimant, claim) for claimant in claimants for claim in claimant.claims]
     claims.sort(key=lambda one: (one[0].path, one[1].place, one[1].what))
@@ -77,8 +91,13 @@ def conflicts(claimants: Iterable[Claimant], is_welcome: Callable[[str], bool]) 
         if not one.is_directory:
             owners.setdefault(places.own(one.what), []).append(one)
     found: dict[str, list[str]] = {}
+    kept = {places.own(str(path)) for path in records}
+    around = {place for path in kept for place in places.on_the_way(path)}
     for one in wanted:
-        for place in places.on_the_way(one.what):
+        way = tuple(places.on_the_way(one.what))
+        if not kept.isdisjoint(way) or (not one.is_directory and way[0] in around):
+            found.setdefault(one.claimant.path, []).append(_sentence_about_records(one))
+        for place in way:
             for other in owners.get(place, ()):
                 if _is_worth_telling(other, one, places):
                     for path in _losers(one.claimant.path, other.claimant.path, is_welcome):
@@ -99,7 +118,10 @@ class _Wanted(Struct, frozen=True):
 
     @property
     def what(self) -> str:
-        return self.claim.what.removeprefix(_DIRECTORY) if self.is_directory else self.claim.what
+        what = self.claim.what.removeprefix(_DIRECTORY) if self.is_directory else self.claim.what
+        # Python keeps two slashes at the beginning, for they may mean something on other systems: `//` has no parent
+        # but itself. Here it is the root.
+        return f"/{what.lstrip('/')}" if what.startswith("//") else what
 
 
 class _Places:
@@ -150,6 +172,11 @@ def _sentence(outer: _Wanted, inner: _Wanted) -> str:
     if outer.claimant.path == inner.claimant.path:
         return f"{outer.claimant.path} wants {what} twice: at {first.place} and at {second.place}"
     return f"two packs want {what}: {outer.claimant.path} at {first.place}, and {inner.claimant.path} at {second.place}"
+
+
+def _sentence_about_records(one: _Wanted) -> str:
+    what = clean(one.what, _SHOWN_CHARACTERS)
+    return f"{one.claimant.path} wants {what} at {one.claim.place}, and grex keeps its own files there"
 
 
 def _error(sentences: Sequence[str]) -> ClaimError:

@@ -23,6 +23,7 @@ from grex.manifest import NOT_WHOLE, installed_event
 from grex.names import clean
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 from grex.plugin.decoding import decode_actions
+from grex.plugin.failures import is_failure
 from grex.plugin.limits import current_limit, not_counted
 
 __all__ = ["EngineHold", "RunContext", "RunStoppedError", "Undoable", "undoable"]
@@ -152,14 +153,14 @@ class RunContext:
                 yield hold
             except PackSkippedError:
                 raise
-            except Exception as failure:
-                if not self.tears_down:
+            except BaseException as failure:
+                limit = current_limit()
+                if self.tears_down:
+                    pass
+                elif is_failure(failure):
                     with not_counted():
                         await state.take_back(failure)
-                raise
-            except BaseException:
-                limit = current_limit()
-                if limit is not None and not self.tears_down:
+                elif limit is not None:
                     limit.take_back.append(state.take_back)
                 raise
 
@@ -268,7 +269,9 @@ def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: Und
     try:
         implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
         return clean(str(implementation.describe_undo(done.undo)), _DESCRIBED_CHARACTERS).strip() or done.kind
-    except Exception:  # noqa: BLE001 - a plugin may raise anything, and data that was edited makes ours raise too
+    except BaseException as error:  # a plugin may raise anything, and data that was edited makes ours raise too
+        if not is_failure(error):
+            raise
         return done.kind
 
 

@@ -20,7 +20,7 @@ from grex.engine.watchdog import plugin_code
 from grex.errors import GrexError
 from grex.names import clean
 from grex.plugin import PackSkippedError
-from grex.plugin.failures import described
+from grex.plugin.failures import described, is_failure
 
 __all__ = ["LOOK_LIMIT_S", "Drift", "look_at_all", "look_for_drift"]
 
@@ -31,16 +31,26 @@ _SHOWN_CHARACTERS = 600
 
 
 class Drift(Struct, frozen=True):
-    """What is not as the install left it, a line for each thing; or why that cannot be told."""
+    """What is not as the install left it, a line for each thing; or why that cannot be told.
+
+    `left_out` is why the pack, or what follows in it, would be left out by now.
+    """
 
     tampered: tuple[str, ...] = ()
     unknown: str | None = None
+    left_out: str | None = None
 
 
-async def look_for_drift(session: Session, installed: Installable) -> Drift:
-    """Look at one pack that is installed. Tier: none."""
+async def look_for_drift(session: Session, installed: Installable, *, plans: bool = False) -> Drift:
+    """Look at one pack. Tier: none.
+
+    Args:
+        session: the open workspace.
+        installed: the pack.
+        plans: look for what an install would change, as a dry run does, and not for what was changed by hand.
+    """
     pack, pack_type = installed.pack, installed.pack_type
-    context = RunContext(session, looks_for_drift=True)
+    context = RunContext(session, dry_run=True, looks_for_drift=not plans)
     try:
         own = pack_type.limit_s(pack)
         limit_s = LOOK_LIMIT_S if own is None else min(own, LOOK_LIMIT_S)
@@ -48,14 +58,17 @@ async def look_for_drift(session: Session, installed: Installable) -> Drift:
             outcome = checked_outcome(await plugin_code(pack_type, pack.path, pack_type.install(context, pack)), pack)
         if scope.cancelled_caught:
             return Drift(unknown=f"the pack type {pack.type!r} did not end within {limit_s:g} s")
-    except PackSkippedError:
-        return Drift()
+    except PackSkippedError as skipped:
+        return Drift(left_out=str(skipped))
     except GrexError as error:
         return Drift(unknown=error.message)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and only its own pack may suffer
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         return Drift(unknown=f"the pack type {pack.type!r} raised {described(error)}")
     lines = [clean(line, _SHOWN_CHARACTERS) for text in outcome.changes for line in text.splitlines() if line.strip()]
-    return Drift(tuple(dict.fromkeys(lines)))
+    left_out = clean("; ".join(outcome.notes), _SHOWN_CHARACTERS) if outcome.status == "skipped" else None
+    return Drift(tuple(dict.fromkeys(lines)), left_out=left_out)
 
 
 async def look_at_all(session: Session, installed: Iterable[Installable]) -> dict[str, Drift]:
@@ -64,7 +77,7 @@ async def look_at_all(session: Session, installed: Iterable[Installable]) -> dic
 
     async def one(pack: Installable) -> None:
         drift = await look_for_drift(session, pack)
-        if drift != Drift():
+        if drift.tampered or drift.unknown is not None:
             found[pack.path] = drift
 
     async with watched(session), anyio.create_task_group() as tasks:

@@ -41,6 +41,7 @@ __all__ = [
     "prepare",
     "run",
     "untrusted",
+    "would_run",
 ]
 
 InstallMode = Literal["install", "update", "sync"]
@@ -127,20 +128,26 @@ def examine_all(
         pack = next(pack for pack in found if pack.path == path)
         try:
             with blamed_type(path, pack.found.spec):
-                return is_allowed(session, _would(context, pack), pack.found.trusted_as)
+                return is_allowed(session, would_run(context, pack), pack.found.trusted_as)
         except GrexError:  # it does not even say what it would run
             return False
 
-    wrong.update(conflicts(claimants, is_welcome))
+    wrong.update(conflicts(claimants, is_welcome, session.layout.records))
     return found, wrong
 
 
-def _would(context: RunContext, found: Installable) -> tuple[str, ...]:
+def would_run(context: RunContext, found: Installable) -> tuple[str, ...]:
+    """What installing a pack would run, or touch outside of it, one line each.
+
+    Raises:
+        GrexError: its type does not say so.
+        Exception: whatever a plugin raises.
+    """
     return trust_lines(found.pack_type.needs_trust(context, found.pack), found.pack)
 
 
 def _step(context: RunContext, found: Installable) -> InstallStep:
-    would = _would(context, found)
+    would = would_run(context, found)
     return InstallStep(
         found.pack, found.pack_type, found.found.trusted_as, would, (), _mode(context, found), found.actions_hash
     )

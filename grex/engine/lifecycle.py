@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import ClassVar, Generic, TypeVar, cast
 
 import anyio
@@ -20,7 +21,7 @@ from grex.engine.calling import watched
 from grex.engine.context import RunContext, RunStoppedError
 from grex.engine.session import Session
 from grex.errors import GrexError, PluginError, UntrustedError
-from grex.names import shown_argument
+from grex.names import clean, redact, shown_argument
 from grex.pack import PackSpec
 from grex.plugin import Outcome, Pack, PackSkippedError, PackType
 from grex.plugin.failures import blamed
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 _SHOWN = 3
+_LINE_CHARACTERS = 4000  # a link has two paths in it
 _NOT_THROUGH = ("failed", "untrusted", "not-reached")
 
 
@@ -215,7 +217,7 @@ async def _call(phase: Phase[T, S], step: T) -> StepOutcome[S]:
     path = step.pack.path
     try:
         with blamed_type(path, step.pack.spec):
-            outcome = checked_outcome(await phase.call(step), step.pack)
+            outcome = _cleaned(checked_outcome(await phase.call(step), step.pack))
         if outcome.status == "skipped":
             return StepOutcome(path, cast("S", "skipped"), outcome.changes, outcome.notes)
         return await phase.conclude(step, outcome)
@@ -253,6 +255,14 @@ def checked_outcome(outcome: object, pack: Pack) -> Outcome:
         f"{pack.path}: the pack type {pack.type!r} gave {problem} instead of an Outcome",
         hint="Report it to the authors of the plugin.",
     )
+
+
+def _cleaned(outcome: Outcome) -> Outcome:
+    """The outcome with its lines each on one line, and without what acts on a terminal or is a secret."""
+    changes, notes = (
+        tuple(clean(redact(line), _LINE_CHARACTERS) for line in lines) for lines in (outcome.changes, outcome.notes)
+    )
+    return replace(outcome, changes=changes, notes=notes)
 
 
 def _untrusted_error(step: Step, again: str) -> UntrustedError:

@@ -25,8 +25,8 @@ and what an earlier run recorded must not be lost by that:
 - with other undo data it is pushed: after `dst` has changed, there are two links to take away.
 
 An action writes its undo data down before it begins, so that a kill between its first change and its last line loses
-nothing: an undo takes back what it finds, however far the action came. One that completes in phase `undo` pops the
-newest entry of that action and kind. Within one action and kind
+nothing: an undo takes back what it finds, however far the action came. One that completes in phase `undo` takes the
+entry with its `undo` away, and the newest one of that action and kind where it has none. Within one action and kind
 there is either one entry without undo data or any number of different ones with it - the invariant by which
 compaction can write the stack as a sequence of events.
 """
@@ -187,10 +187,15 @@ class _Draft:
             stack.append(undo)
         self.completed[key] = done
 
-    def take_back(self, action: str, kind: str) -> None:
+    def take_back(self, action: str, kind: str, undo: Json) -> None:
+        """Take the entry away that was undone, not another one of the same action: its own undo may have failed."""
         stack = self.stacks.get((action, kind))
-        if stack:
-            del self.completed[action, kind, stack.pop()]
+        if not stack:
+            return
+        undone = stack[-1] if undo is None else _canonical(undo)  # older logs do not say which
+        if undone in stack:
+            stack.remove(undone)
+            del self.completed[action, kind, undone]
 
     def freeze(self, pack_id: str) -> PackRecord:
         return PackRecord(
@@ -316,7 +321,7 @@ def _action_completed(state: _State, event: Event, data: Mapping[str, Any]) -> N
         draft.forget_begun(data["run"], action, kind, unless=_canonical(done.undo))
         draft.complete(done)
     elif event.id in state.packs:
-        state.packs[event.id].take_back(action, kind)
+        state.packs[event.id].take_back(action, kind, data.get("undo"))
 
 
 _OPS: Mapping[str, Callable[[_State, Event, Mapping[str, Any]], None]] = {

@@ -61,8 +61,18 @@ class ActionContext(PredicateContext, Protocol):
     def note(self, text: str) -> None:
         """Add a line to the outcome's notes."""
 
-    def export(self, name: str, value: str) -> None:
-        """Set a variable for what runs later in this pack: its actions, their commands, its hooks."""
+    def export(self, name: str, value: str, declared: str | None = None) -> None:
+        """Set a variable for what runs later in this pack: its actions, their commands, its hooks.
+
+        Args:
+            name: the variable.
+            value: what it is set to.
+            declared: the text of the pack.yaml that gives this value when it is expanded; undo data may hold it.
+        """
+
+    @property
+    def exported(self) -> tuple[tuple[str, str], ...]:
+        """Names and declared texts of what was exported up to now, for an undo that needs them in a later run."""
 
     def nested(self, arguments: ActionArguments, argument: str | None = None) -> tuple[ActionArguments, ...]:
         """The actions inside this one, decoded and checked: those of its arguments of type `tuple[ActionEntry, ...]`.

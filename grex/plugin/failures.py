@@ -3,7 +3,8 @@
 A plugin may raise anything. Inside of `blamed`, a `PackError` or `PluginError` is told its place (the pack, and file,
 line and column of the action in the pack.yaml, in the sentence and in the details), and anything else becomes a
 `PluginError` that names the plugin, with the place in its source where it was raised. What is no failure of the plugin
-(a lock that is busy, a cancellation) passes as it is. The innermost place wins: an action inside a `when` is named,
+(a lock that is busy, a cancellation) passes as it is; `sys.exit` in a plugin is one, for it is not the plugin's to
+end grex. The innermost place wins: an action inside a `when` is named,
 and not the `when`.
 """
 
@@ -17,9 +18,10 @@ from grex.names import clean, redact
 from grex.pack import Mark
 from grex.plugin.values import PackSkippedError
 
-__all__ = ["blamed", "described", "tell_what_is_left"]
+__all__ = ["blamed", "described", "is_failure", "tell_what_is_left"]
 
 _SAID_CHARACTERS = 400
+_TOLD_CHARACTERS = 8000
 _REPORT = "Report it to the authors of the plugin."
 
 
@@ -46,11 +48,20 @@ def blamed(
         raise
     except (GrexError, PackSkippedError, passes):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         told = " ".join((_REPORT, *getattr(error, "__notes__", ())))
         failure = PluginError(f"{what} raised {described(error)}", hint=told)
         _place(failure, pack, mark)
         raise failure from error
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether it is a failure of the code that raised it, and no cancellation and no interrupt."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_failure(one) for one in error.exceptions)
+    return isinstance(error, Exception | SystemExit)
 
 
 def described(error: BaseException) -> str:
@@ -64,7 +75,7 @@ def described(error: BaseException) -> str:
     return f"{said} ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})"
 
 
-def tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
+def tell_what_is_left(failure: BaseException, left: Sequence[str]) -> None:
     """Add to the hint of a failure what had been done before it and could not be taken back, if there is anything."""
     if not left:
         return
@@ -77,6 +88,10 @@ def tell_what_is_left(failure: Exception, left: Sequence[str]) -> None:
 
 def _place(error: PackError | PluginError, pack: str | None, mark: Mark | None) -> None:
     details = error.details
+    # What a plugin raised as its own error is text that nobody has looked at yet.
+    error.message = clean(error.message, _TOLD_CHARACTERS)
+    error.hint = None if error.hint is None else clean(error.hint, _TOLD_CHARACTERS)
+    error.args = (error.message,)
     if pack is not None:
         details.setdefault("pack", pack)
     where = pack if mark is None else str(mark)

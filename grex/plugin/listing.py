@@ -14,12 +14,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.errors import GrexError, PluginError, PluginLoadError
+from grex.plugin.failures import described
 from grex.plugin.values import API_VERSION
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
-__all__ = ["Listed", "list_plugins", "registered_twice"]
+__all__ = ["Listed", "list_plugins", "owner", "readable_entries", "registered_twice"]
+
+_UNKNOWN = "unknown distribution"
 
 
 class Listed(Struct, frozen=True):
@@ -47,7 +50,10 @@ class Listed(Struct, frozen=True):
 
 
 def list_plugins(
-    own: Sequence[EntryPoint], installed: Iterable[EntryPoint], load: Callable[[EntryPoint], object]
+    own: Sequence[EntryPoint],
+    installed: Iterable[EntryPoint],
+    load: Callable[[EntryPoint], object],
+    unreadable: Iterable[PluginLoadError] = (),
 ) -> tuple[Listed, ...]:
     """What these entry points come to, sorted by group and name, grex's own first among equal names.
 
@@ -55,6 +61,7 @@ def list_plugins(
         own: those of grex.
         installed: those of every distribution, grex among them.
         load: gives the plugin, or raises a `PluginError`.
+        unreadable: the distributions of which nobody can say what they register; they come first.
     """
     ours = {(entry.group, entry.name) for entry in own}
     entries = _without_repeats([*own, *installed])
@@ -62,7 +69,7 @@ def list_plugins(
     for entry in entries:
         if entry not in own:
             others.setdefault((entry.group, entry.name), []).append(entry)
-    found = []
+    found = [Listed("", "", "broken", _UNKNOWN, "", "", None, error) for error in unreadable]
     for entry in entries:
         key = (entry.group, entry.name)
         if entry in own or (key not in ours and len(others[key]) == 1):
@@ -76,7 +83,7 @@ def list_plugins(
 
 def registered_twice(group: str, name: str, entries: Iterable[EntryPoint]) -> PluginLoadError:
     """Several distributions want one name, so that nobody gets it."""
-    owners = ", ".join(sorted(f"{_owner(entry)[0]} ({entry.value})" for entry in entries))
+    owners = ", ".join(sorted(f"{owner(entry)[0]} ({entry.value})" for entry in entries))
     return PluginLoadError(
         f"{name!r} in {group} is registered by more than one distribution: {owners}",
         hint="Uninstall all but one of them.",
@@ -94,19 +101,49 @@ def _listed(entry: EntryPoint, load: Callable[[EntryPoint], object]) -> Listed:
 def _described(
     entry: EntryPoint, status: Literal["ok", "broken", "shadowed"], error: GrexError | None = None
 ) -> Listed:
-    distribution, version = _owner(entry)
+    distribution, version = owner(entry)
     return Listed(entry.group, entry.name, status, distribution, version, entry.value, None, error)
 
 
-def _owner(entry: EntryPoint) -> tuple[str, str]:
-    if entry.dist is None:
-        return "unknown distribution", ""
-    return entry.dist.name, entry.dist.version
+def owner(entry: EntryPoint) -> tuple[str, str]:
+    """Name and version of the distribution; an uninstall that was interrupted may have left one without either."""
+    return (_UNKNOWN, "") if entry.dist is None else _named(entry.dist)
+
+
+def readable_entries(
+    found: Iterable[Distribution],
+) -> tuple[list[EntryPoint], list[PluginLoadError]]:
+    """The entry points of these distributions, and an error for each that wants to bring some and cannot be read.
+
+    The library reads all of them at once, where one damaged file hides everybody's.
+    """
+    entries: list[EntryPoint] = []
+    wrong: list[PluginLoadError] = []
+    for one in found:
+        try:
+            entries += one.entry_points
+        except Exception as error:  # noqa: BLE001 - whatever its parser stumbles over
+            if "[grex." in (one.read_text("entry_points.txt") or ""):
+                name = _named(one)[0]
+                wrong.append(
+                    PluginLoadError(
+                        f"the entry points of {name} cannot be read: {described(error)}",
+                        hint=f"Reinstall {name}, or report it to its authors.",
+                    )
+                )
+    return entries, wrong
+
+
+def _named(one: Distribution) -> tuple[str, str]:
+    try:
+        return one.metadata["Name"] or _UNKNOWN, one.metadata["Version"] or ""
+    except Exception:  # noqa: BLE001 - there is no METADATA, or nothing that could be read as such
+        return _UNKNOWN, ""
 
 
 def _without_repeats(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
     """The entries, sorted; a distribution that is found twice on the path counts once, and the first one counts."""
     found: dict[tuple[str, str, str, str], EntryPoint] = {}
     for entry in entries:
-        found.setdefault((entry.group, entry.name, _owner(entry)[0], entry.value), entry)
+        found.setdefault((entry.group, entry.name, owner(entry)[0], entry.value), entry)
     return [found[key] for key in sorted(found)]

@@ -20,8 +20,9 @@ from grex.errors import (
     UnknownPredicateError,
 )
 from grex.plugin.action_type import ActionType
+from grex.plugin.failures import described, is_failure
 from grex.plugin.fetcher import Fetcher
-from grex.plugin.listing import Listed, list_plugins, registered_twice
+from grex.plugin.listing import Listed, list_plugins, owner, readable_entries, registered_twice
 from grex.plugin.pack_type import PackType
 from grex.plugin.predicate_type import PredicateType
 from grex.plugin.values import API_VERSION
@@ -52,6 +53,7 @@ class Registry:
         self._loaded: dict[tuple[str, str], object] = {}
         self._own: list[EntryPoint] | None = None
         self._installed: list[EntryPoint] | None = None
+        self._unreadable: list[PluginLoadError] = []
 
     def pack_type(self, name: str) -> PackType:
         """The pack type of that name.
@@ -131,10 +133,10 @@ class Registry:
                 )
             return _load(entry, kind)
 
-        every = (entry for found in distributions() for entry in found.entry_points)
+        every, unreadable = readable_entries(distributions())
         installed = [entry for entry in every if entry.group.startswith(_PREFIX)]
         own = [entry for entry in self._own_entries() if entry.group.startswith(_PREFIX)]
-        return list_plugins(own, installed, load)
+        return list_plugins(own, installed, load, unreadable)
 
     def _named(self, group: str, name: str, what: str, unknown: type[PluginError]) -> object:
         found = self._get(group, name)
@@ -167,10 +169,14 @@ class Registry:
 
     def _all_entries(self) -> list[EntryPoint]:
         if self._installed is None:
-            from importlib.metadata import entry_points  # noqa: PLC0415 - scans every distribution
+            from importlib.metadata import distributions, entry_points  # noqa: PLC0415 - scans every distribution
 
-            found = entry_points()
-            self._installed = [entry for group in GROUPS for entry in found.select(group=group)]
+            try:
+                found = entry_points()
+                self._installed = [entry for group in GROUPS for entry in found.select(group=group)]
+            except Exception:  # noqa: BLE001 - one file that is damaged must not hide the others
+                entries, self._unreadable = readable_entries(distributions())
+                self._installed = [entry for entry in entries if entry.group in _KINDS]
         return self._installed
 
     def _hint(self, group: str, name: str) -> str:
@@ -178,6 +184,8 @@ class Registry:
 
         known = self.names(group)
         close = get_close_matches(name, known, n=1)
+        if self._unreadable:
+            return f"{' '.join(f'{error.message}.' for error in self._unreadable)} {self._unreadable[0].hint}"
         if close:
             return f"Did you mean {close[0]!r}? Known here: {', '.join(known)}."
         return f"Install the plugin that brings it, or use one of: {', '.join(known)}."
@@ -190,34 +198,42 @@ def _pick(entries: Iterable[EntryPoint], group: str, name: str) -> EntryPoint | 
     return found[0] if found else None
 
 
-def _owner(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "unknown distribution"
-
-
 def _load(entry: EntryPoint, kind: type) -> object:
-    where = f"{entry.name!r} of {_owner(entry)} ({entry.value})"
+    by = owner(entry)[0]
+    where = f"{entry.name!r} of {by} ({entry.value})"
     try:
         loaded = entry.load()
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise PluginLoadError(
-            f"the plugin {where} cannot be imported: {type(error).__name__}: {error}",
-            hint=f"Update or reinstall {_owner(entry)}.",
+            f"the plugin {where} cannot be imported: {described(error)}",
+            hint=f"Update or reinstall {by}.",
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, kind)):
         raise PluginLoadError(
             f"the plugin {where} is not a {kind.__name__}",
-            hint=f"Report it to the authors of {_owner(entry)}.",
+            hint=f"Report it to the authors of {by}.",
         )
     wanted = getattr(loaded, "api_version", API_VERSION)
     if wanted != API_VERSION:
         raise PluginLoadError(
             f"the plugin {where} is written for version {wanted} of the plugin API, and this grex has {API_VERSION}",
-            hint=f"Install a version of {_owner(entry)} that fits, or another grex.",
+            hint=f"Install a version of {by} that fits, or another grex.",
+        )
+    runs = getattr(getattr(loaded, "arguments", None), "action", None)
+    if kind is ActionType and runs != entry.name:
+        # What runs and is undone is found by the name in the arguments: another one would be another action.
+        raise PluginLoadError(
+            f"the plugin {where} has arguments of the action {runs!r}, not {entry.name!r}",
+            hint=f"Report it to the authors of {by}.",
         )
     try:
         return loaded()
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise PluginLoadError(
-            f"the plugin {where} cannot be created: {type(error).__name__}: {error}",
-            hint=f"Report it to the authors of {_owner(entry)}.",
+            f"the plugin {where} cannot be created: {described(error)}",
+            hint=f"Report it to the authors of {by}.",
         ) from error

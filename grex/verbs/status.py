@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import anyio
 from msgspec import Struct
 
-from grex.engine import ROOT, Node, Present, RunContext, Session, Settings, survey
+from grex.engine import ROOT, Installable, Node, Present, RunContext, Session, Settings, survey
 from grex.engine.drift import look_for_drift
-from grex.engine.install import examine_all
+from grex.engine.install import examine_all, would_run
+from grex.engine.lifecycle import blamed_type, is_allowed
 from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
 from grex.engine.survey import Survey, select, undeclared
@@ -230,6 +231,8 @@ class _Installs:
         if pack is None:
             # Sync says what is wrong with a declaration, and refuses it; here it is enough that nobody knows.
             return _InstallStatus() if wrong is None else _unknown(wrong.message)
+        if pack.state != "current" and (reason := await self._left_out(pack)) is not None:
+            return _InstallStatus(told=(f"left out: {reason}",))
         if pack.state == "not-installed":
             return _InstallStatus((pack.state,), ("not installed yet",))
         if pack.state == "install-outdated":
@@ -242,6 +245,21 @@ class _Installs:
             told = f"{count} {'thing' if count == 1 else 'things'} of its install changed by hand"
             return _InstallStatus(("install-tampered",), (told,), drift.tampered)
         return _InstallStatus()
+
+    async def _left_out(self, pack: Installable) -> str | None:
+        """Why a sync would change nothing: the pack says itself (`require`) that it, or its rest, is not for here.
+
+        Only a pack that may be installed is asked: a plugin's `install` may do more than look.
+        """
+        context = RunContext(self._session, dry_run=True)
+        try:
+            with blamed_type(pack.path, pack.found.spec):
+                if not is_allowed(self._session, would_run(context, pack), pack.found.trusted_as):
+                    return None
+        except GrexError:
+            return None
+        drift = await look_for_drift(self._session, pack, plans=True)
+        return None if drift.tampered or drift.unknown is not None else drift.left_out
 
 
 def _unknown(why: str) -> _InstallStatus:

@@ -80,6 +80,22 @@ class Layout(Struct, frozen=True):
         """Snapshots."""
         return self.grex_dir / "store"
 
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """What grex keeps for itself and could not go on without: nothing else may have a file or a link there."""
+        return (
+            self.pack_yaml,
+            self.config_toml,
+            self.local_yaml,
+            self.log,
+            self.lockfile,
+            self.workspace_lock,
+            self.manifest_lock,
+            self.state_dir,
+            self.trash_dir,
+            self.store_dir,
+        )
+
     def pack_dir(self, pack_path: str) -> Path:
         """The directory of a pack by its checked path from the root; `""` is the root pack."""
         return self.root / pack_path

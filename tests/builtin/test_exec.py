@@ -15,6 +15,7 @@ import anyio.to_thread
 import pytest
 
 from grex.builtin.actions.exec import Exec
+from grex.builtin.pack_types.declarative import Declarative
 from grex.errors import ActionError
 from grex.plugin import Exec as Arguments
 from grex.plugin.testing import RecordingActionContext, RecordingContext, perform, would
@@ -260,6 +261,26 @@ async def test_undo_runs_the_undo_command_in_the_same_place(context: RecordingCo
     assert "s3cret" not in str(done.undo)
     await EXEC.undo(done.undo, ctx)
     assert (ctx.pack.root / "sub/undone").read_text() == "s3cret\n"
+
+
+async def test_undo_sees_in_a_later_run_what_env_actions_had_set(tmp_path: Path) -> None:
+    text = """\
+schema_version: "1"
+name: p
+type: declarative
+actions:
+  - env: {name: B, value: "$TOKEN", scope: session}
+  - env: {name: A, value: "$B-a", scope: session}
+  - env: {name: A, value: "$A-b", scope: session}
+  - exec: {cmd: [touch, $A], undo: [rm, $A]}
+"""
+    context = RecordingContext(tmp_path, environ={"TOKEN": "s3cret"})
+    pack = context.make_pack("p", pack_yaml=text)
+    await Declarative().install(context, pack)
+    assert (pack.root / "s3cret-a-b").exists()
+    assert "s3cret" not in str([one.done.undo for one in context.log["p"]])
+    await Declarative().teardown(context, pack)
+    assert not (pack.root / "s3cret-a-b").exists()
 
 
 async def test_an_undo_command_that_fails_is_an_error(ctx: RecordingActionContext) -> None:

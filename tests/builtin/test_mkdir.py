@@ -59,6 +59,16 @@ async def test_a_mode_that_bars_its_owner_does_not_bar_the_directories_inside() 
         assert permissions(context.home / "shut/inner") == 0o400
 
 
+@pytest.mark.parametrize("mode", ["555", "000"])
+async def test_what_was_made_with_a_mode_that_bars_our_own_way_is_taken_back(mode: str) -> None:
+    with unprivileged_directory() as directory:
+        context = RecordingContext(directory)
+        ctx = context.of(context.make_pack())
+        done = await perform(MKDIR, Arguments(path="~/shut/inner/most", mode=Mode(mode)), ctx)
+        await MKDIR.undo(done.undo or {}, ctx)
+        assert not (context.home / "shut").exists()
+
+
 async def test_an_existing_directory_keeps_its_mode_and_is_no_change(ctx: RecordingActionContext) -> None:
     (ctx.home / "bin").mkdir(mode=0o700)
     arguments = Arguments(path="~/bin", mode=Mode("0755"))

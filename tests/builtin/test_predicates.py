@@ -11,6 +11,7 @@ import pytest
 from grex.errors import ActionError, PackSpecError
 from grex.plugin import Require
 from grex.plugin.testing import RecordingContext, predicate
+from tests.support.unprivileged import unprivileged_directory
 
 
 def refused(tmp_path: Path, text: str) -> list[str]:
@@ -107,3 +108,12 @@ def test_it_holds_exactly_when_it_is_so(context: RecordingContext, kind: str, va
 def test_a_variable_that_is_not_set_is_an_error_with_its_offset(context: RecordingContext) -> None:
     with pytest.raises(ActionError, match="'NOWHERE' at offset 2 is not set"):
         context.of(context.make_pack()).evaluate(predicate("path_exists", "a/$NOWHERE"))
+
+
+def test_what_may_not_be_looked_at_or_can_have_no_such_name_is_not_there() -> None:
+    with unprivileged_directory() as directory:
+        context = RecordingContext(directory)
+        pack = context.make_pack()
+        (context.home / "shut").mkdir(mode=0)
+        for path in (f"{context.home}/shut/file", "n" * 300):
+            assert context.of(pack).evaluate(predicate("path_exists", path)) is False

@@ -12,6 +12,7 @@ import pytest
 
 from grex.builtin.actions import rmdir as rmdir_module
 from grex.builtin.actions.rmdir import Rmdir
+from grex.builtin.pack_types.declarative import Declarative
 from grex.errors import ActionError
 from grex.fs import remove_tree
 from grex.plugin import Done
@@ -346,3 +347,18 @@ async def test_drift_is_a_directory_that_is_back(ctx: RecordingActionContext, ol
     assert await RMDIR.drift(OLD, ctx) is None
     old.mkdir()
     assert await RMDIR.drift(OLD, ctx) == f"rmdir {old}: it is there again"
+
+
+async def test_a_teardown_brings_back_what_was_there_first_and_leaves_a_later_one_beside(tmp_path: Path) -> None:
+    context = RecordingContext(tmp_path)
+    pack_yaml = 'schema_version: "1"\nname: p\ntype: declarative\nactions: [rmdir: {path: ~/old, backup: true}]\n'
+    pack = context.make_pack("p", pack_yaml=pack_yaml)
+    old = context.home / "old"
+    for name in ("first", "second"):
+        old.mkdir()
+        (old / name).touch()
+        await Declarative().install(context, pack)
+    await Declarative().teardown(context, pack)
+    assert names(old) == ["first"]
+    (beside,) = context.home.glob("old.grex-bak.*")
+    assert names(beside) == ["second"]

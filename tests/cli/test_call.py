@@ -298,6 +298,17 @@ def test_a_user_without_a_home_is_told_and_no_directory_called_tilde_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("home", ["", "rel", "./~"])
+def test_a_home_that_is_somewhere_else_in_each_directory_is_refused(
+    grex: Grex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    code, _, err = grex("init")
+    assert code == 2
+    assert f"HOME is {home!r}, no absolute path" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_list_of_verbs_cuts_no_sentence_off(grex: Grex) -> None:
     code, out, _ = grex("--help")
     listed = out.partition("Commands:\n")[2].splitlines()

@@ -16,9 +16,12 @@ from tests.support.git_server import GitServer
 from tests.support.workspace import Workspace
 
 PLUGIN = """
+import os
 from dataclasses import dataclass
 from typing import ClassVar
 import anyio
+print("what a plugin prints is no part of the JSON document")
+os.system("echo and neither is what its programs do")
 from grex.errors import ActionError
 from grex.plugin import ActionArguments, ActionType, Done, Fetcher, Outcome, PackType, Planned, PredicateType
 

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from grex.engine.claims import Claimant, conflicts
 from grex.plugin import Claim
+from grex.plugin.testing import RecordingContext
+from grex.workspace import Layout
+from tests.support.workspace import pack_yaml
 
 
 def claimant(path: str, *wants: str) -> Claimant:
@@ -27,6 +30,8 @@ def refused(*claimants: Claimant, unwelcome: str = "") -> set[str]:
         ("/nowhere/a", "/nowhere/a", True),
         ("/nowhere/a", "/nowhere/./x/../a/", True),
         ("/nowhere/a", "/nowhere/a/b/c", True),
+        ("//nowhere/a", "/nowhere/a/b", True),
+        ("directory //", "//nowhere/b", False),
         ("/nowhere/a", "/nowhere/ab", False),
         ("/nowhere/a", "/nowhere/A", False),
         ("variable EDITOR", "variable EDITOR", True),
@@ -88,3 +93,37 @@ def test_a_pack_is_refused_exactly_if_one_of_its_pairs_is(wants: list[tuple[bool
         for number in pair
     }
     assert refused(*packs) == expected
+
+
+@pytest.mark.parametrize(
+    ("want", "is_refused"),
+    [
+        ("{root}/grex.jsonl", True),
+        ("directory {root}/.grex/state/x", True),
+        ("{root}", True),
+        ("{alias}/grex.jsonl", True),
+        ("directory {root}", False),
+        ("{root}/.grex/files", False),
+        ("directory {root}/.grex", False),
+    ],
+)
+def test_nobody_may_want_what_grex_keeps_for_itself(tmp_path: Path, want: str, is_refused: bool) -> None:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "alias").symlink_to("ws")
+    what = want.format(root=tmp_path / "ws", alias=tmp_path / "alias")
+    found = conflicts(
+        [claimant("a", what), claimant("b", "/nowhere")], lambda _: False, Layout(tmp_path / "ws").records
+    )
+    assert set(found) == ({"a"} if is_refused else set())
+    if is_refused:
+        assert (
+            found["a"].message
+            == f"a wants {what.removeprefix('directory ')} at a/.grex/pack.yaml:1:1, and grex keeps its own files there"
+        )
+
+
+def test_to_make_and_to_take_away_one_directory_is_refused(tmp_path: Path) -> None:
+    context = RecordingContext(tmp_path)
+    actions = [{"rmdir": {"path": "~/x"}}, {"mkdir": {"path": "~/x"}}]
+    pack = context.make_pack("p", pack_yaml=pack_yaml("p", "declarative", actions=actions))
+    assert set(conflicts([Claimant("p", context.declared_claims(pack))], lambda _: True)) == {"p"}

@@ -213,6 +213,17 @@ async def test_undo_data_that_cannot_be_written_down_is_used_at_once_and_the_act
     assert ("halted", "1", "do", "failed") in brackets(place)
 
 
+async def test_a_path_that_the_log_cannot_keep_is_named_as_the_reason(place: Place, calls: Calls) -> None:
+    calls.gives["plan two"] = Planned("two", undo={"path": "/home/\udcff"})
+    error = await fail(opened(place, calls), make_pack(place, mark("one"), mark("two")))
+    assert isinstance(error, ActionError)
+    assert (
+        "tools/.grex/pack.yaml:6:6: what taking back the action 'mark' needs holds bytes that are not UTF-8"
+        in error.message
+    )
+    assert calls.made[-1] == "undo one"
+
+
 async def test_a_cancelled_action_has_its_bracket_closed_as_cancelled_and_nothing_is_undone(
     place: Place, calls: Calls
 ) -> None:
@@ -417,6 +428,7 @@ async def test_a_command_that_cannot_start_or_takes_too_long_names_its_pack(plac
         ("sub/x", "{pack}/sub/x"),
         ("$HOME/x", "{home}/x"),
         ("/abs//x/.", "/abs/x"),
+        ("//abs/x", "/abs/x"),
         ("~other/x", "{pack}/~other/x"),
     ],
 )

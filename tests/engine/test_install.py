@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -15,10 +15,18 @@ from hypothesis import strategies as st
 
 from grex.engine import ROOT, InstallOutcome, InstallPlan, Present, RunContext, Session, prepare, run, untrusted
 from grex.engine.dependencies import _dependency_cycles
-from grex.errors import CycleError, GrexError, PackError, UnknownActionError, UnknownPackTypeError, UntrustedError
+from grex.errors import (
+    ActionError,
+    CycleError,
+    GrexError,
+    PackError,
+    UnknownActionError,
+    UnknownPackTypeError,
+    UntrustedError,
+)
 from grex.manifest import action_started_event
 from grex.pack import parse_pack_spec
-from grex.plugin import Outcome, PackSkippedError
+from grex.plugin import Claim, Context, Outcome, Pack, PackSkippedError
 from grex.verbs.report import exit_code_of
 from tests.support.place import Place
 from tests.support.plugins import Calls, Declared, Mark, Watched
@@ -436,6 +444,75 @@ async def test_a_type_that_raises_fails_its_pack_and_names_the_line(place: Place
     assert error.message.startswith("a/.grex/pack.yaml:3:1: the pack type 'watched' raised RuntimeError: boom")
     assert "\x1b" not in error.message
     assert "(plugins.py:" in error.message
+    assert code(outcomes) == 8
+
+
+@pytest.mark.parametrize("call", ["plan second", "do second", "install a"])
+@pytest.mark.parametrize("failure", [SystemExit(3), BaseExceptionGroup("both", [SystemExit(3), ValueError("x")])])
+async def test_a_plugin_that_ends_the_program_fails_its_pack_and_no_other(
+    place: Place, calls: Calls, call: str, failure: BaseException
+) -> None:
+    """What the pack had done before is taken back, as after any other failure."""
+    calls.raises[call] = failure
+    actions = [{"mark": {"name": "first"}}, {"mark": {"name": "second"}}]
+    type_ = "watched" if call == "install a" else "declared"
+    outcomes = await installed(opened(place, calls), [present(place, "a", type_, actions=actions), present(place, "b")])
+    assert statuses(outcomes) == {"a": "failed", "b": "installed"}
+    error = outcomes["a"].error
+    assert error is not None
+    assert f"raised {type(failure).__name__}: " in error.message
+    assert code(outcomes) == 8
+    assert ("undo first" in calls.made) is (type_ == "declared")
+
+
+async def test_a_pack_type_that_ends_the_program_while_it_holds_its_pack_has_its_actions_taken_back(
+    place: Place, calls: Calls
+) -> None:
+    class Leaving(Declared):
+        name = "leaving"
+
+        async def install(self, ctx: Context, pack: Pack) -> Outcome:
+            async with ctx.hold(pack) as hold:
+                await hold.run(hold.actions[0])
+                raise SystemExit(3)
+
+    session = place.session(Leaving(), Mark(calls))
+    pack = present(place, "a", "leaving", actions=[{"mark": {"name": "first"}}])
+    assert statuses(await installed(session, [pack])) == {"a": "failed"}
+    assert calls.made[-1] == "undo first"
+
+
+async def test_an_undo_that_ends_the_program_keeps_no_other_from_being_taken_back(place: Place, calls: Calls) -> None:
+    calls.raises |= {"undo second": SystemExit(3), "do third": ActionError("no")}
+    actions = [{"mark": {"name": name}} for name in ("first", "second", "third")]
+    error = (await installed(opened(place, calls), [present(place, "a", "declared", actions=actions)]))["a"].error
+    assert error is not None
+    assert "mark second (SystemExit: 3" in (error.hint or "")
+    assert calls.made[-1] == "undo first"
+
+
+async def test_what_a_plugin_says_is_told_on_one_line_without_what_acts_on_a_terminal(
+    place: Place, calls: Calls
+) -> None:
+    calls.gives["install a"] = Outcome("changed", ("one\x1b[31m\ntwo",), ("https://ann:s3cret@host.example/\x07",))
+    calls.raises["install b"] = PackError("one\x1b[31m\ntwo", hint="\x1b]0;title\x07do this")
+    found = await installed(opened(place, calls), [present(place, "a"), present(place, "b")])
+    assert found["a"].line() == "one two; https://***@host.example/"
+    error = found["b"].error
+    assert error is not None
+    assert (error.message.endswith("one two"), error.hint) == (True, "do this")
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [Claim("/a\0b/c", "x"), Claim("/a/\ud800", "x"), Claim(cast("str", None), "x"), Claim("/a", cast("str", 7)), "/a"],
+)
+async def test_a_type_that_claims_what_cannot_be_is_refused_and_no_other(
+    place: Place, calls: Calls, monkeypatch: pytest.MonkeyPatch, claim: Any
+) -> None:
+    monkeypatch.setattr(Watched, "claims", lambda _self, _ctx, pack: (claim,) if pack.path == "a" else ())
+    outcomes = await installed(opened(place, calls), [present(place, "a"), present(place, "b")])
+    assert statuses(outcomes) == {"a": "failed", "b": "installed"}
     assert code(outcomes) == 8
 
 

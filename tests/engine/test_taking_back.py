@@ -90,3 +90,34 @@ async def test_what_a_failed_action_had_begun_and_could_not_take_back_is_still_u
         assert not (tmp_path / "rc").exists()
         await teardown(TeardownRequest(workspace.root), settings)
         assert (tmp_path / "rc").read_text() == "the user's"
+
+
+async def test_an_undo_that_fails_is_tried_again_though_an_older_one_of_the_same_action_went_through(
+    tmp_path: Path,
+) -> None:
+    """The pack's one action was `env A` and is `env B`; somebody spoils the block of B, and puts it right later."""
+    server = GitServer(tmp_path / "server")
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("p")})
+    settings = Settings(
+        home=tmp_path,
+        environ={**os.environ, "SHELL": "/bin/sh"},
+        platform="linux",
+        state_dir=tmp_path / "state",
+        verb="sync",
+        trust=(server.root.as_uri(),),
+    )
+    server.create("p")
+    for name in ("A", "B"):
+        spec = pack_yaml("p", "declarative", actions=[{"env": {"name": name, "value": "1"}}])
+        server.commit("p", {".grex/pack.yaml": spec})
+        assert (await sync(SyncRequest(workspace.root), settings)).exit_code == 0
+    profile = tmp_path / ".profile"
+    end, spoilt = "# <<< grex: B", "# <<< B"
+    profile.write_text(profile.read_text().replace(end, spoilt))
+
+    assert (await teardown(TeardownRequest(workspace.root), settings)).exit_code == 4
+    profile.write_text(profile.read_text().replace(spoilt, end))
+    assert (await teardown(TeardownRequest(workspace.root), settings)).exit_code == 0
+
+    assert not profile.exists()

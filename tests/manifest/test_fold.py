@@ -184,6 +184,14 @@ def test_undoing_takes_back_the_newest_of_that_action_and_kind() -> None:
     assert stack(*both, *[done("0", None, run="r3", phase="undo")] * 5) == [("0", "k")]
 
 
+def test_undoing_takes_back_the_entry_that_is_named_and_no_other() -> None:
+    """The undo of the newer one failed: it is still to be undone when the older one is gone."""
+    both = [done("0", {"b": 1, "a": 2}), done("0", {"c": 3}, run="r2")]
+    undone = done("0", {"a": 2, "b": 1}, run="r3", phase="undo")
+    assert stack(*both, undone) == [("0", {"c": 3})]
+    assert stack(*both, undone, undone) == [("0", {"c": 3})]
+
+
 def test_a_teardown_that_is_through_leaves_nothing_installed_and_nothing_to_undo() -> None:
     record = fold(
         [ADD, done("0", "x"), installed_event("a", actions_hash="h"), installed_event("a", actions_hash=None)]

@@ -132,6 +132,7 @@ def test_a_pack_type_is_no_action() -> None:
     [
         ("import not_there", ":Good", "cannot be imported: ModuleNotFoundError: No module named 'not_there'"),
         ("raise RuntimeError('broken')", ":Good", "cannot be imported: RuntimeError: broken"),
+        ("raise SystemExit(3)", ":Good", "cannot be imported: SystemExit: 3"),
         ("class Good(", ":Good", "cannot be imported: SyntaxError"),
         (GOOD, ":Absent", "cannot be imported: AttributeError"),
         (GOOD, ":thing", "is not a PackType"),
@@ -150,6 +151,39 @@ def test_a_plugin_that_does_not_load_is_one_error_that_names_its_distribution(
     assert caught.value.hint is not None
     assert "grex-broken" in caught.value.hint
     assert registry.pack_type("plain").name == "plain"  # and nobody else suffers
+
+
+OTHER_NAME = """
+from dataclasses import dataclass
+from typing import ClassVar
+from grex.plugin import ActionArguments, ActionType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments(ActionArguments):
+    action: ClassVar[str] = "mkdir"
+    path: str
+
+
+class Good(ActionType):
+    name = "make"
+    arguments = Arguments
+
+    async def plan(self, arguments, ctx):
+        raise NotImplementedError
+
+    async def do(self, arguments, planned, ctx):
+        raise NotImplementedError
+
+    async def undo(self, undo, ctx):
+        raise NotImplementedError
+"""
+
+
+def test_an_action_whose_arguments_have_another_name_would_be_another_action(install: Install) -> None:
+    install("grex-broken", OTHER_NAME, {f"{ACTIONS_GROUP}:make": "grex_broken_module:Good"})
+    with pytest.raises(PluginLoadError, match="has arguments of the action 'mkdir', not 'make'"):
+        Registry().action("make")
 
 
 def test_a_name_that_two_distributions_claim_is_an_error_that_names_both(install: Install) -> None:

@@ -20,7 +20,7 @@ class Calls:
     def __init__(self) -> None:
         self.made: list[str] = []
         self.gates: dict[str, anyio.Event] = {}
-        self.raises: dict[str, Exception] = {}
+        self.raises: dict[str, BaseException] = {}
         self.gives: dict[str, Any] = {}
         self._seen: dict[str, anyio.Event] = {}
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from grex.cli.app import run
+from grex.errors import UnknownPackTypeError
+from grex.plugin import Registry
 
 GOOD = """
 from grex.plugin import Outcome, PackType
@@ -97,6 +99,7 @@ def test_a_plugin_is_listed_with_its_distribution_and_version(
     ("entries", "source", "said"),
     [
         ({"grex.pack_types:bad": "Good"}, "import not_there", "cannot be imported: ModuleNotFoundError"),
+        ({"grex.pack_types:bad": "Good"}, "print('noise')\nraise SystemExit(0)", "cannot be imported: SystemExit: 0"),
         ({"grex.pack_types:bad": "Absent"}, GOOD, "cannot be imported: AttributeError"),
         ({"grex.actions:bad": "Good"}, GOOD, "is not a ActionType"),
         ({"grex.pack_types:bad": "Later"}, GOOD, "is written for version 2 of the plugin API, and this grex has 1"),
@@ -114,6 +117,31 @@ def test_a_broken_plugin_is_shown_with_its_error_and_the_others_all_the_same(
     assert found[key]["error"]["code"] == "plugin.load"
     assert said in found[key]["error"]["message"]
     assert found["grex.pack_types", "good", "grex-good"]["status"] == "ok"
+
+
+def test_a_distribution_whose_entry_points_cannot_be_read_hides_no_other(
+    install: Install, listed: Any, tmp_path: Path
+) -> None:
+    install("grex-good", {"grex.pack_types:good": "Good"})
+    install("grex-bad", {})
+    (tmp_path / "site-grex-bad/grex_bad-1.5.dist-info/entry_points.txt").write_text("[grex.pack_types]\nbad\n")
+    found = listed(expect=8)
+    assert found["grex.pack_types", "good", "grex-good"]["status"] == "ok"
+    error = found["", "", "unknown distribution"]["error"]
+    assert error["message"].startswith("the entry points of grex-bad cannot be read: ")
+    registry = Registry()
+    assert registry.pack_type("good").name == "good"
+    with pytest.raises(UnknownPackTypeError) as caught:
+        registry.pack_type("bad")
+    assert "the entry points of grex-bad cannot be read" in (caught.value.hint or "")
+
+
+def test_what_an_uninstall_has_left_is_listed_though_nothing_says_whose_it_was(
+    install: Install, listed: Any, tmp_path: Path
+) -> None:
+    install("grex-left", {"grex.pack_types:left": "Good"})
+    (tmp_path / "site-grex-left/grex_left-1.5.dist-info/METADATA").unlink()
+    assert listed()["grex.pack_types", "left", "unknown distribution"]["status"] == "ok"
 
 
 def test_the_text_says_why_a_plugin_is_broken(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

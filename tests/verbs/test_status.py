@@ -185,6 +185,24 @@ async def test_an_install_that_was_never_run_or_has_changed_is_told(synced: Plac
     assert (await synced.state_of(".")).states == ("not-installed",)
 
 
+async def test_a_pack_that_says_that_it_is_not_for_here_is_no_drift(synced: Place, server: GitServer) -> None:
+    """It is as soon as a sync would do something: before its `require`, or because the condition holds by now."""
+    skip = {"require": {"all_of": [{"path_exists": "here"}], "on_fail": "skip"}}
+    for name, before in (("mac", []), ("half", [{"mkdir": {"path": "made"}}])):
+        actions = [*before, skip, {"mkdir": {"path": "rest"}}]
+        files = {".grex/pack.yaml": pack_yaml(name, "declarative", actions=actions), ".gitignore": "made/\nhere\n"}
+        server.create(name, files)
+    synced.declare(*({"url": server.url(name), "path": name} for name in ("mac", "half")))
+    await synced.sync(no_install=True)
+    assert (await synced.state_of("half")).states == ("not-installed",)
+    mac = await synced.state_of("mac")
+    assert (mac.is_drift, mac.text) == (False, "left out: require: path_exists here does not hold")
+    await synced.sync()
+    assert (await synced.state_of("half")).states == ()
+    (synced / "mac/here").touch()
+    assert (await synced.state_of("mac")).states == ("not-installed",)
+
+
 async def test_a_pack_whose_declaration_is_wrong_is_an_error(synced: Place) -> None:
     (synced / "a/.grex").mkdir()
     (synced / "a/.grex/pack.yaml").write_text("nonsense")

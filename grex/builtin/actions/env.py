@@ -85,7 +85,7 @@ class Env(ActionType[EnvArguments]):
     async def plan(self, arguments: EnvArguments, ctx: ActionContext) -> Planned | None:
         """The block, if it does not say the right thing yet; the rest of the pack sees the variable in any case."""
         value = ctx.expand(arguments.value)
-        ctx.export(arguments.name, value)
+        ctx.export(arguments.name, value, arguments.value)
         if arguments.scope == "session":
             return None
         block = _read(arguments, value, ctx)

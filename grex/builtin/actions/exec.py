@@ -7,8 +7,8 @@ own would mangle `$1`. The directory is the pack or below it; an absolute one is
 A command that fails has done an unknown part of its work. Its `undo` is not run then: it takes back what `cmd` did, and
 nobody knows what that was. With `warn` and `ignore` the failed command counts as run, its undo included.
 
-Undo data: `{"argv", "cwd", "env", "timeout_s"}`, all as declared and not expanded: values of variables (tokens among
-them) have no place in the log.
+Undo data: `{"argv", "cwd", "env", "timeout_s", "exported"}`, all as declared and not expanded: values of variables
+(tokens among them) have no place in the log. `exported` is what `env` actions had set before, if they had.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Exec(ActionType[ExecArguments]):
         if _is_created(arguments, ctx):
             return None
         _directory(arguments.cwd, ctx)
-        return Planned(_title(arguments), undo=_facts(arguments), undo_if_failed=False, touches_users=False)
+        return Planned(_title(arguments), undo=_facts(arguments, ctx), undo_if_failed=False, touches_users=False)
 
     async def drift(self, arguments: ExecArguments, ctx: ActionContext) -> str | None:
         """What the command creates, if it says so and that is gone; what else it left, nobody knows."""
@@ -111,6 +111,8 @@ class Exec(ActionType[ExecArguments]):
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Run the undo command; whether running it twice is one time too many is for its author to know."""
         arguments = _recorded(undo)
+        for name, text in undo.get("exported", ()):
+            ctx.export(name, ctx.expand(text), text)
         title = f"exec {shown_command(arguments.cmd)} (undo)"
         await _run(arguments.cmd, arguments, ctx, title, expand=True)
 
@@ -158,7 +160,7 @@ def _directory(cwd: str | None, ctx: ActionContext) -> Path:
 
 async def _run(argv: Sequence[str], arguments: ExecArguments, ctx: ActionContext, title: str, *, expand: bool) -> None:
     cwd = _directory(arguments.cwd, ctx)
-    if not cwd.is_dir():
+    if not os.path.isdir(cwd):  # noqa: PTH112 - Path raises where it may not look
         raise ActionError(f"{title}: its directory {shown(cwd)} does not exist", hint="Correct `cwd` in the pack.yaml.")
     finished = await ctx.run_process(
         tuple(ctx.expand(text) for text in argv) if expand else tuple(argv),
@@ -173,25 +175,30 @@ async def _run(argv: Sequence[str], arguments: ExecArguments, ctx: ActionContext
         )
 
 
-def _facts(arguments: ExecArguments) -> dict[str, Any] | None:
+def _facts(arguments: ExecArguments, ctx: ActionContext) -> dict[str, Any] | None:
     if not arguments.undo:
         return None
-    return {
+    facts = {
         "argv": list(arguments.undo),
         "cwd": arguments.cwd,
         "env": dict(arguments.env),
         "timeout_s": arguments.timeout_s,
     }
+    # A teardown runs no `env` action: what they had set for this command is set again by its undo.
+    return {**facts, "exported": [list(pair) for pair in ctx.exported]} if ctx.exported else facts
 
 
 def _recorded(undo: Mapping[str, Any]) -> ExecArguments:
     """The undo command as arguments of its own, under the checks that declared ones pass."""
     cwd, env, timeout_s = undo.get("cwd"), undo.get("env", {}), undo.get("timeout_s", 0)
+    exported = undo.get("exported", ())
     argv = recorded_texts(undo, "argv")
     is_readable = (
         (cwd is None or isinstance(cwd, str))
         and isinstance(env, Mapping)
-        and all(isinstance(text, str) for pair in env.items() for text in pair)
+        and isinstance(exported, list | tuple)
+        and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in exported)  # noqa: PLR2004 - name and value
+        and all(isinstance(text, str) for pair in (*env.items(), *exported) for text in pair)
         and isinstance(timeout_s, int | float)
     )
     arguments = ExecArguments(cmd=argv, cwd=cwd, env=env, timeout_s=timeout_s) if is_readable else ExecArguments()

@@ -50,7 +50,7 @@ class Mkdir(ActionType[MkdirArguments]):
     async def drift(self, arguments: MkdirArguments, ctx: ActionContext) -> str | None:
         """The directory, if it is gone or something else by now."""
         path = resolve(ctx, arguments.path, "mkdir")
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path raises where it may not look
             return None
         return f"mkdir {shown(path)}: {'it is no directory any more' if os.path.lexists(path) else 'it is gone'}"
 
@@ -110,6 +110,6 @@ class Mkdir(ActionType[MkdirArguments]):
 
 def _is_replaced(path: Path, ctx: ActionContext) -> bool:
     """Whether `update --force` finds something else where this pack had made a directory."""
-    if not ctx.force or not os.path.lexists(path) or path.is_dir():
+    if not ctx.force or not os.path.lexists(path) or os.path.isdir(path):  # noqa: PTH112
         return False
     return any(path in recorded_paths(done, "made") for done in ctx.recorded())

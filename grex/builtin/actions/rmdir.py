@@ -32,7 +32,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from grex.builtin.backups import bring_back, free_backup, holds_checkout, move_aside
+from grex.builtin.backups import bring_back, free_backup, holds_checkout, move_aside, stays_beside
 from grex.builtin.paths import disk_error, empty_path, is_inside, is_within, resolve, shown
 from grex.builtin.recorded import recorded_number, recorded_path, recorded_text
 from grex.errors import ActionError
@@ -116,7 +116,9 @@ class Rmdir(ActionType[RmdirArguments]):
             if way == "empty":
                 _make_again(path, mode=recorded_number(undo, "mode"), mtime_ns=recorded_number(undo, "mtime_ns"))
             elif way == "backup":
-                bring_back(recorded_path(undo, "backup"), path, ctx)
+                backup = recorded_path(undo, "backup")
+                if not stays_beside(undo, "path", backup, ctx):
+                    bring_back(backup, path, ctx)
             else:
                 bring_back(recorded_path(undo, "whole"), path, ctx)
                 await _finish(path, _doomed(undo), ctx)

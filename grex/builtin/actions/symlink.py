@@ -87,7 +87,7 @@ class Symlink(ActionType[SymlinkArguments]):
         found = _look(link, ctx)
         if found == "right":
             return None
-        if not link.src.exists():
+        if not _exists(link.src):
             if ctx.dry_run:  # an earlier action of the pack may make it
                 return Planned(f"{link.title}, whose source is not there yet")
             raise ActionError(
@@ -110,7 +110,7 @@ class Symlink(ActionType[SymlinkArguments]):
         if found == "free":
             return f"{link.title}: the link is gone"
         if found == "right":
-            return None if link.src.exists() else f"{link.title}: the source is gone"
+            return None if _exists(link.src) else f"{link.title}: the source is gone"
         now = _link_text(link.dst)
         return (
             f"{link.title}: {'something else is in its place' if now is None else f'it leads to {shown(now)} by now'}"
@@ -195,12 +195,17 @@ def _look(link: _Link, ctx: ActionContext) -> _Found:
         return "free"
     except OSError as error:
         raise disk_error(link.title, error) from error
-    is_same = link.src.exists() and os.path.realpath(link.dst) == os.path.realpath(link.src)
+    is_same = _exists(link.src) and os.path.realpath(link.dst) == os.path.realpath(link.src)
     if is_same or _link_text(link.dst) == str(link.src):
         return "right"
     if stat.S_ISLNK(status.st_mode) and _leads_into(link.dst, ctx.pack.root):
         return "ours"
     return "foreign"
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there, links followed; what nobody may look at is not."""
+    return os.path.exists(path)  # noqa: PTH110 - Path raises where it may not look
 
 
 def _leads_into(dst: Path, root: Path) -> bool:

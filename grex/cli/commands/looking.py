@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grex.cli.call import Call, execute, print_document
+from grex.cli.call import Call, execute, output_kept_for_the_report, print_document
 from grex.cli.options import Packs
 from grex.cli.signature import takes
 
@@ -65,7 +65,8 @@ def plugins(call: Call) -> int:
     from grex.verbs.plugins import PluginsRequest  # noqa: PLC0415 - only when run
     from grex.verbs.plugins import plugins as verb  # noqa: PLC0415 - only when run
 
-    report = verb(PluginsRequest())
+    with output_kept_for_the_report():
+        report = verb(PluginsRequest())
     if call.as_json:
         return print_document(report)
     say(render.plugins(report))

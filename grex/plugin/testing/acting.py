@@ -111,9 +111,16 @@ class RecordingActionContext:
             if one.implementation.name == self._kind and one.done.undo is not None
         )
 
-    def export(self, name: str, value: str) -> None:
+    def export(self, name: str, value: str, declared: str | None = None) -> None:
         """Set a variable for what runs later under this hold."""
         self.hold.exported[name] = value
+        if declared is not None:
+            self.hold.declared.append((name, declared))
+
+    @property
+    def exported(self) -> tuple[tuple[str, str], ...]:
+        """What was exported up to now, each as it was declared."""
+        return tuple(self.hold.declared)
 
     def expand(self, text: str) -> str:
         """The text with its variables replaced."""

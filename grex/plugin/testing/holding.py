@@ -16,7 +16,7 @@ from grex.errors import ActionError, GrexError, PluginError
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Done, Outcome, Pack, PackSkippedError, Planned
 from grex.plugin.arguments import mark_of
-from grex.plugin.failures import blamed, described, tell_what_is_left
+from grex.plugin.failures import blamed, described, is_failure, tell_what_is_left
 from grex.plugin.limits import limited
 from grex.plugin.testing.acting import RecordingActionContext
 
@@ -43,6 +43,7 @@ class RecordingHold:
         self.changes: list[str] = []
         self.notes: list[str] = []
         self.exported: dict[str, str] = {}
+        self.declared: list[tuple[str, str]] = []
         self.ran: list[Recorded] = []
         self.context = context
         self._before = tuple(context.log.get(pack.path, ()))
@@ -126,8 +127,8 @@ class RecordingHold:
         except PackSkippedError:
             self._forget(begun, is_new)
             raise
-        except Exception as failure:
-            if not await self._take_back_begun(implementation, planned, done, run, failure):
+        except BaseException as failure:
+            if is_failure(failure) and not await self._take_back_begun(implementation, planned, done, run, failure):
                 self._forget(begun, is_new)
             raise
         self._forget(begun, is_new and done.undo != planned.undo)
@@ -142,7 +143,7 @@ class RecordingHold:
         planned: Planned,
         done: object,
         run: RecordingActionContext,
-        failure: Exception,
+        failure: BaseException,
     ) -> bool:
         """Take back what a `do` that raised had begun; whether something is left, which stays to be undone."""
         undo = done.undo if isinstance(done, Done) else planned.undo if planned.undo_if_failed else None
@@ -177,7 +178,7 @@ class RecordingHold:
                 details={"left": failed},
             )
 
-    async def take_back(self, failure: Exception) -> None:
+    async def take_back(self, failure: BaseException) -> None:
         """Undo what this hold ran, last first; what cannot be taken back is added to the failure's hint."""
         if self.context.keep_partial:
             return
@@ -230,7 +231,9 @@ class RecordingHold:
         try:
             with limited(implementation, self.pack.path, implementation.undo_limit_s(undo)):
                 await implementation.undo(undo, run)
-        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from theirs
+        except BaseException as error:
+            if not is_failure(error):  # one that fails must not keep the others from theirs
+                raise
             return error.message if isinstance(error, GrexError) else described(error)
         return None
 

@@ -30,6 +30,7 @@ from grex.plugin import (
 )
 from grex.plugin.arguments import mark_of
 from grex.plugin.decoding import decode_actions
+from grex.plugin.failures import is_failure
 from grex.plugin.testing.acting import RecordingActionContext
 from grex.plugin.testing.holding import Recorded, RecordingHold
 
@@ -199,8 +200,9 @@ class RecordingContext:
             yield hold
         except PackSkippedError:
             raise
-        except Exception as failure:
-            await hold.take_back(failure)
+        except BaseException as failure:
+            if is_failure(failure):
+                await hold.take_back(failure)
             raise
         finally:
             self.events.append(f"release {pack.path}")
