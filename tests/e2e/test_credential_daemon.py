@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -92,7 +93,8 @@ def test_a_credential_daemon_of_a_killed_sync_keeps_nobody_waiting(
         first.kill_alone()
         for pid in first.children():
             if pid != daemon:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it may end by itself
+                    os.kill(pid, signal.SIGKILL)
         eventually(lambda: first.children() == [daemon], "the end of git")
         # A process that ends loses its environment, by which it is found here, a moment before its descriptors.
         eventually(lambda: flock_is_free(backend), "the end of the lock")
