@@ -21,17 +21,15 @@ from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
 from grex.errors import LockError
 from grex.fs import canonical, remove_tree
-from grex.git import CheckoutState, FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
+from grex.git import FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
 from grex.locks import BackendLock, PackHold
 from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
-from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME, check_pack_path
+from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
 
 __all__ = [
     "arrival_events",
     "clone_pack",
-    "look_at",
-    "misplaced",
     "missing_directories",
     "moved_tag_note",
     "noted_places",
@@ -125,28 +123,6 @@ def moved_tag_note(name: str, now: str) -> str:
     return f"the tag {name} moved upstream to {short(now)}; the commit that was resolved before is kept"
 
 
-def misplaced(top: Path, pack: str) -> str | None:
-    """Why a pack must not be looked after at its path, because of links on the way; the second half of a sentence.
-
-    The last segment may be the user's own link to a checkout elsewhere. The directories above it may not lead out of
-    the workspace. And neither may lead to a place in it that no path may name: a pack that tracks `h -> .git` and
-    declares a child at `h/hooks` would have the child's files run by git.
-    """
-    workspace = canonical(top)
-    root = workspace / pack
-    parent, real = canonical(root.parent), canonical(root)
-    if not parent.is_relative_to(workspace):
-        return f"would lie outside the workspace: {root.parent} leads to {parent}"
-    if real != root and workspace.is_relative_to(real):
-        return f"is a symbolic link to {real}, which holds the workspace itself"
-    for place in (parent, real):
-        if place != workspace and place.is_relative_to(workspace):
-            reason = check_pack_path(place.relative_to(workspace).as_posix())
-            if reason is not None:
-                return f"would lie in {place}, whose path {reason}"
-    return None
-
-
 def noted_places(top: Path, note: CloneNote) -> tuple[Path, Path]:
     """The real directory that a note's clone is for, and the temporary one beside it."""
     real = canonical(top / note.target)
@@ -168,19 +144,6 @@ def _pinned_commit(wanted: Wanted) -> str | None:
     if line is None:
         return None
     return line.sha if wanted.locked or (line.branch is None and not wanted.anew) else None
-
-
-def look_at(root: Path, *, is_plain: bool = False) -> CheckoutState:
-    """What is at a pack's path; a link to a place that only has to be made counts as an absent pack.
-
-    `is_plain` is as for `observe`. Two workspaces share a checkout through links, and whichever sync comes first makes
-    it. Where not even the parent of the place is there (a disk that is not mounted, a misspelt link), the link itself
-    is in the way.
-    """
-    state = observe(root, is_plain=is_plain)
-    if state.kind == "other" and state.is_symlink and not os.path.lexists(state.real) and state.real.parent.is_dir():
-        return replace(state, kind="absent")
-    return state
 
 
 def missing_directories(root: Path) -> list[Path]:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from grex.engine.cloning import misplaced, noted_places
+from grex.engine.cloning import noted_places
+from grex.engine.places import misplaced
 from grex.engine.session import Session
 from grex.errors import GrexError, ManifestError, PackError
 from grex.fs import move_to_trash, remove_tree, sweep_temporary_files

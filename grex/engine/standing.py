@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from grex.engine.cloning import look_at
 from grex.engine.graph import ROOT
 from grex.engine.installable import Present
+from grex.engine.places import look_at
 from grex.engine.session import Session
 from grex.engine.survey import Survey
 from grex.errors import GrexError, PackError

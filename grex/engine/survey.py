@@ -9,8 +9,8 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from grex.engine.cloning import look_at
 from grex.engine.graph import ROOT, Graph, Node, enclosing_path
+from grex.engine.places import look_at
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.git import CheckoutState, observe
 from grex.manifest import LockLine

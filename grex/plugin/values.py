@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from grex.pack import PackSpec
 
@@ -15,8 +16,7 @@ API_VERSION = 1
 """What plugins of this grex are written for. A plugin may say `api_version`; another number is refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pack:
+class Pack(Struct, frozen=True):
     """One pack as its type sees it.
 
     Attributes:
@@ -36,8 +36,7 @@ class Pack:
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """What an action is about to change.
 
     Attributes:
@@ -59,8 +58,7 @@ class Planned:
     facts: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What an action did.
 
     Attributes:
@@ -76,16 +74,14 @@ class Done:
     irreversible: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What one action came to: `changed` is false where everything was so already (or would be, in a dry run)."""
 
     changed: bool
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """Something that a pack wants for itself.
 
     Attributes:
@@ -98,8 +94,7 @@ class Claim:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What one lifecycle call on one pack came to."""
 
     status: Literal["changed", "unchanged", "skipped"]

@@ -18,7 +18,7 @@ schema_version: "1"
 name: my-pack
 type: declarative
 version: "1.10"
-depends_on: [core, https://host/tools.git, ./near]
+depends_on: ["https://u:p@host/a"]
 defaults:
   base: https://u:p@host/org
   ref: main
@@ -99,7 +99,19 @@ def test_the_least_pack_yaml_has_nothing_but_its_name() -> None:
 
 
 def test_a_repr_does_not_give_credentials_away() -> None:
-    assert "u:p@" not in repr(parse_pack_spec(FULL, file="f", is_root=True))
+    text = b"""
+schema_version: "1"
+name: a
+type: meta
+defaults: {base: "https://u:p@host/org"}
+depends_on: ["https://u:p@host/a"]
+children: [{path: b, url: "https://u:p@host/b", remotes: {up: "https://u:p@host/c"}}]
+overrides: [{path: b, url: "https://u:p@host/d"}]
+"""
+    spec = parse_pack_spec(text, file="f", is_root=True)
+    assert (spec.defaults.base, spec.overrides[0].url) == ("https://u:p@host/org", "https://u:p@host/d")
+    assert "u:p@" not in repr(spec)
+    assert "ChildSpec(path='b', ref=None" in repr(spec)
 
 
 BASE = b"""\

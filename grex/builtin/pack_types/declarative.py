@@ -7,7 +7,8 @@ earlier version of the pack.yaml did and this one no longer names is known to th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from grex.plugin import ActionArguments, Context, Hold, Outcome, Pack, PackSkippedError, PackType
 
