@@ -3,13 +3,13 @@
 What clones and installs is imported when it is first asked for: a verb that only looks starts faster without it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from grex.engine.graph import ROOT, Declaration, Graph, Node
 from grex.engine.holds import Holds, Permits
 from grex.engine.session import Session, Settings
 from grex.engine.survey import Survey, survey
+from grex.later import imported_later
 
 if TYPE_CHECKING:
     from grex.engine.checkout import Checkouts
@@ -85,11 +85,5 @@ _LATER = {
     "untrusted": "install",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import what was left for later (PEP 562)."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be
+    __getattr__ = imported_later(__name__, _LATER)

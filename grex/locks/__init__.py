@@ -3,9 +3,9 @@
 What looks at locks from outside is imported when it is first asked for: taking one needs none of it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from grex.later import imported_later
 from grex.locks.backend_lock import BACKEND_LOCK_SUFFIX, BackendHold, BackendLock, backend_lock_path
 from grex.locks.cancel import CancelToken
 from grex.locks.held import child_environment
@@ -67,11 +67,5 @@ _LATER = {
     "inspect_locks": "inspection",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import what was left for later (PEP 562)."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be
+    __getattr__ = imported_later(__name__, _LATER)

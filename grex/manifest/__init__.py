@@ -7,9 +7,9 @@ What only verbs that change something need (`edit`, `state`) is imported when it
 faster without it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from grex.later import imported_later
 from grex.manifest.compact import LARGE_LOG_BYTES, compact, lines_needed, worth_compacting
 from grex.manifest.events import (
     KNOWN_OPS,
@@ -131,11 +131,5 @@ _LATER = {
     "write_note": "state",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import what was left for later (PEP 562)."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be
+    __getattr__ = imported_later(__name__, _LATER)

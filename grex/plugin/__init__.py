@@ -7,9 +7,9 @@ not get.
 The arguments of the built-in actions are imported when they are first asked for: most calls run no action.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from grex.later import imported_later
 from grex.plugin.action_type import ActionContext, ActionType
 from grex.plugin.arguments import ActionArguments
 from grex.plugin.fetcher import FetchContext, Fetcher
@@ -64,11 +64,5 @@ _LATER = {
     "When": "actions",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import what was left for later (PEP 562)."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be
+    __getattr__ = imported_later(__name__, _LATER)

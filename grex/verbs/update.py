@@ -25,7 +25,7 @@ class UpdateRequest(Struct, frozen=True):
     """What to update, and how.
 
     Attributes:
-        sync: the sync to make of it; which commits it takes, and what it installs, is the update's to say.
+        sync: the sync to make of it; its `anew` and `reinstall` are the update's to say.
         force: run the installs of packs that have not changed as well, and replace what was changed by hand.
     """
 
@@ -59,5 +59,5 @@ async def update(request: UpdateRequest, settings: Settings) -> UpdateReport:
     """
     if request.force and request.sync.no_install:
         raise UsageError("--force and --no-install exclude each other", hint="Give one of them.")
-    wanted = replace(request.sync, locked=False, anew=True, reinstall=request.force)
+    wanted = replace(request.sync, anew=True, reinstall=request.force)
     return UpdateReport(await sync(wanted, settings), request.force)

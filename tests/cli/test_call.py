@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -80,6 +81,26 @@ def test_a_workspace_may_be_named_before_and_after_the_verb_and_by_the_environme
     monkeypatch.setenv("GREX_WORKSPACE", "two")
     assert json.loads(grex("ls", "--json")[1])["workspace"] == str(tmp_path / "two")
     assert json.loads(grex("ls", "--json", "--workspace", "one")[1])["workspace"] == str(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("option", "other"),
+    [
+        (Call(as_json=True), Call()),
+        (Call(quiet=True), Call()),
+        (Call(workspace=Path("/a")), Call(workspace=Path("/b"))),
+        (Call(jobs=1), Call(jobs=2)),
+        (Call(no_wait=True), Call()),
+        (Call(lock_timeout_s=0.0), Call(lock_timeout_s=2.0)),
+        (Call(trace=Path("a")), Call(trace=Path("b"))),
+    ],
+)
+def test_every_option_counts_on_either_side_of_the_verb_and_more_after_it(option: Call, other: Call) -> None:
+    nothing = Call(environ={})
+    wanted = replace(option, verb="sync", environ={})
+    assert nothing.joined(replace(option, verb="sync")) == wanted
+    assert replace(option, environ={}).joined(Call(verb="sync")) == wanted
+    assert replace(other, environ={}).joined(replace(option, verb="sync")) == wanted
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "-1", "1e400", "x", ""])

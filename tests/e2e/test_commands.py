@@ -21,13 +21,6 @@ from tests.support.workspace import Workspace, pack_yaml
 WITHIN_S = 1.0
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, server: GitServer) -> Workspace:
-    workspace = Workspace(tmp_path)
-    workspace.environ["GREX_TRUST"] = server.root.as_uri()
-    return workspace
-
-
 def hooked(server: GitServer, name: str, script: str) -> dict[str, str]:
     """A scripted pack with that setup hook; its declaration."""
     server.create(name, {".grex/pack.yaml": pack_yaml(name, "scripted"), ".grex/hooks/setup.sh": script})

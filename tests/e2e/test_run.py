@@ -6,25 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.git_server import GitServer
 from tests.support.running import Gate, Running
 from tests.support.workspace import Run, Workspace, pack_yaml
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, server: GitServer) -> Workspace:
-    """An empty workspace in which everything of the server is trusted."""
-    workspace = Workspace(tmp_path)
-    workspace.environ["GREX_TRUST"] = server.root.as_uri()
-    return workspace
-
-
-@pytest.fixture
-def ran(tmp_path: Path) -> Path:
-    """The file that everything which runs leaves a line in."""
-    return tmp_path / "ran"
 
 
 def run(workspace: Workspace, *arguments: str, expect: int = 0, **environ: Any) -> Run:

@@ -8,25 +8,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.git_server import GitServer, git
 from tests.support.running import Gate, Running, eventually
 from tests.support.workspace import Run, Workspace, pack_yaml
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, server: GitServer) -> Workspace:
-    """An empty workspace in which everything of the server is trusted."""
-    workspace = Workspace(tmp_path)
-    workspace.environ["GREX_TRUST"] = server.root.as_uri()
-    return workspace
-
-
-@pytest.fixture
-def ran(tmp_path: Path) -> Path:
-    """The file that everything which runs leaves a line in."""
-    return tmp_path / "ran"
 
 
 def say(ran: Path, word: str) -> list[str]:

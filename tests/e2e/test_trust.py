@@ -30,12 +30,6 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-@pytest.fixture
-def ran(tmp_path: Path) -> Path:
-    """The file that everything which runs leaves a line in."""
-    return tmp_path / "ran"
-
-
 def _exec(name: str, ran: Path, **keys: Any) -> str:
     actions = [{"mkdir": {"path": "made"}}, {"exec": {"cmd": ["/bin/sh", "-c", f"echo {name} >> {ran}"]}}]
     return pack_yaml(name, "declarative", actions=actions, **keys)
