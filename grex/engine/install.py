@@ -154,7 +154,7 @@ def _step(context: RunContext, found: Installable) -> InstallStep:
 
 
 def _mode(context: RunContext, found: Installable) -> InstallMode:
-    if found.state == "not-installed":
+    if found.state == "not-installed" or found.is_anew:
         return "install"
     return "sync" if found.state == "current" and not context.force else "update"
 
