@@ -72,6 +72,20 @@ class HoldState(Struct):
     ran: list[_Ran] = field(default_factory=list)
     claimed: list[Claim] = field(default_factory=list)
     counter: int = 0
+    is_over: bool = False
+    """Whether the hold was left: nothing protects the pack any more."""
+
+    def check_held(self) -> None:
+        """Insist that the pack is still held.
+
+        Raises:
+            PluginError: it is not.
+        """
+        if self.is_over:
+            raise PluginError(
+                f"{self.pack.path}: the pack type {self.pack.type!r} uses a hold that it has left",
+                hint="Report it to the authors of the plugin: what is run belongs into the `async with`.",
+            )
 
     def place_of(self, arguments: ActionArguments) -> str:
         """Where an action is declared, or of which pack it is."""

@@ -138,10 +138,12 @@ class RunContext:
         hold = EngineHold(state)
         if self.dry_run:
             yield hold
+            state.is_over = True
             return
         async with AsyncExitStack() as held:
             with not_counted():
                 await held.enter_async_context(self.session.holds.pack(pack.path, pack.root, "disk"))
+            held.callback(setattr, state, "is_over", True)
             if self.is_stopped:
                 raise RunStoppedError
             if self.tears_down:
@@ -200,6 +202,7 @@ class EngineHold:
     async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
         """Run an action in a bracket of the log; in a dry run it is only planned."""
         state = self._state
+        state.check_held()
         # A teardown's actions are no part of the install: what they do has names of its own in the log.
         name = f"{'teardown.' if state.context.tears_down else ''}{state.counter}"
         state.counter += 1
@@ -208,6 +211,7 @@ class EngineHold:
 
     async def run_kind(self, kind: str) -> None:
         """Run the declared actions of one kind, also those inside of others that apply now."""
+        self._state.check_held()
         await self._run_kind(kind, "", self.actions)
 
     async def _run_kind(self, kind: str, within: str, actions: Sequence[ActionArguments]) -> None:
@@ -224,6 +228,7 @@ class EngineHold:
     async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
         """Take back what the log says was done for this pack, last first."""
         state = self._state
+        state.check_held()
         given = {implementation.name: implementation for implementation in using}
         if state.context.dry_run:
             state.changes += [f"undo {_described(state, given, done)}" for done in reversed(undoable(state))]

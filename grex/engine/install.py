@@ -21,7 +21,7 @@ from grex.engine.lifecycle import (
     Phase,
     Step,
     StepOutcome,
-    blamed_type,
+    asking,
     is_allowed,
     run_steps,
     trust_lines,
@@ -90,7 +90,7 @@ def prepare(
         if pack.path not in paths or pack.path in refused:
             continue
         try:
-            with blamed_type(pack.path, pack.found.spec):
+            with asking(session, pack.path, pack.found.spec):
                 if pack.state == "current" and not context.force:
                     settled.append(pack)
                     if not pack.pack_type.wants_sync(pack.pack):
@@ -113,7 +113,7 @@ def examine_all(
     for present in sorted(packs, key=lambda one: one.path):
         pack: Installable | None = None
         try:
-            with blamed_type(present.path, present.spec):
+            with asking(session, present.path, present.spec):
                 pack = examine(session, present)
                 if pack is None:
                     continue
@@ -127,7 +127,7 @@ def examine_all(
     def is_welcome(path: str) -> bool:
         pack = next(pack for pack in found if pack.path == path)
         try:
-            with blamed_type(path, pack.found.spec):
+            with asking(session, path, pack.found.spec):
                 return is_allowed(session, would_run(context, pack), pack.found.trusted_as)
         except GrexError:  # it does not even say what it would run
             return False
@@ -154,7 +154,7 @@ def _step(context: RunContext, found: Installable) -> InstallStep:
 
 
 def _mode(context: RunContext, found: Installable) -> InstallMode:
-    if found.state == "not-installed":
+    if found.state == "not-installed" or found.is_anew:
         return "install"
     return "sync" if found.state == "current" and not context.force else "update"
 

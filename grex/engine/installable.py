@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from grex.engine.graph import ROOT
 from grex.engine.session import Session
+from grex.manifest import NOT_WHOLE
 from grex.pack import PackSpec, actions_hash
 from grex.plugin import Pack, PackType
 
@@ -37,7 +38,8 @@ class Present(Struct, frozen=True):
 class Installable(Struct, frozen=True):
     """A pack that has something to install.
 
-    `state` is `current` where the log says that exactly this was installed and nothing was begun since.
+    `state` is `current` where the log says that exactly this was installed and nothing was begun since. `is_anew` says
+    that an install was there and is not whole any more: a teardown has begun, or the checkout is another one.
     """
 
     found: Present
@@ -45,6 +47,7 @@ class Installable(Struct, frozen=True):
     pack_type: PackType
     actions_hash: str
     state: InstallState
+    is_anew: bool = False
 
     @property
     def path(self) -> str:
@@ -75,4 +78,5 @@ def examine(session: Session, found: Present) -> Installable | None:
     elif record.installed.actions_hash != digest or record.open_brackets:
         # A bracket that a killed run left open may have changed anything: what was installed before proves nothing.
         state = "install-outdated"
-    return Installable(found, pack, pack_type, digest, state)
+    is_anew = record is not None and record.installed is not None and record.installed.actions_hash == NOT_WHOLE
+    return Installable(found, pack, pack_type, digest, state, is_anew)

@@ -9,8 +9,8 @@ of an `Outcome`, is the failure of its pack.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar, Generic, TypeVar, cast
 
 import anyio
@@ -31,6 +31,7 @@ __all__ = [
     "Phase",
     "Step",
     "StepOutcome",
+    "asking",
     "blamed_type",
     "checked_outcome",
     "is_allowed",
@@ -239,6 +240,13 @@ def blamed_type(path: str, spec: PackSpec | None) -> AbstractContextManager[None
     declared = spec.type if spec is not None else "plain"
     mark = spec.type_mark if spec is not None else None
     return blamed(f"the pack type {declared!r}", pack=path, mark=mark, passes=RunStoppedError)
+
+
+@contextmanager
+def asking(session: Session, path: str, spec: PackSpec | None) -> Generator[None]:
+    """Ask a pack type and the actions of a pack for something that is not awaited; failures as in `blamed_type`."""
+    with session.watchdog.asking(path), blamed_type(path, spec):
+        yield
 
 
 def checked_outcome(outcome: object, pack: Pack) -> Outcome:

@@ -97,7 +97,9 @@ async def _settle(session: Session, note: CloneNote) -> str:
             hold.link_into(root / ".git")
             state = observe(root)
             record, known = state.record, session.folded.packs.get(note.pack)
-            if record is not None and (known is None or not known.owned or known.sha != record.sha):
+            if record is not None and (
+                known is None or not known.owned or known.sha != record.sha or known.installed is not None
+            ):
                 await session.record(
                     note.pack,
                     [

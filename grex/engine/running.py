@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from grex.engine.calling import call_pack_type
 from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
-from grex.engine.lifecycle import Phase, Step, StepOutcome, blamed_type, run_steps, trust_lines
+from grex.engine.lifecycle import Phase, Step, StepOutcome, asking, run_steps, trust_lines
 from grex.engine.session import Session
 from grex.engine.standing import Standing
 from grex.errors import GrexError
@@ -65,7 +65,7 @@ def prepare_run(
             continue
         pack = Pack(path, session.layout.pack_dir(path), spec.name, spec.type, spec, found.commit)
         try:
-            with blamed_type(path, spec):
+            with asking(session, path, spec):
                 pack_type = session.registry.pack_type(spec.type)
                 offered = pack_type.run_names(context, pack)
                 names.update(offered)

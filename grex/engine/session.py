@@ -104,16 +104,17 @@ class Session(Struct):
         set_workspace(root)
         policy = WaitPolicy(timeout_s=settings.lock_timeout_s, no_wait=settings.no_wait)
         permits = Permits.for_jobs(settings.jobs, settings.network_permits, settings.per_host)
+        watchdog = Watchdog(settings.sink)
         return cls(
             layout=layout,
             settings=settings,
             holds=Holds(layout, permits=permits, policy=policy, sink=settings.sink),
-            registry=Registry(),
+            registry=Registry(watchdog.expect_third_parties),
             trust=TrustStore(
                 settings.state_dir, root, tuple(canonical_prefix(prefix, root) for prefix in settings.trust)
             ),
             log=Log(layout.log, layout.trash_dir),
-            watchdog=Watchdog(settings.sink),
+            watchdog=watchdog,
         )
 
     def git_for(self, pack: str, url: PackUrl | None = None) -> GitRunner:

@@ -19,7 +19,7 @@ from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
 from grex.engine.graph import ROOT
 from grex.engine.installable import Present
-from grex.engine.lifecycle import Phase, Step, StepOutcome, blamed_type, run_steps, trust_lines
+from grex.engine.lifecycle import Phase, Step, StepOutcome, asking, run_steps, trust_lines
 from grex.engine.session import Session
 from grex.engine.standing import Standing
 from grex.errors import GrexError, ManifestError, PackError
@@ -85,7 +85,7 @@ def prepare_teardown(
         above = dependents.get(path, set()) & installed
         try:
             _check_dependents(path, above - chosen)
-            with blamed_type(path, found.spec):
+            with asking(session, path, found.spec):
                 steps.append(_step(session, context, found, tuple(sorted(above & chosen))))
         except GrexError as error:
             refused[path] = error

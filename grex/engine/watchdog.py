@@ -5,6 +5,9 @@ waits for an hour without knowing for what. While code of third parties may run,
 and a thread looks whether it still does. When it does not, the thread looks at the stack of the event loop's thread: a
 running coroutine stands there with everyone who awaits it, `plugin_code` among them, which knows pack and plugin.
 
+What is asked before that (`has_install`, `needs_trust`, `claims`) is no coroutine, and neither is an import. There the
+pack is known to `asking`, and the plugin is the first on the stack that is neither grex nor Python's own.
+
 A workspace without third parties has neither the task nor the thread.
 """
 
@@ -13,8 +16,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import TypeVar
 
@@ -49,6 +52,31 @@ class Watchdog:
         self._mark = 0.0
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._third_parties = False
+        self._asked: str | None = None
+        self._looks_at_asking = False
+
+    def expect_third_parties(self) -> None:
+        """Say that code of third parties is about to be imported, and may run from now on."""
+        self._third_parties = True
+        if self._asked is not None and not self._looks_at_asking:
+            self._looks_at_asking = True
+            self._begin()
+
+    @contextmanager
+    def asking(self, pack: str) -> Generator[None]:
+        """Look after a block that asks the plugins of one pack and in which nothing is awaited."""
+        self._asked = pack
+        self._mark = time.monotonic()
+        if self._third_parties:
+            self.expect_third_parties()
+        try:
+            yield
+        finally:
+            self._asked = None
+            if self._looks_at_asking:
+                self._looks_at_asking = False
+                self._end()
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
@@ -100,12 +128,13 @@ class Watchdog:
             if now - before > self.after_s / 2 or now - self._mark < self.after_s or told == self._mark:
                 continue
             told = self._mark
-            self._sink(_describe(sys._current_frames().get(loop_thread), now - self._mark))  # noqa: SLF001 - documented
+            innermost = sys._current_frames().get(loop_thread)  # noqa: SLF001 - documented
+            self._sink(_describe(innermost, now - self._mark, self._asked))
 
 
-def _describe(innermost: FrameType | None, blocked_s: float) -> PluginBlocks:
+def _describe(innermost: FrameType | None, blocked_s: float, asked: str | None) -> PluginBlocks:
     """Who runs, by the nearest `plugin_code` on the stack, and the innermost place in that plugin's own package."""
-    pack, plugin, package = "", "a plugin", ""
+    pack, plugin, package = asked or "", "a plugin", ""
     frame = innermost
     while frame is not None and frame.f_code is not plugin_code.__code__:
         frame = frame.f_back
@@ -113,9 +142,31 @@ def _describe(innermost: FrameType | None, blocked_s: float) -> PluginBlocks:
         kind = type(frame.f_locals["plugin"])
         pack, plugin = frame.f_locals["pack"], f"{kind.__module__}.{kind.__qualname__}"
         package = kind.__module__.partition(".")[0]
+    elif asked is not None:
+        plugin, package = _who_is_asked(innermost)
     place = innermost
-    while place is not None and place.f_globals.get("__name__", "").partition(".")[0] != package:
+    while place is not None and _package(place) != package:
         place = place.f_back
     place = place or innermost
     where = "an unknown place" if place is None else f"{place.f_code.co_filename}:{place.f_lineno}"
     return PluginBlocks(pack, plugin, where, blocked_s)
+
+
+def _who_is_asked(innermost: FrameType | None) -> tuple[str, str]:
+    """The class, or the module, whose code grex has called, and its package."""
+    found = None
+    frame = innermost
+    while frame is not None and _package(frame) != "grex":
+        if _package(frame) not in sys.stdlib_module_names:
+            found = frame
+        frame = frame.f_back
+    if found is None:
+        return "a plugin", ""
+    own = found.f_locals.get("self")
+    kind = type(own)
+    name = found.f_globals.get("__name__", "") if own is None else f"{kind.__module__}.{kind.__qualname__}"
+    return name, _package(found)
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]

@@ -141,7 +141,7 @@ def sync_event(pack_id: str, *, sha: str, branch: str | None, ts: str | None = N
 
 
 NOT_WHOLE: Final = ""
-"""The `actions_hash` of a pack whose teardown has begun: it is equal to that of no pack."""
+"""The `actions_hash` of a pack whose teardown has begun, or that was cloned anew: it is equal to that of no pack."""
 
 
 def installed_event(pack_id: str, *, actions_hash: str | None, ts: str | None = None) -> Event:

@@ -4,7 +4,7 @@ The fold is pure and reads events in order; the last writer of a fact wins.
 
 | op | effect |
 |---|---|
-| `add` | the pack has this `url`, `ref` and `owned`; nothing has been synced into it yet |
+| `add` | the pack has this `url`, `ref` and `owned`; nothing is synced into it yet, an install is not whole any more |
 | `update` | `url` and `ref`, as far as they are given |
 | `sync` | `sha` and `branch` |
 | `rm`, `prune` | the pack goes to `removed`; one that is not there changes nothing |
@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from grex.manifest.events import Event, Phase
+from grex.manifest.events import NOT_WHOLE, Event, Phase
 from grex.manifest.strict_json import Json
 
 __all__ = ["CompletedAction", "Folded", "InstalledRecord", "OpenBracket", "PackRecord", "RemovedRecord", "fold"]
@@ -247,6 +247,8 @@ def _add(state: _State, event: Event, data: Mapping[str, Any]) -> None:
     draft.added_at = event.ts
     draft.url, draft.ref, draft.owned = data["url"], data.get("ref"), data["owned"]
     draft.sha = draft.branch = draft.synced_at = None
+    if draft.installed is not None:  # into another checkout, with which all that it held of the install is gone
+        draft.installed = InstalledRecord(NOT_WHOLE, event.ts)
 
 
 def _update(state: _State, event: Event, data: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ replace a built-in name. A plugin that does not load stops only those packs that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from grex.errors import (
@@ -47,9 +47,14 @@ GROUPS = tuple(_KINDS)
 
 
 class Registry:
-    """The plugins of this environment; each is imported at its first use and then kept."""
+    """The plugins of this environment; each is imported at its first use and then kept.
 
-    def __init__(self) -> None:
+    Args:
+        on_third_party: called before one is imported, or given, that does not ship with grex.
+    """
+
+    def __init__(self, on_third_party: Callable[[], None] = lambda: None) -> None:
+        self._on_third_party = on_third_party
         self._loaded: dict[tuple[str, str], object] = {}
         self._own: list[EntryPoint] | None = None
         self._installed: list[EntryPoint] | None = None
@@ -103,6 +108,8 @@ class Registry:
         for plugin in plugins:
             group = next(group for group, kind in _KINDS.items() if isinstance(plugin, kind))
             self._loaded[group, plugin.name] = plugin
+        if self.has_third_parties():
+            self._on_third_party()
 
     def has(self, group: str, name: str) -> bool:
         """Whether anybody registers that name; it may still not load."""
@@ -151,6 +158,8 @@ class Registry:
         entry = _pick(self._own_entries(), group, name) or _pick(self._all_entries(), group, name)
         if entry is None:
             return None
+        if entry not in self._own_entries():
+            self._on_third_party()
         loaded = self._loaded[key] = _load(entry, _KINDS[group])
         return loaded
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from grex.engine import ROOT, Installable, Node, Present, RunContext, Session, Settings, survey
 from grex.engine.drift import look_for_drift
 from grex.engine.install import examine_all, would_run
-from grex.engine.lifecycle import blamed_type, is_allowed
+from grex.engine.lifecycle import asking, is_allowed
 from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
 from grex.engine.survey import Survey, select, undeclared
@@ -253,7 +253,7 @@ class _Installs:
         """
         context = RunContext(self._session, dry_run=True)
         try:
-            with blamed_type(pack.path, pack.found.spec):
+            with asking(self._session, pack.path, pack.found.spec):
                 if not is_allowed(self._session, would_run(context, pack), pack.found.trusted_as):
                     return None
         except GrexError:

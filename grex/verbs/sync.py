@@ -227,6 +227,8 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     )
     plan, installs, drifts = InstallPlan(), dict[str, InstallOutcome](), dict[str, Drift]()
     if not request.no_install:
+        if any(outcome.status == "cloned" for outcome in walked.outcomes.values()):
+            await session.read_records()  # what was installed in an earlier checkout is not whole any more
         present, others = _present(root_spec, walked, selected)
         plan = prepare(session, context, present, others=others)
         if not request.dry_run:

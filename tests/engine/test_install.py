@@ -482,6 +482,25 @@ async def test_a_pack_type_that_ends_the_program_while_it_holds_its_pack_has_its
     assert calls.made[-1] == "undo first"
 
 
+@pytest.mark.parametrize("use", ["run", "run_kind", "undo"])
+async def test_a_hold_that_was_left_runs_nothing_any_more(place: Place, calls: Calls, use: str) -> None:
+    class Late(Declared):
+        name = "late"
+
+        async def install(self, ctx: Context, pack: Pack) -> Outcome:
+            async with ctx.hold(pack) as hold:
+                arguments = {"run": hold.actions[:1], "run_kind": ["mark"], "undo": []}[use]
+            await getattr(hold, use)(*arguments)
+            return hold.outcome()
+
+    session = place.session(Late(), Mark(calls))
+    outcomes = await installed(session, [present(place, "a", "late", actions=[{"mark": {"name": "first"}}])])
+    error = outcomes["a"].error
+    assert error is not None
+    assert "a/.grex/pack.yaml:3:1: the pack type 'late' uses a hold that it has left" in error.message
+    assert calls.made == []
+
+
 async def test_an_undo_that_ends_the_program_keeps_no_other_from_being_taken_back(place: Place, calls: Calls) -> None:
     calls.raises |= {"undo second": SystemExit(3), "do third": ActionError("no")}
     actions = [{"mark": {"name": name}} for name in ("first", "second", "third")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,45 @@ async def test_an_undo_that_fails_is_tried_again_though_an_older_one_of_the_same
     assert (await teardown(TeardownRequest(workspace.root), settings)).exit_code == 0
 
     assert not profile.exists()
+
+
+class Killed(BaseException):
+    """The end of the process, as far as the code can see it."""
+
+
+# Nowhere, before the clone is recorded, before it is installed.
+@pytest.mark.parametrize("dies", ["", "grex.engine.cloning.arrival_events", "grex.verbs.sync.prepare"])
+async def test_a_pack_whose_checkout_was_deleted_and_cloned_again_is_installed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    """What `setup` had made lay in the old checkout."""
+    server = GitServer(tmp_path / "server")
+    hooks = {f".grex/hooks/{hook}.sh": f"touch {hook}\n" for hook in ("setup", "sync")}
+    server.create("p", {".grex/pack.yaml": pack_yaml("p", "scripted"), **hooks, ".gitignore": "setup\nsync\n"})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("p")})
+    settings = Settings(
+        home=tmp_path,
+        environ=dict(os.environ),
+        platform="linux",
+        state_dir=tmp_path / "state",
+        verb="sync",
+        trust=(server.root.as_uri(),),
+    )
+
+    def die(*args: object, **keys: object) -> None:
+        raise Killed
+
+    await sync(SyncRequest(workspace.root), settings)
+    shutil.rmtree(workspace / "p")
+    if dies:
+        with monkeypatch.context() as patch:
+            patch.setattr(dies, die)
+            with pytest.raises((Killed, BaseExceptionGroup)):
+                await sync(SyncRequest(workspace.root), settings)
+        assert not (workspace / "p/setup").exists()
+    (pack,) = (await sync(SyncRequest(workspace.root), settings)).packs
+    assert pack.install is not None
+    assert pack.install.status == "installed"
+    assert sorted(path.name for path in (workspace / "p").glob("s*")) == ["setup", "sync"]
+    assert not [step for step in (await sync(SyncRequest(workspace.root), settings)).packs if step.install]

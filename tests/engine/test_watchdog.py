@@ -111,6 +111,27 @@ async def test_an_action_that_blocks_is_named_and_not_the_type_that_runs_it(tmp_
     assert (told.pack, told.plugin, told.place) == ("a", "tests.engine.test_watchdog.BlockingAction", BLOCKS_AT)
 
 
+@pytest.mark.parametrize("method", ["has_install", "claims", "needs_trust"])
+async def test_a_method_that_blocks_while_the_run_is_planned_is_named_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    listening = Listening()
+    place = Place(tmp_path, sink=listening)
+    session = place.session(BlockingType(lambda: None))
+    session.watchdog.after_s = SOON_S
+    real = getattr(Watched, method)
+
+    def blocking(self: BlockingType, *arguments: object) -> object:
+        block(listening.heard)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(BlockingType, method, blocking, raising=False)
+    outcomes = await installed(session, present(place, "a", "watched"))
+    assert outcomes["a"].status == "installed"
+    told = listening.told[0]
+    assert (told.pack, told.plugin, told.place) == ("a", "tests.engine.test_watchdog.BlockingType", BLOCKS_AT)
+
+
 async def test_one_block_is_told_once(tmp_path: Path) -> None:
     listening = Listening()
     place = Place(tmp_path, sink=listening)

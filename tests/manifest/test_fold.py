@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from grex.manifest import (
+    NOT_WHOLE,
     ROOT_ID,
     CompletedAction,
     Event,
@@ -197,6 +198,13 @@ def test_a_teardown_that_is_through_leaves_nothing_installed_and_nothing_to_undo
         [ADD, done("0", "x"), installed_event("a", actions_hash="h"), installed_event("a", actions_hash=None)]
     ).packs["a"]
     assert (record.installed, record.completed) == (None, ())
+
+
+def test_another_checkout_is_not_what_was_installed_and_what_was_done_is_still_to_be_undone() -> None:
+    record = fold([ADD, done("0", "x"), installed_event("a", actions_hash="h"), ADD]).packs["a"]
+    assert record.installed is not None
+    assert record.installed.actions_hash == NOT_WHOLE
+    assert [entry.undo for entry in record.completed] == ["x"]
 
 
 def test_what_is_installed_again_after_a_teardown_is_undone_once() -> None:

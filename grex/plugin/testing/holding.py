@@ -44,6 +44,7 @@ class RecordingHold:
         self.notes: list[str] = []
         self.exported: dict[str, str] = {}
         self.declared: list[tuple[str, str]] = []
+        self.is_over = False
         self.ran: list[Recorded] = []
         self.context = context
         self._before = tuple(context.log.get(pack.path, ()))
@@ -67,13 +68,19 @@ class RecordingHold:
 
     async def run(self, arguments: ActionArguments, *, using: ActionType[Any] | None = None) -> Change:
         """Run an action and record it; in a dry run it is only planned."""
+        self._check_held()
         name = str(self._counter)
         self._counter += 1
         return await self.run_as(name, arguments, using)
 
     async def run_kind(self, kind: str) -> None:
         """Run the declared actions of one kind, also those inside of others that apply now."""
+        self._check_held()
         await self._run_kind(kind, "", self.actions)
+
+    def _check_held(self) -> None:
+        if self.is_over:
+            raise PluginError(f"{self.pack.path}: the pack type {self.pack.type!r} uses a hold that it has left")
 
     async def _run_kind(self, kind: str, within: str, actions: Sequence[ActionArguments]) -> None:
         for number, arguments in enumerate(actions):
@@ -157,6 +164,7 @@ class RecordingHold:
 
     async def undo(self, *, using: Sequence[ActionType[Any]] = ()) -> None:
         """Take back what was done for this pack, last first."""
+        self._check_held()
         given = {implementation.name: implementation for implementation in using}
         if self.context.dry_run:
             self.changes += [f"undo {_described(one)}" for one in reversed(self.recorded) if one.done.undo]

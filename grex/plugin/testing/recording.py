@@ -205,4 +205,5 @@ class RecordingContext:
                 await hold.take_back(failure)
             raise
         finally:
+            hold.is_over = True
             self.events.append(f"release {pack.path}")
