@@ -11,11 +11,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import ClassVar, Generic, TypeVar, cast
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.engine.calling import watched
 from grex.engine.context import RunContext, RunStoppedError
