@@ -15,7 +15,7 @@ from typing import Any
 
 from grex.builtin.paths import is_within, shown
 from grex.errors import ActionError
-from grex.fs import TEMP_PREFIX, utc_stamp
+from grex.fs import utc_stamp
 from grex.plugin import ActionContext
 
 __all__ = [
@@ -132,13 +132,18 @@ def stays_beside(undo: Mapping[str, Any], key: str, backup: Path, ctx: ActionCon
     return False
 
 
-def replace_link(path: Path, text: str, *, is_directory: bool) -> None:
+def replace_link(path: Path, text: str, *, is_directory: bool, temp: Path) -> None:
     """Give a link another text in one rename: a program that opens it meanwhile sees one of the two.
+
+    Args:
+        path: the link.
+        text: what it shall hold.
+        is_directory: what it leads to, for Windows.
+        temp: a free name beside it, on record: a kill may leave a link there.
 
     Raises:
         OSError: it could not be done, and everything is as before.
     """
-    temp = path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
     try:
         temp.symlink_to(text, target_is_directory=is_directory)
         temp.replace(path)

@@ -6,6 +6,7 @@ removed because of them: what is not of the kind that `do` wrote is an error, an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from grex.fs import TEMP_PREFIX
 from grex.plugin import ActionContext
 
 __all__ = [
+    "has_backup",
+    "has_temporary",
     "recorded_number",
     "recorded_path",
     "recorded_paths",
@@ -87,11 +90,11 @@ def recorded_paths(undo: Mapping[str, Any], key: str) -> tuple[Path, ...]:
 
 
 def remove_temporary(undo: Mapping[str, Any], *, beside: Path) -> None:
-    """Take away the temporary file that a killed run left, if its name is one that can be ours.
+    """Take away the temporary file or link that a killed run left, if its name is one that can be ours.
 
     Args:
-        undo: what was recorded; its `temp` is the file's path.
-        beside: the file that it was to become.
+        undo: what was recorded; its `temp` is the path.
+        beside: what it was to become.
 
     Raises:
         ActionError: no such name is recorded.
@@ -100,8 +103,20 @@ def remove_temporary(undo: Mapping[str, Any], *, beside: Path) -> None:
     temp = recorded_path(undo, "temp")
     if not temp.name.startswith(TEMP_PREFIX) or temp.parent != beside.parent:
         raise _damaged("temp", temp)
-    if temp.is_file() and not temp.is_symlink():
+    if temp.is_symlink() or temp.is_file():
         temp.unlink(missing_ok=True)
+
+
+def has_backup(undo: Mapping[str, Any]) -> bool:
+    """Whether there is a backup that an undo would bring back."""
+    backup = undo.get("backup")
+    return isinstance(backup, str) and os.path.lexists(backup)
+
+
+def has_temporary(undo: Mapping[str, Any]) -> bool:
+    """Whether a killed run left its temporary file or link."""
+    temp = undo.get("temp")
+    return isinstance(temp, str) and os.path.lexists(temp)
 
 
 def stays_inside(undo: Mapping[str, Any], ctx: ActionContext) -> bool:

@@ -14,6 +14,10 @@ hide what lies below it. So `places` gives, for each directory on the way, where
 
 All packs that are there and have something to install take part, whether this run is about them or not. A pack that
 would run something and that nobody trusts keeps no other from its place: it alone is refused.
+
+What a pack has installed and its pack.yaml no longer names stays until its teardown, and until then the place is taken:
+a newcomer would move away what is there as if it were the user's, and the two teardowns would each take the other's
+for something foreign. So the newcomer is refused, and told which teardown makes room.
 """
 
 from __future__ import annotations
@@ -26,11 +30,14 @@ from msgspec import Struct
 
 from grex.engine.context import RunContext
 from grex.engine.installable import Installable
+from grex.engine.session import Session
 from grex.errors import ClaimError, GrexError, PluginError
-from grex.names import clean
+from grex.manifest import CompletedAction
+from grex.names import clean, shown_argument
 from grex.plugin import Claim, Pack
+from grex.plugin.failures import is_failure
 
-__all__ = ["Claimant", "claims_of", "conflicts"]
+__all__ = ["Claimant", "claims_of", "conflicts", "taken", "what_is_left"]
 
 _SHOWN_CHARACTERS = 400
 _DIRECTORY = "directory "
@@ -103,6 +110,83 @@ def conflicts(
                     for path in _losers(one.claimant.path, other.claimant.path, is_welcome):
                         found.setdefault(path, []).append(_sentence(other, one))
     return {path: _error(list(dict.fromkeys(sentences))) for path, sentences in found.items()}
+
+
+def what_is_left(session: Session, claimants: Iterable[Claimant]) -> list[Claimant]:
+    """What packs have installed, as the log says, and do not claim any more.
+
+    Args:
+        session: the open workspace.
+        claimants: all packs with what they claim now.
+    """
+    now = {claimant.path: {claim.what for claim in claimant.claims} for claimant in claimants}
+    left: list[Claimant] = []
+    for path, record in sorted(session.folded.packs.items()):
+        wants = {want: None for done in record.completed for want in _still_wanted(session, done)}
+        claims = tuple(Claim(want, path) for want in wants if want not in now.get(path, ()))
+        if claims:
+            left.append(Claimant(path, claims))
+    return left
+
+
+def _still_wanted(session: Session, done: CompletedAction) -> tuple[str, ...]:
+    if not isinstance(done.undo, Mapping):
+        return ()
+    try:
+        return tuple(str(want) for want in session.registry.action(done.kind).still_claims(done.undo))
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        return ()  # data that was edited, a plugin that is gone or broken: its teardown says so
+
+
+def taken(claimants: Iterable[Claimant], left: Iterable[Claimant]) -> Mapping[str, GrexError]:
+    """An error for every pack that claims what another one has left there.
+
+    Args:
+        claimants: the packs that are about to be installed.
+        left: what `what_is_left` gave.
+    """
+    places = _Places()
+    new = [_Wanted(0, claimant, claim) for claimant in claimants for claim in claimant.claims]
+    old = [_Wanted(1, claimant, claim) for claimant in left for claim in claimant.claims]
+    owners: dict[str, list[_Wanted]] = {}
+    for one in (*new, *old):
+        if not one.is_directory:
+            owners.setdefault(places.own(one.what), []).append(one)
+    found: dict[str, dict[str, set[str]]] = {}
+    for inner in (*new, *old):
+        for place in places.on_the_way(inner.what):
+            for outer in owners.get(place, ()):
+                if outer.number != inner.number and outer.claimant.path != inner.claimant.path:
+                    newcomer, owner = (inner, outer) if outer.number else (outer, inner)
+                    told = found.setdefault(newcomer.claimant.path, {})
+                    told.setdefault(_taken_sentence(newcomer, owner), set()).add(owner.claimant.path)
+    return {path: _taken_error(path, found) for path in found}
+
+
+def _taken_sentence(newcomer: _Wanted, owner: _Wanted) -> str:
+    what, left = clean(newcomer.what, _SHOWN_CHARACTERS), clean(owner.what, _SHOWN_CHARACTERS)
+    there = "it" if what == left else left
+    wants = f"{newcomer.claimant.path} wants {what} at {newcomer.claim.place}"
+    told = f"{owner.claimant.path}, which has installed {there} and does not want it any more, has not taken it back"
+    return f"{wants}, and {told}"
+
+
+def _taken_error(path: str, found: Mapping[str, Mapping[str, set[str]]]) -> GrexError:
+    owners: set[str] = set()
+    waiting = [path]
+    while waiting:  # the pack that has to go may itself wait for a place, maybe for one of this pack
+        fresh = set().union(*found.get(waiting.pop(), {}).values()) - owners
+        owners |= fresh
+        waiting += fresh
+    sentences = sorted(found[path])
+    return ClaimError(
+        sentences[0],
+        hint=f"`grex teardown {' '.join(shown_argument(owner) for owner in sorted(owners))}`, then `grex sync`, which "
+        "installs what they name now.",
+        details={"problems": sentences},
+    )
 
 
 class _Wanted(Struct, frozen=True):

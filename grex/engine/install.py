@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.engine.calling import call_pack_type
-from grex.engine.claims import Claimant, claims_of, conflicts
+from grex.engine.claims import Claimant, claims_of, conflicts, taken, what_is_left
 from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
 from grex.engine.installable import Installable, Present, examine
@@ -132,6 +132,10 @@ def examine_all(
         except GrexError:  # it does not even say what it would run
             return False
 
+    to_run = {pack.path for pack in found if pack.state != "current" or context.force}
+    newcomers = [claimant for claimant in claimants if claimant.path in to_run]
+    if newcomers:
+        wrong.update(taken(newcomers, what_is_left(session, claimants)))
     wrong.update(conflicts(claimants, is_welcome, session.layout.records))
     return found, wrong
 

@@ -248,6 +248,18 @@ class ActionType(ABC, Generic[A]):
         del undo
         return self.name
 
+    def still_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """What was done before and still has for itself, in the words of `claims`, whatever the pack.yaml says by now.
+
+        That is where `undo` would take something away or bring something back: another pack that took such a place
+        over would have it taken away again by that undo. The default: nothing.
+
+        Args:
+            undo: what was recorded. Look at the disk, but quickly: every pack is asked before anything is run.
+        """
+        del undo
+        return ()
+
     async def drift(self, arguments: A, ctx: ActionContext) -> str | None:
         """What is not any more as `do` left it, a line for each thing, or None. The default: what `plan` would change.
 

@@ -405,6 +405,25 @@ async def test_the_temporary_file_of_a_killed_run_is_taken_away_by_the_next_one_
         assert names(run.home) == []
 
 
+async def test_what_a_kill_leaves_of_a_copy_that_is_right_is_taken_away_by_the_next_run(
+    run: RecordingActionContext, rc: Path, dst: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy has its name already, and not yet lost that of the temporary file."""
+    planned = await COPY.plan(RC, run)
+    assert planned is not None
+    assert planned.undo is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", die)
+        with pytest.raises(Killed):
+            await COPY.do(RC, planned, run)
+    assert names(run.home) == sorted([Path(planned.undo["temp"]).name, ".rc"])
+    run.remember(COPY, planned.undo)
+    done = await install(run)
+    assert (done.undo, done.text) == (None, f"copy {rc} -> {dst}: take away what a killed run left beside it")
+    assert names(run.home) == [".rc"]
+    assert await would(COPY, RC, run) is None
+
+
 # --- what is refused, and what is said
 
 

@@ -34,6 +34,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 ENV = Env()
 EDITOR = Arguments(name="EDITOR", value="vim")
+
+
 T0 = 1_600_000_000_123_456_789
 
 HARD = {
@@ -387,6 +389,14 @@ async def test_an_old_line_whose_variables_have_changed_is_not_made_up(context: 
 # --- edited by hand
 
 
+class KilledError(BaseException):
+    """Nothing of grex goes on after this."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise KilledError
+
+
 def edit(rc: Path, old: bytes, new: bytes) -> bytes:
     data = rc.read_bytes()
     assert old in data
@@ -443,6 +453,38 @@ async def test_the_undo_of_a_forced_block_loses_nothing_that_was_written_since(
     await ENV.undo(facts(done), forced)
     assert rc.read_bytes() == b"alias ll='ls -l'\nlater\n"
     assert Path(facts(done)["backup"]).read_bytes() == edited
+
+
+async def test_a_forced_block_that_was_killed_before_the_file_was_replaced_leaves_one_backup_in_the_end(
+    context: RecordingContext, run: RecordingActionContext, rc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept by the killed run is a copy of what is still there; what an earlier run has kept, is not."""
+    await install(run)
+    edited = edit(rc, b"'vim'", b"'mine'")
+    os.utime(rc, ns=(T0, T0))
+    await install(actions_of(context, force=True))
+    rc.write_bytes(edited)  # the very same edit, at another time
+    second = state(rc)
+    forced = actions_of(context, force=True)
+    planned = await ENV.plan(EDITOR, forced)
+    assert planned is not None
+    assert planned.undo is not None
+    for broken in ("pathlib.Path.unlink", "os.utime", "os.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, die)
+            with pytest.raises(KilledError):
+                await ENV.do(EDITOR, planned, forced)
+        forced.remember(ENV, planned.undo)
+        assert state(rc) == second
+        planned = await ENV.plan(EDITOR, forced)
+        assert planned is not None
+        assert planned.undo is not None
+    await ENV.do(EDITOR, planned, forced)
+    backups = sorted(run.home.glob(".bashrc.grex-bak.*"), key=lambda path: path.lstat().st_mtime_ns)
+    assert [path.read_bytes() for path in backups] == [edited, edited]
+    assert backups[0].lstat().st_mtime_ns == T0
+    assert state(backups[1]) == second
+    assert sorted(run.home.iterdir()) == sorted([rc, *backups])
 
 
 @pytest.mark.parametrize(

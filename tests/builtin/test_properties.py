@@ -47,6 +47,12 @@ REGISTRY = Registry()  # finding the built-in ones takes longer than running the
 Action = dict[str, dict[str, Any]]
 
 
+def pack_of(actions: list[Action]) -> str:
+    """The pack.yaml of a root pack with these actions. JSON is YAML, but for how it escapes."""
+    plain = {"schema_version": "1", "name": "root", "type": "declarative", "actions": actions}
+    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08X}", json.dumps(plain, ensure_ascii=False))
+
+
 class Ground:
     """A workspace whose root pack is installed and taken away again, and the home it does that to."""
 
@@ -63,10 +69,8 @@ class Ground:
             (files / name).chmod(mode)
 
     def pack(self, actions: list[Action]) -> Pack:
-        """The root pack with these actions. JSON is YAML, but for how it escapes."""
-        plain = {"schema_version": "1", "name": "root", "type": "declarative", "actions": actions}
-        text = re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08X}", json.dumps(plain, ensure_ascii=False))
-        spec = parse_pack_spec(text.encode(), file=".grex/pack.yaml", is_root=True)
+        """The root pack with these actions."""
+        spec = parse_pack_spec(pack_of(actions).encode(), file=".grex/pack.yaml", is_root=True)
         return Pack(".", self.root, "root", "declarative", spec, "")
 
     def install(self, actions: list[Action], **how: Any) -> Outcome:

@@ -41,6 +41,14 @@ def dst(ctx: RecordingActionContext) -> Path:
     return ctx.home / ".rc"
 
 
+class KilledError(BaseException):
+    """Nothing cleans up after this."""
+
+
+def die(*_: object) -> None:
+    raise KilledError
+
+
 def facts(done: Done) -> Mapping[str, Any]:
     assert done.undo is not None
     return done.undo
@@ -374,6 +382,35 @@ async def test_a_failed_replacement_leaves_the_old_link_and_no_temporary_one(
         await perform(SYMLINK, RC, ctx)
     assert dst.readlink() == rc.parent / "old"
     assert names(ctx.home) == [".rc"]
+
+
+@pytest.mark.parametrize("way", ["next run", "next run finds it right", "undo"])
+async def test_the_link_that_a_killed_replacement_leaves_is_taken_away_by_the_next_run_or_by_the_undo(
+    way: str, ctx: RecordingActionContext, rc: Path, dst: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = rc.parent / "old"
+    old.touch()
+    dst.symlink_to(old)
+    planned = await SYMLINK.plan(RC, ctx)
+    assert planned is not None
+    assert planned.undo is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        with pytest.raises(KilledError):
+            await SYMLINK.do(RC, planned, ctx)
+    assert names(ctx.home) == sorted([Path(planned.undo["temp"]).name, ".rc"])
+    ctx.remember(SYMLINK, planned.undo)
+    if way == "undo":
+        await SYMLINK.undo(planned.undo, ctx)
+    elif way == "next run":
+        await perform(SYMLINK, RC, ctx)
+    else:
+        arguments = Arguments(src="files/old", dst="~/.rc")
+        done = await perform(SYMLINK, arguments, ctx)
+        assert (done.undo, done.text) == (None, f"symlink {dst} -> {old}: take away what a killed run left beside it")
+        assert await would(SYMLINK, arguments, ctx) is None
+    assert names(ctx.home) == [".rc"]
+    assert dst.readlink() == (rc if way == "next run" else old)
 
 
 # --- the other arguments, trust

@@ -52,7 +52,7 @@ class Home:
     """A workspace with one pack that takes the place of things of the user's."""
 
     def __init__(self, base: Path) -> None:
-        server = GitServer(base / "server")
+        self.server = server = GitServer(base / "server")
         self.workspace = Workspace(base)
         self.workspace.environ["GREX_TRUST"] = server.root.as_uri()
         home = self.workspace.home
@@ -173,5 +173,42 @@ def test_after_a_teardown_killed_at_a_step_a_sync_installs_again_and_nothing_is_
     home.workspace.sync()
     home.check_installed()
     home.check_every_byte_is_somewhere()
+    home.workspace.grex("teardown")
+    home.check_gone()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "step",
+    [
+        ("grex.git.checkout:remove_note", "before", 1),  # the checkout is new, and all that is installed is old
+        (f"{RC}replace_link", "after", 1),
+        (f"{RC}move_aside", "after", 1),
+    ],
+    ids=name,
+)
+def test_an_update_to_other_actions_killed_at_a_step_is_completed_by_a_sync_and_then_taken_back_whole(
+    home: Home, step: Step
+) -> None:
+    """With a real upstream; `tests/engine/test_killed_updates` kills such an update before every single change."""
+    user = home.workspace.home
+    (user / ".new").write_text("the user's, too\n")
+    home.before = home.state()
+    home.workspace.sync()
+    actions = [
+        {"symlink": {"src": "rc-2", "dst": "~/.rc", "backup": True}},
+        {"symlink": {"src": "conf", "dst": "~/.new", "backup": True}},
+    ]
+    home.server.commit("dots", {".grex/pack.yaml": pack_yaml("dots", "declarative", actions=actions), "rc-2": "2\n"})
+    die_at(home.workspace, step, "update", "--jobs", "1")
+    home.check_every_byte_is_somewhere()
+    home.check_brackets()
+    home.workspace.sync()
+    assert (user / ".rc").readlink() == home.workspace / "dots/rc-2"
+    assert (user / ".new").readlink() == home.workspace / "dots/conf"
+    assert [path.read_text() for path in user.glob(".new.grex-bak.*")] == ["the user's, too\n"]
+    installed = home.state()
+    assert {pack["status"] for pack in home.workspace.grex("update", "--json").packs.values()} == {"unchanged"}
+    assert home.state() == installed
     home.workspace.grex("teardown")
     home.check_gone()

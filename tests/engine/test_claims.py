@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grex.engine.claims import Claimant, conflicts
+from grex.engine.claims import Claimant, conflicts, taken
 from grex.plugin import Claim
 from grex.plugin.testing import RecordingContext
 from grex.workspace import Layout
@@ -127,3 +127,27 @@ def test_to_make_and_to_take_away_one_directory_is_refused(tmp_path: Path) -> No
     actions = [{"rmdir": {"path": "~/x"}}, {"mkdir": {"path": "~/x"}}]
     pack = context.make_pack("p", pack_yaml=pack_yaml("p", "declarative", actions=actions))
     assert set(conflicts([Claimant("p", context.declared_claims(pack))], lambda _: True)) == {"p"}
+
+
+def test_what_is_left_of_one_pack_keeps_the_others_out_and_says_which_teardowns_make_room() -> None:
+    new = [claimant("a", "/n/x"), claimant("b", "/n/y/z"), claimant("c", "directory /n/x", "/n/free")]
+    left = [
+        Claimant("a", (Claim("/n/y", "a"),)),
+        Claimant("d e", (Claim("/n/x", "d e"), Claim("directory /n/y", "d e"))),
+    ]
+    found = taken(new, left)
+    assert {path: error.message for path, error in found.items()} == {
+        path: f"{path} wants {what} at {path}/.grex/pack.yaml:1:1, and {owner}, which has installed {there} and does"
+        " not want it any more, has not taken it back"
+        for path, what, owner, there in (
+            ("a", "/n/x", "d e", "it"),
+            ("b", "/n/y/z", "a", "/n/y"),
+            ("c", "/n/x", "d e", "it"),
+        )
+    }
+    assert [error.hint and error.hint.split("`")[1] for error in found.values()] == [
+        "grex teardown 'd e'",
+        "grex teardown a 'd e'",
+        "grex teardown 'd e'",
+    ]
+    assert taken([claimant("a", "/n/y", "/n/y/z")], left[:1]) == {}

@@ -193,6 +193,14 @@ def test_undoing_takes_back_the_entry_that_is_named_and_no_other() -> None:
     assert stack(*both, undone, undone) == [("0", {"c": 3})]
 
 
+def test_undoing_takes_back_what_it_says_also_if_that_is_not_the_newest() -> None:
+    """The first was found gone and made again, with the same undo, and that run failed: the second is as it was."""
+    both = [done("0", {"link": "x"}), done("0", {"link": "y"}, run="r2")]
+    again = [done("0", {"link": "x"}, run="r3"), done("0", {"link": "x"}, run="r3", phase="undo")]
+    assert stack(*both, *again) == [("0", {"link": "y"})]
+    assert stack(*both, done("0", {"link": "z"}, phase="undo")) == [("0", {"link": "x"}), ("0", {"link": "y"})]
+
+
 def test_a_teardown_that_is_through_leaves_nothing_installed_and_nothing_to_undo() -> None:
     record = fold(
         [ADD, done("0", "x"), installed_event("a", actions_hash="h"), installed_event("a", actions_hash=None)]

@@ -37,7 +37,15 @@ from msgspec import Struct
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
-from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, remove_temporary, stays_inside
+from grex.builtin.recorded import (
+    has_backup,
+    has_temporary,
+    recorded_path,
+    recorded_paths,
+    recorded_text,
+    remove_temporary,
+    stays_inside,
+)
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, open_regular, replace_file
 from grex.pack import mode_bits
@@ -88,6 +96,10 @@ class Copy(ActionType[CopyArguments]):
         except OSError as error:
             raise disk_error(title, error) from error
         if found == "right":
+            if any(has_temporary(earlier) for earlier in _recorded(ctx, dst)):
+                return Planned(
+                    f"{title}: take away what a killed run left beside it", touches_users=False, facts=(src, dst)
+                )
             return None
         undo: dict[str, Any] = {
             "dst": str(dst),
@@ -100,27 +112,28 @@ class Copy(ActionType[CopyArguments]):
         }
         if found != "foreign":
             text = title if found == "free" else f"{title}: a new version"
-            return Planned(text, undo=undo, touches_users=False, facts=src)
+            return Planned(text, undo=undo, touches_users=False, facts=(src, dst))
         refuse_to_move(dst, title, ctx, backup=arguments.backup, source=src)
         undo["backup"] = str(free_backup(dst))
-        return Planned(f"{title}, with a backup of what is there", undo=undo, facts=src)
+        return Planned(f"{title}, with a backup of what is there", undo=undo, facts=(src, dst))
 
     async def do(self, arguments: CopyArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Make the copy: its parents, room for it, then itself."""
         del arguments
-        src, undo = cast("Path", planned.facts), dict(planned.undo or {})
-        dst = recorded_path(undo, "dst")
+        (src, dst), undo = cast("tuple[Path, Path]", planned.facts), dict(planned.undo or {})
         title = _title(src, dst)
         try:
             for earlier in _recorded(ctx, dst):
                 remove_temporary(earlier, beside=dst)
+            if not undo:
+                return Done(planned.text)
             make_missing(recorded_paths(undo, "made"), title)
             if undo["backup"] is not None:
                 move_aside(dst, recorded_path(undo, "backup"))
             await anyio.to_thread.run_sync(_write, src, dst, undo, title)
         except OSError as error:
             failure = disk_error(title, error)
-            if undo["replaced"] and _holds(dst, {undo["sha256"]}):
+            if undo.get("replaced") and _holds(dst, {undo["sha256"]}):
                 failure.hint = f"{failure.hint} The new version is in its place, and the one before it was not kept."
             raise failure from error
         if undo["replaced"]:
@@ -136,6 +149,11 @@ class Copy(ActionType[CopyArguments]):
     def describe_undo(self, undo: Mapping[str, Any]) -> str:
         """The copy."""
         return f"copy {shown(recorded_path(undo, 'dst'))}"
+
+    def still_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The file, while there is one, or while there is something to bring back to its place."""
+        dst = recorded_path(undo, "dst")
+        return (str(dst),) if (dst.is_file() and not dst.is_symlink()) or has_backup(undo) else ()
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove the copy if it is still ours, bring back what was there if its place is free, remove empty parents."""

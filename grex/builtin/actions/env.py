@@ -121,9 +121,9 @@ class Env(ActionType[EnvArguments]):
         block, undo = cast("_Wanted", planned.facts), dict(planned.undo or {})
 
         def change() -> None:
-            for earlier in ctx.recorded():
-                if earlier.get("file") == str(block.file):
-                    remove_temporary(earlier, beside=block.file)
+            before = [earlier for earlier in ctx.recorded() if earlier.get("file") == str(block.file)]
+            for earlier in before:
+                remove_temporary(earlier, beside=block.file)
             make_missing(recorded_paths(undo, "made"), block.title)
             data, status = _contents(block)
             found = _found(block, data)
@@ -131,9 +131,12 @@ class Env(ActionType[EnvArguments]):
                 raise ActionError(f"{block.title}: {shown(block.file)} was edited meanwhile", hint="Sync again.")
             new = with_block(data, block.id, block.label, block.body)
             undo["before"], undo["after"] = _before(data, status), _digest(new)
+            temp = recorded_path(undo, "temp")
             if undo["backup"] is not None and data is not None and status is not None:
-                _keep(data, status, recorded_path(undo, "backup"))
-            replace_file(block.file, new, temp=recorded_path(undo, "temp"))
+                for earlier in before:
+                    _forget_copy(earlier, block.file, data, status)
+                _keep(data, status, recorded_path(undo, "backup"), temp)
+            replace_file(block.file, new, temp=temp)
 
         try:
             await ctx.exclusively(block.file, change)
@@ -271,9 +274,22 @@ def _earlier(block: _Wanted, earlier_sum: str, ctx: ActionContext) -> dict[str, 
     return {"sum": earlier_sum, "value": values[-1] if values else None, "dialect": block.startup.dialect}
 
 
-def _keep(data: bytes, status: os.stat_result, backup: Path) -> None:
-    replace_file(backup, data, mode=stat.S_IMODE(status.st_mode), must_be_new=True)
+def _keep(data: bytes, status: os.stat_result, backup: Path, temp: Path) -> None:
+    replace_file(backup, data, mode=stat.S_IMODE(status.st_mode), temp=temp, must_be_new=True)
     os.utime(backup, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _forget_copy(undo: Mapping[str, Any], file: Path, data: bytes, status: os.stat_result) -> None:
+    """Take away the backup of a run that was killed before it replaced the file: a copy of what is still there.
+
+    An older one with the same bytes is what the user had at another time, and stays.
+    """
+    backup = None if undo.get("backup") is None else recorded_path(undo, "backup")
+    if backup is None or backup.parent != file.parent or not backup.name.startswith(f"{file.name}.grex-bak."):
+        return
+    with contextlib.suppress(OSError):  # what cannot be read, or is not there, stays as it is
+        if backup.lstat().st_mtime_ns >= status.st_mtime_ns and read_regular(backup) == data:
+            backup.unlink()
 
 
 def _take_back(undo: Mapping[str, Any], file: Path, ctx: ActionContext) -> None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 from grex.builtin.backups import bring_back, free_backup, move_aside, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, is_inside, resolve, shown
-from grex.builtin.recorded import recorded_path, recorded_paths, stays_inside
+from grex.builtin.recorded import has_backup, recorded_path, recorded_paths, stays_inside
 from grex.errors import ActionError
 from grex.pack import mode_bits
 from grex.plugin import ActionContext, ActionType, Done, Planned
@@ -93,6 +93,11 @@ class Mkdir(ActionType[MkdirArguments]):
         """The innermost directory that was made."""
         made = recorded_paths(undo, "made")
         return f"mkdir {shown(made[-1])}" if made else self.name
+
+    def still_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The directories that were made and are there, which others may want as well; the place of a backup."""
+        made = tuple(f"directory {path}" for path in recorded_paths(undo, "made") if path.is_dir())
+        return (*made, str(recorded_path(undo, "path"))) if has_backup(undo) else made
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove what was made, as far as it is empty; bring back what was in its place."""

@@ -34,7 +34,7 @@ import anyio.to_thread
 
 from grex.builtin.backups import bring_back, free_backup, holds_checkout, move_aside, stays_beside
 from grex.builtin.paths import disk_error, empty_path, is_inside, is_within, resolve, shown
-from grex.builtin.recorded import recorded_number, recorded_path, recorded_text
+from grex.builtin.recorded import has_backup, recorded_number, recorded_path, recorded_text
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, remove_tree
 from grex.plugin import ActionContext, ActionType, Done, Planned
@@ -107,6 +107,12 @@ class Rmdir(ActionType[RmdirArguments]):
     def describe_undo(self, undo: Mapping[str, Any]) -> str:
         """The directory."""
         return f"rmdir {shown(recorded_path(undo, 'path'))}"
+
+    def still_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The place to which the directory would come back."""
+        path, way = recorded_path(undo, "path"), recorded_text(undo, "way")
+        comes_back = has_backup(undo) if way == "backup" else way == "empty" and not os.path.lexists(path)
+        return (str(path),) if comes_back else ()
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Make the empty directory again, bring the one with content back, or finish what cannot be taken back."""

@@ -22,8 +22,9 @@ programs could take a name with this microsecond in it.
 Never moved, whatever `backup` says: a directory that holds the home, the workspace, the pack or the source, and one
 inside the workspace with a checkout in it - moving another pack needs that pack's lock.
 
-Undo data: `{"link", "src", "made", "backup", "was"}`, `was` being the text of a link of ours that was replaced. Undo
-removes the link only while it holds the text that was written.
+Undo data: `{"link", "src", "made", "backup", "was"}`, `was` being the text of a link of ours that was replaced; then
+`temp` is the name under which the new one was made. What a kill leaves there is taken away by the next run, or by the
+undo. Undo removes the link only while it holds the text that was written.
 
 A link that was right already has no undo data: this run did not make it, and taking back a failed run must not remove
 what an earlier run, or the user, had put there. The earlier run's own data is still in the log.
@@ -42,8 +43,17 @@ from msgspec import Struct
 from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
-from grex.builtin.recorded import recorded_path, recorded_paths, recorded_text, stays_inside
+from grex.builtin.recorded import (
+    has_backup,
+    has_temporary,
+    recorded_path,
+    recorded_paths,
+    recorded_text,
+    remove_temporary,
+    stays_inside,
+)
 from grex.errors import ActionError
+from grex.fs import TEMP_PREFIX
 from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Symlink as SymlinkArguments
 
@@ -86,7 +96,7 @@ class Symlink(ActionType[SymlinkArguments]):
         missing = missing_directories(link.dst.parent, link.title)
         found = _look(link, ctx)
         if found == "right":
-            return None
+            return _unfinished(link, ctx)
         if not _exists(link.src):
             if ctx.dry_run:  # an earlier action of the pack may make it
                 return Planned(f"{link.title}, whose source is not there yet")
@@ -118,13 +128,16 @@ class Symlink(ActionType[SymlinkArguments]):
 
     async def do(self, arguments: SymlinkArguments, planned: Planned, ctx: ActionContext) -> Done:
         """Make the link: its parents, room for it, then itself."""
-        del ctx
         link, undo = cast("_Link", planned.facts), dict(planned.undo or {})
         try:
+            for earlier in _replacements(link.dst, ctx):
+                remove_temporary(earlier, beside=link.dst)
+            if not undo:
+                return Done(planned.text)
             make_missing(recorded_paths(undo, "made"), link.title)
             is_directory = link.src.is_dir() if arguments.kind == "auto" else arguments.kind == "dir"
             if undo["was"] is not None:
-                replace_link(link.dst, str(link.src), is_directory=is_directory)
+                replace_link(link.dst, str(link.src), is_directory=is_directory, temp=recorded_path(undo, "temp"))
             else:
                 if undo["backup"] is not None:
                     move_aside(link.dst, recorded_path(undo, "backup"))
@@ -141,6 +154,12 @@ class Symlink(ActionType[SymlinkArguments]):
         """The link."""
         return f"symlink {shown(recorded_path(undo, 'link'))}"
 
+    def still_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The link, while it is the one that was made, or while there is something to bring back to its place."""
+        dst = recorded_path(undo, "link")
+        is_ours = _link_text(dst) == recorded_text(undo, "src")
+        return (str(dst),) if is_ours or has_backup(undo) else ()
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove the link if it is still ours, bring back what was there if its place is free, remove empty parents."""
         dst, text = recorded_path(undo, "link"), recorded_text(undo, "src")
@@ -148,11 +167,13 @@ class Symlink(ActionType[SymlinkArguments]):
         backup = None if undo.get("backup") is None else recorded_path(undo, "backup")
         made = recorded_paths(undo, "made")
         try:
+            if was is not None:
+                remove_temporary(undo, beside=dst)
             if _link_text(dst) == text:
                 if was is None:
                     dst.unlink()
                 else:
-                    replace_link(dst, was, is_directory=False)
+                    replace_link(dst, was, is_directory=False, temp=recorded_path(undo, "temp"))
             elif os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != was:
                 ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
             if backup is not None and not stays_beside(undo, "link", backup, ctx):
@@ -208,6 +229,18 @@ def _exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - Path raises where it may not look
 
 
+def _replacements(dst: Path, ctx: ActionContext) -> list[Mapping[str, Any]]:
+    """The undo data of the links of ours at `dst` that this pack has replaced, or had begun to."""
+    return [undo for undo in ctx.recorded() if undo.get("link") == str(dst) and undo.get("was") is not None]
+
+
+def _unfinished(link: _Link, ctx: ActionContext) -> Planned | None:
+    """What a killed run left beside a link that is right."""
+    if any(has_temporary(undo) for undo in _replacements(link.dst, ctx)):
+        return Planned(f"{link.title}: take away what a killed run left beside it", touches_users=False, facts=link)
+    return None
+
+
 def _leads_into(dst: Path, root: Path) -> bool:
     """Whether the text of the link names something in the pack; the links on the way there are not asked."""
     target = os.path.normpath(Path(os.path.realpath(dst.parent), dst.readlink()))
@@ -217,13 +250,16 @@ def _leads_into(dst: Path, root: Path) -> bool:
 def _facts(
     link: _Link, *, made: tuple[Path, ...] = (), backup: Path | None = None, was: str | None = None
 ) -> dict[str, Any]:
-    return {
+    facts: dict[str, Any] = {
         "link": str(link.dst),
         "src": str(link.src),
         "made": [str(directory) for directory in made],
         "backup": None if backup is None else str(backup),
         "was": was,
     }
+    if was is not None:
+        facts["temp"] = str(link.dst.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}"))
+    return facts
 
 
 def _link_text(path: Path) -> str | None:
