@@ -78,12 +78,17 @@ def _events_of(record: PackRecord) -> Iterable[Event]:
         yield restore_event(pack_id, ref=record.ref, owned=record.owned, ts=record.added_at)
     if record.sha is not None and record.synced_at is not None:
         yield sync_event(pack_id, sha=record.sha, branch=record.branch, ts=record.synced_at)
-    for done in record.completed:
-        yield action_completed_event(
-            pack_id, action=done.action, kind=done.kind, run=done.run, undo=done.undo, ts=done.ts
-        )
-    if record.installed is not None:
+    if record.installed is not None:  # which closes brackets, so it comes before those that are open
         yield installed_event(pack_id, actions_hash=record.installed.actions_hash, ts=record.installed.ts)
+    for done in record.completed:
+        if done.only_begun:
+            yield action_started_event(
+                pack_id, action=done.action, kind=done.kind, run=done.run, undo=done.undo, ts=done.ts
+            )
+        else:
+            yield action_completed_event(
+                pack_id, action=done.action, kind=done.kind, run=done.run, undo=done.undo, ts=done.ts
+            )
     for bracket in record.open_brackets:
         yield action_started_event(
             pack_id,

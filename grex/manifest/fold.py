@@ -38,6 +38,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.manifest.events import NOT_WHOLE, Event, Phase
 from grex.manifest.strict_json import Json
@@ -63,13 +64,17 @@ class OpenBracket(Struct, frozen=True):
 
 
 class CompletedAction(Struct, frozen=True):
-    """An action that is done and not undone; `undo` is all that taking it back needs."""
+    """An action that is done and not undone; `undo` is all that taking it back needs.
+
+    One that is `only_begun` may be done in part: its bracket is still open.
+    """
 
     action: str
     kind: str
     run: str
     undo: Json
     ts: str
+    only_begun: bool = False
 
 
 class PackRecord(Struct, frozen=True):
@@ -157,22 +162,30 @@ class _Draft:
         self.completed: dict[tuple[str, str, str], CompletedAction] = {}
         # (action, kind): the canonical undo of each entry above, oldest first
         self.stacks: dict[tuple[str, str], list[str]] = {}
-        # (run, action): the canonical undo of an entry that is there only because the action was begun
-        self.begun: dict[tuple[str, str], str] = {}
+        # (run, action): the key of the entry that is there only because the action was begun; its bracket is open
+        self.begun: dict[tuple[str, str], tuple[str, str, str]] = {}
 
-    def begin(self, begun: CompletedAction) -> None:
-        undo = _canonical(begun.undo)
-        if (begun.action, begun.kind, undo) not in self.completed:
-            self.begun[begun.run, begun.action] = undo
-        self.complete(begun)
+    def start(self, bracket: OpenBracket, undo: Json) -> None:
+        self.open[bracket.run, bracket.action, bracket.phase] = bracket
+        key = (bracket.action, bracket.kind, _canonical(undo))
+        if bracket.phase == "do" and undo is not None and key not in self.completed:
+            self.begun[bracket.run, bracket.action] = key
+            self.complete(CompletedAction(bracket.action, bracket.kind, bracket.run, undo, bracket.ts))
 
-    def forget_begun(self, run: str, action: str, kind: str, *, unless: str | None = None) -> None:
-        """Take the entry away that a start has put there, unless the end confirms it."""
-        undo = self.begun.pop((run, action), None)
-        if undo is None or undo == unless:
-            return
-        if self.completed.pop((action, kind, undo), None) is not None:
-            self.stacks[action, kind].remove(undo)
+    def close(self, run: str, action: str, phase: Phase) -> tuple[str, str, str] | None:
+        """Close a bracket; the key of the entry that stood for it as long as it was open, and now stays or goes."""
+        self.open.pop((run, action, phase), None)
+        return self.begun.pop((run, action), None) if phase == "do" else None
+
+    def confirm(self, key: tuple[str, str, str]) -> None:
+        """Let an entry stay, whichever runs have begun the same as well."""
+        for bracket in [bracket for bracket, begun in self.begun.items() if begun == key]:
+            del self.begun[bracket]
+
+    def forget(self, key: tuple[str, str, str]) -> None:
+        """Take an entry away, if it is there."""
+        if self.completed.pop(key, None) is not None:
+            self.stacks[key[:2]].remove(key[2])
 
     def complete(self, done: CompletedAction) -> None:
         stack = self.stacks.setdefault((done.action, done.kind), [])
@@ -192,12 +205,10 @@ class _Draft:
         stack = self.stacks.get((action, kind))
         if not stack:
             return
-        undone = stack[-1] if undo is None else _canonical(undo)  # older logs do not say which
-        if undone in stack:
-            stack.remove(undone)
-            del self.completed[action, kind, undone]
+        self.forget((action, kind, stack[-1] if undo is None else _canonical(undo)))  # older logs do not say which
 
     def freeze(self, pack_id: str) -> PackRecord:
+        begun = set(self.begun.values())
         return PackRecord(
             id=pack_id,
             url=self.url,
@@ -208,9 +219,15 @@ class _Draft:
             added_at=self.added_at,
             synced_at=self.synced_at,
             installed=self.installed,
-            open_brackets=tuple(self.open.values()),
-            completed=tuple(self.completed.values()),
+            open_brackets=tuple(sorted(self.open.values(), key=_by_start)),
+            completed=tuple(
+                replace(done, only_begun=True) if key in begun else done for key, done in self.completed.items()
+            ),
         )
+
+
+def _by_start(bracket: OpenBracket) -> tuple[str, str, str, str]:
+    return bracket.ts, bracket.run, bracket.action, bracket.phase
 
 
 _canonical = json.JSONEncoder(sort_keys=True).encode
@@ -293,37 +310,34 @@ def _installed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
 
 
 def _action_started(state: _State, event: Event, data: Mapping[str, Any]) -> None:
-    phase = data.get("phase", "do")
-    bracket = OpenBracket(data["action"], data["kind"], data["run"], phase, event.ts)
-    draft = state.draft(event)
-    draft.open[bracket.run, bracket.action, phase] = bracket
-    if phase == "do" and data.get("undo") is not None:
-        draft.begin(CompletedAction(bracket.action, bracket.kind, bracket.run, data["undo"], event.ts))
+    bracket = OpenBracket(data["action"], data["kind"], data["run"], data.get("phase", "do"), event.ts)
+    state.draft(event).start(bracket, data.get("undo"))
 
 
 def _action_halted(state: _State, event: Event, data: Mapping[str, Any]) -> None:
-    _close(state, event, data)
     draft = state.packs.get(event.id)
-    if draft is not None and data.get("phase", "do") == "do" and data.get("reason") in _NOTHING_LEFT:
-        draft.forget_begun(data["run"], data["action"], data["kind"])
-
-
-def _close(state: _State, event: Event, data: Mapping[str, Any]) -> None:
-    draft = state.packs.get(event.id)
-    if draft is not None:
-        draft.open.pop((data["run"], data["action"], data.get("phase", "do")), None)
+    if draft is None:
+        return
+    begun = draft.close(data["run"], data["action"], data.get("phase", "do"))
+    if begun is not None and data.get("reason") in _NOTHING_LEFT:
+        draft.forget(begun)
 
 
 def _action_completed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
-    _close(state, event, data)
-    action, kind = data["action"], data["kind"]
-    if data.get("phase", "do") == "do":
-        done = CompletedAction(action, kind, data["run"], data.get("undo"), event.ts)
+    action, kind, run, phase = data["action"], data["kind"], data["run"], data.get("phase", "do")
+    if phase == "do":
+        done = CompletedAction(action, kind, run, data.get("undo"), event.ts)
         draft = state.draft(event)
-        draft.forget_begun(data["run"], action, kind, unless=_canonical(done.undo))
+        begun = draft.close(run, action, phase)
+        key = (action, kind, _canonical(done.undo))
+        if begun is not None and begun != key:
+            draft.forget(begun)
         draft.complete(done)
+        draft.confirm(key)
     elif event.id in state.packs:
-        state.packs[event.id].take_back(action, kind, data.get("undo"))
+        draft = state.packs[event.id]
+        draft.close(run, action, phase)
+        draft.take_back(action, kind, data.get("undo"))
 
 
 _OPS: Mapping[str, Callable[[_State, Event, Mapping[str, Any]], None]] = {

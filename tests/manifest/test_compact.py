@@ -35,6 +35,7 @@ undos = st.sampled_from([None, "x", {"k": [1, None]}, {"k": 1.5}, True, 1])
 actions = st.sampled_from(["0", "1", "1.actions.0"])
 kinds = st.sampled_from(["exec", "symlink"])
 runs = st.sampled_from(["r1", "r2"])
+reasons = st.sampled_from(["failed", "skipped", "cancelled"])
 phases = st.sampled_from(["do", "undo"])
 trashes = st.sampled_from([None, ".grex/trash/t"])
 
@@ -49,9 +50,7 @@ events = st.one_of(
     st.builds(installed_event, ids, actions_hash=st.sampled_from(["h1", "h2", None]), ts=times),
     st.builds(action_started_event, ids, action=actions, kind=kinds, run=runs, phase=phases, undo=undos, ts=times),
     st.builds(action_completed_event, ids, action=actions, kind=kinds, run=runs, undo=undos, phase=phases, ts=times),
-    st.builds(
-        action_halted_event, ids, action=actions, kind=kinds, run=runs, reason=st.just("x"), phase=phases, ts=times
-    ),
+    st.builds(action_halted_event, ids, action=actions, kind=kinds, run=runs, reason=reasons, phase=phases, ts=times),
     st.builds(lambda ts, pack: Event("teleport", ts, pack, {"to": "mars"}), times, ids),
 )
 histories = st.lists(events, max_size=40)

@@ -18,7 +18,7 @@ schema_version: "1"
 name: my-pack
 type: declarative
 version: "1.10"
-depends_on: ["https://u:p@host/a"]
+depends_on: [core, https://host/tools.git, ./near]
 defaults:
   base: https://u:p@host/org
   ref: main
@@ -104,7 +104,7 @@ schema_version: "1"
 name: a
 type: meta
 defaults: {base: "https://u:p@host/org"}
-depends_on: ["https://u:p@host/a"]
+depends_on: [core, https://host/tools.git, ./near]
 children: [{path: b, url: "https://u:p@host/b", remotes: {up: "https://u:p@host/c"}}]
 overrides: [{path: b, url: "https://u:p@host/d"}]
 """
