@@ -18,7 +18,7 @@ schema_version: "1"
 name: my-pack
 type: declarative
 version: "1.10"
-depends_on: ["https://u:p@host/a"]
+depends_on: [core, https://host/tools.git, ./near]
 defaults:
   base: https://u:p@host/org
   ref: main
