@@ -58,7 +58,7 @@ bench: $(READY) ## Measure ratios against peers and floors in one interleaved ru
 	$(BIN)/python -m bench
 
 peers: $(READY) ## Install the tools that the benchmarks compare with.
-	$(BIN)/python -m pip install --quiet west vcs2l fasteners
+	$(BIN)/python -m pip install --quiet west vcs2l fasteners portalocker
 
 clean: ## Remove what make made.
 	rm -rf $(VENV) build

@@ -272,14 +272,14 @@ def _file_lock(directory: Path) -> ThreadLock:
     return _Peer(FileLock(directory / _PEER_FILE))
 
 
-def _portalocker(directory: Path) -> ThreadLock:
-    from portalocker import Lock  # noqa: PLC0415 - only where it is measured
+# Not import statements: the type checker must say the same where these optional peers are installed.
 
-    return _Peer(Lock(directory / _PEER_FILE, timeout=_FOR_EVER_S))
+
+def _portalocker(directory: Path) -> ThreadLock:
+    return _Peer(importlib.import_module("portalocker").Lock(directory / _PEER_FILE, timeout=_FOR_EVER_S))
 
 
 def _fasteners(directory: Path) -> ThreadLock:
-    # Not an import statement: the type checker must say the same where this optional peer is installed.
     return _Peer(importlib.import_module("fasteners").InterProcessLock(directory / _PEER_FILE))
 
 
@@ -316,8 +316,9 @@ CONTENDERS: dict[str, Contender] = {
 def missing() -> dict[str, str]:
     """The contenders that this machine lacks, and how to get them."""
     found: dict[str, str] = {}
-    if importlib.util.find_spec("fasteners") is None:
-        found["fasteners"] = "fasteners is not installed; `make peers` installs it"
+    for peer in ("fasteners", "portalocker"):
+        if importlib.util.find_spec(peer) is None:
+            found[peer] = f"{peer} is not installed; `make peers` installs it"
     if shutil.which("flock") is None:
         found["flock-command"] = "flock(1) is not installed; it comes with util-linux"
     return found

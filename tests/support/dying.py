@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeAlias
 __all__ = ["Way", "changes_of", "die_before", "run_until"]
 
 _CALLS = ("chmod", "fchmod", "ftruncate", "link", "mkdir", "rename", "replace", "rmdir", "symlink", "unlink", "utime")
-_QUIET = ("grex.locks", "filelock", "portalocker", "asyncio", "selectors")
+_QUIET = ("grex.locks", "filelock", "asyncio", "selectors")
 Way: TypeAlias = Literal["whole", "torn"]
 
 
