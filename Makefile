@@ -5,8 +5,8 @@ READY := $(VENV)/.ready
 # The first interpreter that is new enough; set PYTHON to choose another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
-# Two workers unless told otherwise: the suite is written for two cores.
-TEST_JOBS ?= 2
+# Three workers unless told otherwise: the suite is written for two cores, and a good part of it waits for other processes.
+TEST_JOBS ?= 3
 
 .PHONY: help demo test check format lint types layers test-slow verify mutants torture bench peers clean
 help: ## Show the targets.

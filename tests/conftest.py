@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,33 @@ def compiled_code_is_kept(tmp_path_factory: pytest.TempPathFactory) -> Generator
         yield
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Empty directories, one after the other. They lie apart: pytest reads all names beside each one that it makes."""
+    base = tmp_path_factory.mktemp("homes")
+
+    def make() -> Iterator[Path]:
+        for number in itertools.count():
+            home = base / str(number)
+            home.mkdir()
+            yield home
+
+    return make()
+
+
+@pytest.fixture(scope="session")
+def git_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a new repository begins with: as git has it, but for the dozen sample hooks, half of all files otherwise."""
+    template = tmp_path_factory.mktemp("template")
+    (template / "hooks").mkdir()
+    (template / "info").mkdir()
+    (template / "info" / "exclude").write_text("# git ls-files --others --exclude-from=.git/info/exclude\n")
+    (template / "description").write_text("Unnamed repository\n")
+    return template
+
+
 @pytest.fixture(autouse=True)
-def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quiet_environment(monkeypatch: pytest.MonkeyPatch, homes: Iterator[Path], git_template: Path) -> Path:
     """Keep the machine's git configuration, home and grex variables out of every test; gives the home."""
     for name in list(os.environ):
         if name.startswith(("GREX_", "GIT_")):
@@ -39,7 +65,8 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     # A session that a test opens outside an event loop says for the whole thread on which workspace it works.
     run_context._WORKSPACE.set(None)
     run_context._VERB.set("")
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", str(git_template))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / ".local/state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))

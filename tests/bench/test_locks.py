@@ -117,9 +117,8 @@ ROWS = {"uncontended": 17, "handoff": 12, "crowd": 13, "cancelling": 3, "killed"
 BARS = {"uncontended": 3, "handoff": 6, "crowd": 19, "cancelling": 10, "killed": 6}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "crowd" else []) for name in TABLES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLES)
 @pytest.mark.usefixtures("impatient")
 def test_a_table_has_a_figure_for_each_contender_and_a_verdict_for_each_bar(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

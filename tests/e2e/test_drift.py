@@ -184,7 +184,12 @@ CHANGES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+QUICK = {"a link replaced", "two links inside a when"}
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(change, marks=() if change in QUICK else pytest.mark.slow) for change in CHANGES]
+)
 def test_what_was_changed_by_hand_is_told_line_by_line_left_by_sync_and_mended_when_asked(
     server: GitServer, workspace: Workspace, change: str
 ) -> None:

@@ -16,6 +16,7 @@ from grex.engine import RunContext
 from grex.errors import LockBusyError
 from grex.progress import Event, LockWait, Sink, null_sink
 from tests.support.env_writer import env_pack
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 from tests.support.place import Place
 
 pytestmark = pytest.mark.anyio

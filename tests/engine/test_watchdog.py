@@ -15,6 +15,7 @@ from grex.engine import InstallOutcome, Present, RunContext, Session, prepare, r
 from grex.pack import parse_pack_spec
 from grex.plugin import ActionContext, Context, Done, Outcome, Pack, Planned
 from grex.progress import Event, PluginBlocks
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 from tests.support.place import Place
 from tests.support.plugins import Calls, Declared, Mark, MarkArguments, Watched
 from tests.support.workspace import pack_yaml

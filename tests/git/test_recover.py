@@ -25,6 +25,7 @@ from grex.git import (
 from grex.git.records import note_path, write_note
 from tests.git.conftest import Lab
 from tests.support.git_server import git
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.anyio
 

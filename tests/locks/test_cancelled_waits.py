@@ -24,6 +24,7 @@ from grex.errors import LockCancelledError
 from grex.locks import PACK_LOCK_FILE_NAME, CancelToken, PackHold, PackLock
 from tests.support.lock_census import Counter, resident_bytes, tickets_in_line, wait_until
 from tests.support.lock_holder import LockHolder
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.anyio
 

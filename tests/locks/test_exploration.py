@@ -111,7 +111,17 @@ HUNTING_GROUNDS = (
 )
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
+# Those for which many scenarios have to be gone through.
+LONG_HUNTS = {
+    "a connection that ended counts as a watch",
+    "a grant is dropped on cancel",
+    "a probe that found it free keeps it at once",
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG_HUNTS else ()) for name in MUTATIONS]
+)
 def test_the_exploration_finds(name: str) -> None:
     with pytest.raises(Violation):
         explore_all(mutated(MUTATIONS[name]))

@@ -151,7 +151,12 @@ def test_many_long_random_runs_of_many_tasks_end_with_everybody_served() -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["a newcomer ignores the queue", "a grant is dropped on cancel", "nobody is told of a grant"]
+    "name",
+    [
+        "a newcomer ignores the queue",
+        pytest.param("a grant is dropped on cancel", marks=pytest.mark.slow),
+        "nobody is told of a grant",
+    ],
 )
 def test_the_machine_finds(name: str) -> None:
     with pytest.raises(Violation):

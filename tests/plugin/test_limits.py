@@ -18,6 +18,7 @@ from grex.manifest import fold
 from grex.pack import parse_pack_spec
 from grex.plugin import ActionArguments, ActionContext, ActionType, Context, Done, Outcome, Pack, PackType, Planned
 from grex.plugin.limits import Limit, current_limit
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 from tests.support.place import Place
 from tests.support.plugins import Calls, Mark, MarkArguments, Watched
 from tests.support.workspace import pack_yaml

@@ -14,6 +14,7 @@ import pytest
 
 from grex.process import ProcessTimeoutError, run_process
 from grex.process.session import COMMAND_VARIABLE
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 from tests.support.processes import alive, wait_for_file, wait_until_dead
 
 pytestmark = pytest.mark.anyio
