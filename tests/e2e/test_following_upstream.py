@@ -128,6 +128,7 @@ def test_a_renamed_default_branch_is_followed_under_its_new_name(server: GitServ
     assert workspace.locked()["a"]["branch"] == "trunk"
 
 
+@pytest.mark.slow
 def test_a_declared_ref_may_change_from_branch_to_tag_to_commit_to_branch(
     server: GitServer, workspace: Workspace
 ) -> None:

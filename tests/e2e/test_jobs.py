@@ -128,6 +128,7 @@ def make_reported(server: GitServer, base: Path) -> Workspace:
     return workspace
 
 
+@pytest.mark.slow
 def test_reports_of_equal_runs_are_equal(server: GitServer, tmp_path: Path) -> None:
     workspace = make_reported(server, tmp_path)
     for fresh in (True, False):

@@ -82,6 +82,7 @@ def test_a_workspace_that_is_none_is_a_usage_error(workspace: Workspace, tmp_pat
         assert str(tmp_path) in error_of(run)["message"]
 
 
+@pytest.mark.slow  # `tests/cli/test_call.py` has the same without processes
 def test_options_mean_the_same_before_and_after_the_verb(
     workspace: Workspace, server: GitServer, tmp_path: Path
 ) -> None:

@@ -113,6 +113,7 @@ def overlap(upstream: Upstream, base: Path, rounds: int) -> None:
 UNMOVED = {"meta", "pinned"}
 
 
+@pytest.mark.slow
 def test_eight_syncs_started_together_all_succeed_cold_and_with_news_upstream(
     upstream: Upstream, tmp_path: Path
 ) -> None:

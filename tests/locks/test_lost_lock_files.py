@@ -85,7 +85,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[WaiterFle
         yield made
 
 
-@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("lose", [rename, delete, *(pytest.param(lose, marks=pytest.mark.slow) for lose in LOSSES[2:])])
 def test_a_lost_lock_file_lets_nobody_in_beside_the_holder_and_everybody_after_it(
     fleet: WaiterFleet, lose: Callable[[Path], None]
 ) -> None:

@@ -61,7 +61,7 @@ def shut() -> Generator[Path]:
     shutil.rmtree(outer)
 
 
-@pytest.mark.parametrize("command", ["take", "try"])
+@pytest.mark.parametrize("command", ["take", pytest.param("try", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
 @pytest.mark.parametrize("kind", EXCLUSIVE)
 def test_a_lock_file_that_may_not_be_written_is_an_error_that_says_so(

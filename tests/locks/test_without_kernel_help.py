@@ -43,7 +43,7 @@ def lacking(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.mark.invariant("L1")
-@pytest.mark.parametrize("kind", ["pack", "writer"])
+@pytest.mark.parametrize("kind", ["pack", pytest.param("writer", marks=pytest.mark.slow)])
 def test_polling_processes_are_never_in_together_and_all_served(
     tmp_path: Path, kind: Kind, lacking: dict[str, Any]
 ) -> None:
