@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.engine.action_context import ActionRun
 from grex.engine.session import Session
@@ -189,6 +190,10 @@ class _Bracket(Struct, frozen=True):
             undo=None if undo is None else dict(undo),
         )
 
+    def longest(self, undo: Mapping[str, Any] | None) -> Event:
+        """The longest line that will have to hold this undo data: the one that says that it was taken back."""
+        return replace(self, phase="undo").completed(undo)
+
     def halted(self, reason: str) -> Event:
         return action_halted_event(
             self.pack, action=self.action, kind=self.kind, run=self.run, phase=self.phase, reason=reason
@@ -212,7 +217,7 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
     bracket = _Bracket(pack, name, kind, session.run_id)
     started = bracket.started(planned.undo)
     with state.blamed(arguments):
-        _check_recordable(started, pack, kind)
+        _check_recordable(bracket.longest(planned.undo), pack, kind)
     # What would be needed to take it back stands in the log before anything is changed.
     await session.record(pack, [started], durable=planned.undo is not None and planned.touches_users)
     start = time.monotonic_ns()
@@ -225,7 +230,7 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
                     given = await plugin_code(implementation, pack, implementation.do(arguments, planned, run))
                 done = _checked(given, pack, kind)
                 completed = bracket.completed(done.undo)
-                _check_recordable(completed, pack, kind)
+                _check_recordable(bracket.longest(done.undo), pack, kind)
         except Exception as error:
             is_left = await _take_back_begun(state, implementation, planned, done, run, error)
             raise

@@ -14,6 +14,7 @@ from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
 from grex.engine.surroundings import child_environ
 from grex.errors import ActionError, GrexError, PackSpecError, PluginError
+from grex.manifest import MAX_LINE_BYTES, action_started_event, fold, render_line
 from grex.pack import parse_pack_spec
 from grex.plugin import Done, Outcome, Pack, PackSkippedError, Planned
 from grex.progress import Slice
@@ -211,6 +212,22 @@ async def test_undo_data_that_cannot_be_written_down_is_used_at_once_and_the_act
     assert "tools/.grex/pack.yaml:6:6: the undo data of the action 'mark' cannot be recorded" in error.message
     assert calls.made[-2:] == [f"undo {undo['name']}", "undo one"]
     assert ("halted", "1", "do", "failed") in brackets(place)
+
+
+async def test_what_can_be_begun_can_also_be_written_down_as_taken_back(place: Place, calls: Calls) -> None:
+    """The line that says so is a little longer than the one before the action: both have to fit."""
+    started = action_started_event("tools", action="1", kind="mark", run="0" * 12, undo={"name": ""})
+    fits = MAX_LINE_BYTES - len(render_line(started))
+    longer = len("action_completed") - len("action_started") + len("undo") - len("do")
+    calls.gives["plan two"] = Planned("two", undo={"name": "x" * (fits - longer + 1)})
+    error = await fail(opened(place, calls), make_pack(place, mark("one"), mark("two")))
+    assert "the undo data of the action 'mark' cannot be recorded" in error.message
+    assert calls.made[-2:] == ["plan two", "undo one"]
+    calls.gives["plan two"] = Planned("two", undo={"name": "x" * (fits - longer)})
+    calls.raises["do three"] = ActionError("no")
+    await fail(opened(place, calls), make_pack(place, mark("one"), mark("two"), mark("three")))
+    assert [len(call) for call in calls.made[-2:]] == [len("undo ") + fits - longer, len("undo one")]
+    assert fold(place.log()).packs["tools"].completed == ()
 
 
 async def test_a_path_that_the_log_cannot_keep_is_named_as_the_reason(place: Place, calls: Calls) -> None:
