@@ -317,15 +317,20 @@ class Attempt:
         if self._clock.is_over():
             raise self._obstacle().timed_out(self._clock.timeout_s, self._clock.waited_s())
         if self._clock.is_report_due():
-            from grex.locks.obstacle import report_wait  # noqa: PLC0415 - most attempts do not wait
-
             if not ticket.granted:
                 PATH_MUTEXES.prod(ticket)
-            tell = self._policy.on_wait
-            waited_s = self._clock.waited_s()
-            report = report_wait(self._target, self._file(), ticket.number, waited_s, is_wanted=tell is not None)
-            if tell is not None and report is not None:
-                tell(report)
+            self._report(ticket)
+
+    def _report(self, ticket: Ticket) -> None:
+        tell = self._policy.on_wait
+        if tell is None and not held.is_anything_else_held():
+            return  # of many waiters each would load and look for nothing
+        from grex.locks.obstacle import report_wait  # noqa: PLC0415 - most attempts do not wait
+
+        waited_s = self._clock.waited_s()
+        report = report_wait(self._target, self._file(), ticket.number, waited_s, is_wanted=tell is not None)
+        if tell is not None and report is not None:
+            tell(report)
 
     def _obstacle(self) -> Obstacle:
         from grex.locks.obstacle import Obstacle  # noqa: PLC0415 - most attempts meet none

@@ -42,6 +42,7 @@ __all__ = [
     "child_environment",
     "held_above",
     "held_here",
+    "is_anything_else_held",
     "is_nested",
     "parse_held",
     "render_held",
@@ -130,6 +131,11 @@ def held_above() -> tuple[HeldEntry, ...]:
 def is_nested() -> bool:
     """Whether this process was started inside of a hold."""
     return lock_environment().held is not None
+
+
+def is_anything_else_held() -> bool:
+    """Whether a task that waits holds something besides, or it is held above; if not, its wait closes no circle."""
+    return is_nested() or len(active_frames()) > 1
 
 
 def _render_key(key: LockKey | None) -> str:

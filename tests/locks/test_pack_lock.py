@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
@@ -21,11 +22,23 @@ from grex.errors import (
     LockUnsupportedError,
     TierOrderError,
 )
-from grex.locks import PACK_LOCK_FILE_NAME, PackLock, Tier, WaitPolicy, WaitReport, attempt, held_tiers, set_verb
+from grex.locks import (
+    PACK_LOCK_FILE_NAME,
+    PackLock,
+    Tier,
+    WaitPolicy,
+    WaitReport,
+    WorkspaceLock,
+    attempt,
+    held_tiers,
+    obstacle,
+    set_verb,
+)
 from grex.locks import hold as hold_module
 from grex.locks.kernel import EXCLUSIVE, open_lock_file
 from grex.locks.line import KernelLine
 from grex.locks.path_mutex import PATH_MUTEXES
+from grex.locks.wait_clock import WaitClock
 from tests.support.lock_holder import LockHolder
 from tests.support.no_timers import UNREPORTED, take_safety_interval_away
 
@@ -280,6 +293,45 @@ async def test_a_long_wait_is_reported_with_its_holder_and_again(tmp_path: Path)
     assert first.waited_s >= 0.02
     assert first.holder is not None
     assert first.holder.pid == holder.pid
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("listens", "holds", "looks"),
+    [(False, False, False), (True, False, True), (False, True, True)],
+    ids=["nobody listens", "somebody listens", "something else is held"],
+)
+async def test_a_long_wait_looks_at_others_only_if_somebody_listens_or_it_could_close_a_circle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listens: bool, holds: bool, looks: bool
+) -> None:
+    """Of fifty waiters that each read what all the others are, nothing would be gained, and a core would be busy."""
+    looked: list[bool] = []
+    monkeypatch.setattr(obstacle, "report_wait", lambda *_, is_wanted: looked.append(is_wanted))
+    twice = anyio.Event()
+    due: list[bool] = []
+    is_due = WaitClock.is_report_due
+
+    def noted(clock: WaitClock) -> bool:
+        if is_due(clock):
+            due.append(True)
+            if len(due) == 3:  # so the second has been dealt with
+                twice.set()
+            return True
+        return False
+
+    monkeypatch.setattr(WaitClock, "is_report_due", noted)
+    policy = WaitPolicy(on_wait=(lambda _: None) if listens else None, first_report_s=0.01, report_every_s=0.01)
+    with LockHolder("pack", tmp_path / "pack") as holder, contextlib.ExitStack() as outer:
+        assert holder.ask("take") == "held"
+        if holds:
+            held.enter_context(await WorkspaceLock(tmp_path).acquire_async())
+        async with anyio.create_task_group() as group:
+            group.start_soon(PackLock.open(tmp_path / "pack").acquire_async, policy)
+            with anyio.fail_after(20):
+                await twice.wait()
+            group.cancel_scope.cancel()
+    assert bool(looked) is looks
+    assert set(looked) <= {listens}
 
 
 @pytest.mark.anyio
