@@ -324,7 +324,7 @@ async def test_a_long_wait_looks_at_others_only_if_somebody_listens_or_it_could_
     with LockHolder("pack", tmp_path / "pack") as holder, contextlib.ExitStack() as outer:
         assert holder.ask("take") == "held"
         if holds:
-            held.enter_context(await WorkspaceLock(tmp_path).acquire_async())
+            outer.enter_context(await WorkspaceLock(tmp_path).acquire_async())
         async with anyio.create_task_group() as group:
             group.start_soon(PackLock.open(tmp_path / "pack").acquire_async, policy)
             with anyio.fail_after(20):
