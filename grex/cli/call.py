@@ -292,12 +292,18 @@ def _print_json(document: Mapping[str, Any]) -> None:
     say(text)
 
 
+_GO_ON = {
+    "add": "run it again if the pack is not declared yet, else the next sync goes on from here",
+    "run": "run it again to go on from here",
+    "teardown": "run it again to go on from here",
+}
+
+
 def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
     """Say that a signal ended the run, and give its exit code."""
     name = caught[0].name if caught else "a signal"
     if not call.quiet:
-        again = "run it again to go on" if call.verb in ("teardown", "run") else "the next sync goes on"
-        print(f"grex: {name}: stopped; {again} from here.", file=sys.stderr)
+        print(f"grex: {name}: stopped; {_GO_ON.get(call.verb, 'the next sync goes on from here')}.", file=sys.stderr)
     return 128 + int(caught[0] if caught else signal.SIGINT)
 
 

@@ -7,6 +7,7 @@ nothing is: the next sync goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -230,6 +231,7 @@ class EngineHold:
         state = self._state
         state.check_held()
         given = {implementation.name: implementation for implementation in using}
+        state.notes += _what_stays(state, given)
         if state.context.dry_run:
             state.changes += [f"undo {_described(state, given, done)}" for done in reversed(undoable(state))]
             return
@@ -278,6 +280,19 @@ def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: Und
         if not is_failure(error):
             raise
         return done.kind
+
+
+def _what_stays(state: HoldState, given: Mapping[str, ActionType[Any]]) -> list[str]:
+    """Of each kind of action that was done and cannot be taken back, what it says of that."""
+    record = state.context.session.folded.packs.get(state.pack.path)
+    found: dict[str, None] = {}
+    for done in record.completed if record is not None else ():
+        if done.undo is None:
+            with contextlib.suppress(GrexError):  # of a plugin that is gone nobody knows
+                implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
+                if implementation.stays is not None:
+                    found[f"{done.kind}: {implementation.stays}"] = None
+    return list(found)
 
 
 def undoable(state: HoldState) -> list[Undoable]:

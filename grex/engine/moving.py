@@ -229,4 +229,6 @@ def edits_note(edited: Sequence[str], count: int) -> tuple[str, ...]:
     if not count:
         return ()
     shown = ", ".join(clean(path, 80) for path in edited[:_SHOWN]) + (", ..." if count > _SHOWN else "")
-    return (f"{count} edited file{'s' if count > 1 else ''} left as they are: {shown}",)
+    return (
+        f"{count} edited {'files' if count > 1 else 'file'} left as {'they are' if count > 1 else 'it is'}: {shown}",
+    )

@@ -159,6 +159,8 @@ class ActionType(ABC, Generic[A]):
     # that as an unsafe override of a class variable, which may not mention `A` either.
     arguments: ClassVar[type[Any]]
     api_version: ClassVar[int] = API_VERSION
+    stays: ClassVar[str | None] = None
+    """What a teardown says of what was done without undo data, if that has left something: "what it ran stays"."""
 
     def check(self, arguments: A) -> str | None:
         """Why these arguments cannot be meant, in one sentence, or None. Types and missing ones are checked before.

@@ -226,7 +226,7 @@ class _Installs:
     async def judge(self, path: str) -> _InstallStatus:
         """How one stands; what was changed by hand is looked for only where all else is as it should be."""
         wrong, pack = self._wrong.get(path), self._known.get(path)
-        if isinstance(wrong, ClaimError):
+        if wrong is not None and (pack is not None or isinstance(wrong, ClaimError)):
             return _InstallStatus(("error",), (wrong.message,), error=wrong)
         if pack is None:
             # Sync says what is wrong with a declaration, and refuses it; here it is enough that nobody knows.

@@ -60,7 +60,7 @@ def test_a_rewritten_branch_is_followed_and_its_old_tip_is_kept(server: GitServe
     assert _head(workspace / "a") == ("main", new)
     assert (workspace / "a/quiet").read_text() == "edited\n"
     again = workspace.sync().packs["a"]
-    assert (again["status"], again["notes"]) == ("unchanged", ["1 edited file left as they are: quiet"])
+    assert (again["status"], again["notes"]) == ("unchanged", ["1 edited file left as it is: quiet"])
     assert len(git(workspace / "a", "for-each-ref", "refs/grex/rescue").splitlines()) == 1
 
 

@@ -256,6 +256,24 @@ def test_a_scripted_pack_runs_its_teardown_hook(server: GitServer, workspace: Wo
     assert statuses(teardown(workspace)) == {}
 
 
+def test_what_no_undo_and_no_hook_can_take_back_is_said(server: GitServer, workspace: Workspace) -> None:
+    server.create(
+        "a",
+        {
+            ".grex/pack.yaml": pack_yaml(
+                "a", "declarative", actions=[{"exec": {"cmd": ["true"]}}, {"mkdir": {"path": "~/m"}}]
+            )
+        },
+    )
+    server.create("b", {".grex/pack.yaml": pack_yaml("b", "scripted"), ".grex/hooks/setup.sh": "true\n"})
+    workspace.declare({"url": server.url("a")}, {"url": server.url("b")})
+    workspace.sync()
+    said = {"a": ["exec: what its command did stays, for it has no `undo`"]}
+    said["b"] = ["what its hooks did stays, for it has no `teardown` hook"]
+    for found in (teardown(workspace, "--dry-run"), teardown(workspace)):
+        assert {path: pack["notes"] for path, pack in found.packs.items()} == said
+
+
 def test_nothing_that_the_log_would_run_is_run_for_a_pack_that_is_not_trusted(
     server: GitServer, workspace: Workspace, ran: Path
 ) -> None:

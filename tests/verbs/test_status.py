@@ -211,6 +211,15 @@ async def test_a_pack_whose_declaration_is_wrong_is_an_error(synced: Place) -> N
     assert (await synced.state_of("a")).states == ("error",)
 
 
+async def test_a_pack_whose_actions_are_wrong_is_an_error_as_it_is_for_a_sync(synced: Place) -> None:
+    synced.declare(type="declarative", actions=[{"mkdir": {"path": "made"}}, {"makedir": {"path": "a"}}])
+    root = await synced.state_of(".")
+    assert root.states == ("error",)
+    assert ".grex/pack.yaml:" in root.text
+    assert "makedir" in root.text
+    assert (await synced.status()).exit_code == (await synced.sync()).exit_code != 0
+
+
 async def test_a_pack_inside_another_is_no_untracked_file_of_it(synced: Place, server: GitServer) -> None:
     synced.declare({"url": server.url("tool"), "path": "a"}, {"url": server.url("tool"), "path": "a/in"})
     await synced.sync()

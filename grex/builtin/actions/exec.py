@@ -17,7 +17,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from grex.builtin.command import exit_error, shown_command
 from grex.builtin.paths import is_within, resolve, shown
@@ -38,6 +38,7 @@ class Exec(ActionType[ExecArguments]):
 
     name = "exec"
     arguments = ExecArguments
+    stays: ClassVar[str | None] = "what its command did stays, for it has no `undo`"
 
     def check(self, arguments: ExecArguments) -> str | None:
         """Exactly one command, and arguments that a process can be given."""
@@ -171,7 +172,9 @@ async def _run(argv: Sequence[str], arguments: ExecArguments, ctx: ActionContext
     )
     if finished.returncode:
         raise exit_error(
-            title, finished, hint="Correct what it complains about and sync again; `on_fail: warn` goes on without it."
+            title,
+            finished,
+            hint="Correct what it complains about and try again; `on_fail: warn` goes on without it.",
         )
 
 

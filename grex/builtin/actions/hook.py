@@ -102,7 +102,7 @@ class HookAction(ActionType[HookArguments]):
             label=planned.text,
         )
         if finished.returncode:
-            raise exit_error(planned.text, finished, hint="Correct what it complains about and sync again.")
+            raise exit_error(planned.text, finished, hint="Correct what it complains about and try again.")
         return Done(planned.text, irreversible=True)
 
     async def drift(self, arguments: HookArguments, ctx: ActionContext) -> str | None:

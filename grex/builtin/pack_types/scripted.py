@@ -75,7 +75,11 @@ class Scripted(PackType):
         async with ctx.hold(pack) as hold:
             await _run(ctx, hold, "teardown")
             await hold.undo()
-            return hold.outcome()
+            outcome = hold.outcome()
+        if hook_file(pack, "teardown", ctx.platform) is not None or not self.has_install(pack):
+            return outcome
+        note = "what its hooks did stays, for it has no `teardown` hook"
+        return Outcome(outcome.status, outcome.changes, (*outcome.notes, note))
 
     async def run(self, ctx: Context, pack: Pack, name: str) -> Outcome:
         """Run one hook."""

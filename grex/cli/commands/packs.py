@@ -124,7 +124,7 @@ def teardown(call: Call, packs: Packs = None, **how: Unpack[_StepFlags]) -> int:
 @takes("trust", *COMMON)
 def run(
     call: Call,
-    name: Annotated[str, typer.Argument(help="A hook (.grex/hooks/NAME.sh), or a kind of action.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A hook (.grex/hooks/NAME.sh), or a kind of action.")],
     packs: Packs = None,
     **how: Unpack[_StepFlags],
 ) -> int:
