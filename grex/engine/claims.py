@@ -23,7 +23,7 @@ for something foreign. So the newcomer is refused, and told which teardown makes
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -41,6 +41,11 @@ __all__ = ["Claimant", "claims_of", "conflicts", "taken", "what_is_left"]
 
 _SHOWN_CHARACTERS = 400
 _DIRECTORY = "directory "
+_ELSEWHERE = "Give it another place (`dst`, `path`, `name`)."
+_APART = (
+    "Give one of the two another place (`dst`, `path`, `name`), or put it into a `when` that does not hold together "
+    "with the other."
+)
 
 
 class Claimant(Struct, frozen=True):
@@ -97,19 +102,19 @@ def conflicts(
     for one in wanted:
         if not one.is_directory:
             owners.setdefault(places.own(one.what), []).append(one)
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     kept = {places.own(str(path)) for path in records}
     around = {place for path in kept for place in places.on_the_way(path)}
     for one in wanted:
         way = tuple(places.on_the_way(one.what))
         if not kept.isdisjoint(way) or (not one.is_directory and way[0] in around):
-            found.setdefault(one.claimant.path, []).append(_sentence_about_records(one))
+            found.setdefault(one.claimant.path, {})[_sentence_about_records(one)] = _ELSEWHERE
         for place in way:
             for other in owners.get(place, ()):
                 if _is_worth_telling(other, one, places):
                     for path in _losers(one.claimant.path, other.claimant.path, is_welcome):
-                        found.setdefault(path, []).append(_sentence(other, one))
-    return {path: _error(list(dict.fromkeys(sentences))) for path, sentences in found.items()}
+                        found.setdefault(path, {})[_sentence(other, one)] = _APART
+    return {path: _error(told) for path, told in found.items()}
 
 
 def what_is_left(session: Session, claimants: Iterable[Claimant]) -> list[Claimant]:
@@ -263,10 +268,7 @@ def _sentence_about_records(one: _Wanted) -> str:
     return f"{one.claimant.path} wants {what} at {one.claim.place}, and grex keeps its own files there"
 
 
-def _error(sentences: Sequence[str]) -> ClaimError:
-    return ClaimError(
-        sentences[0],
-        hint="Give one of the two another place (`dst`, `path`, `name`), or put it into a `when` that does not hold "
-        "together with the other.",
-        details={"problems": list(sentences)},
-    )
+def _error(told: Mapping[str, str]) -> ClaimError:
+    """The error of these sentences, each with its hint."""
+    sentences = list(told)
+    return ClaimError(sentences[0], hint=told[sentences[0]], details={"problems": sentences})

@@ -180,9 +180,10 @@ def action_completed_event(
 def action_halted_event(
     pack_id: str, *, action: str, kind: str, run: str, reason: str, phase: Phase = "do", ts: str | None = None
 ) -> Event:
-    """An action ended without being through; `reason` is `failed`, `skipped` or `cancelled`.
+    """An action ended without being through; `reason` is `failed`, `skipped`, `cancelled` or `left`.
 
-    Only what was cancelled may have left something behind: of the others nothing is there to take back any more.
+    What was cancelled, or could not be taken back (`left`), may have left something behind: of the others nothing is
+    there to take back any more.
     """
     data = {**_bracket(action, kind, run, phase), "reason": reason}
     return Event("action_halted", ts or timestamp(), pack_id, data)

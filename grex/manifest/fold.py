@@ -12,7 +12,7 @@ The fold is pure and reads events in order; the last writer of a fact wins.
 | `installed` | `installed`, and no bracket is open; with a null hash, nothing is installed, nothing is left to undo |
 | `action_started` | opens a bracket, named by run, action and phase; its `undo` is there to take back from now on |
 | `action_completed` | closes it; its `undo` takes the place of the one it was started with |
-| `action_halted` | closes it; unless it was cancelled, what it was started with is taken back already |
+| `action_halted` | closes it; if it failed or was skipped, what it was started with is taken back already |
 
 Anything but a removal or an end of a bracket makes the pack if it is not there, without a URL and not owned: the
 root pack is installed and never added, and a checkout that no `add` speaks of must never be taken for ours.
@@ -186,6 +186,7 @@ class _Draft:
         """Take an entry away, if it is there."""
         if self.completed.pop(key, None) is not None:
             self.stacks[key[:2]].remove(key[2])
+            self.confirm(key)  # a run that died has begun what is gone by now, not what another does anew
 
     def complete(self, done: CompletedAction) -> None:
         stack = self.stacks.setdefault((done.action, done.kind), [])

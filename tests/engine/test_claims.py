@@ -120,6 +120,7 @@ def test_nobody_may_want_what_grex_keeps_for_itself(tmp_path: Path, want: str, i
             found["a"].message
             == f"a wants {what.removeprefix('directory ')} at a/.grex/pack.yaml:1:1, and grex keeps its own files there"
         )
+        assert found["a"].hint == "Give it another place (`dst`, `path`, `name`)."  # there is no other to be moved
 
 
 def test_to_make_and_to_take_away_one_directory_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from grex.manifest import (
     KNOWN_OPS,
     Event,
+    Json,
     action_completed_event,
     action_halted_event,
     action_started_event,
@@ -35,7 +38,7 @@ undos = st.sampled_from([None, "x", {"k": [1, None]}, {"k": 1.5}, True, 1])
 actions = st.sampled_from(["0", "1", "1.actions.0"])
 kinds = st.sampled_from(["exec", "symlink"])
 runs = st.sampled_from(["r1", "r2"])
-reasons = st.sampled_from(["failed", "skipped", "cancelled"])
+reasons = st.sampled_from(["failed", "skipped", "cancelled", "left"])
 phases = st.sampled_from(["do", "undo"])
 trashes = st.sampled_from([None, ".grex/trash/t"])
 
@@ -72,6 +75,22 @@ def test_the_fold_of_a_compacted_history_is_the_fold_of_the_history(history: lis
 @given(histories, histories)
 def test_life_goes_on_after_a_compaction_as_if_there_had_been_none(before: list[Event], after: list[Event]) -> None:
     assert fold([*compact(before), *after]) == fold([*before, *after])
+
+
+def test_a_bracket_that_was_closed_is_not_opened_again_for_a_run_that_died_before() -> None:
+    """A run dies in an action, another takes that back, does it anew, and cannot take back what it had begun."""
+    undo: dict[str, Json] = {"link": "x"}
+    action: Any = {"action": "0", "kind": "symlink"}
+    history = [
+        action_started_event("a", **action, run="dead", undo=undo),
+        action_completed_event("a", **action, run="r1", undo=undo, phase="undo"),
+        action_started_event("a", **action, run="r1", undo=undo),
+        action_halted_event("a", **action, run="r1", reason="left"),
+    ]
+    (done,) = fold(history).packs["a"].completed
+    assert not done.only_begun
+    assert [bracket.run for bracket in fold(compact(history)).packs["a"].open_brackets] == ["dead"]
+    assert fold(compact(history)) == fold(history)
 
 
 def test_what_is_left_depends_on_what_is_there_and_not_on_what_happened() -> None:
