@@ -120,7 +120,7 @@ def test_an_add_that_is_interrupted_declares_nothing_and_leaves_nothing(
     before = workspace.snapshot()
     with start(workspace, "add", slow.url(server.path("big")), "libs/big") as grex:
         slow.wait()
-        stop(grex, signal.SIGINT, whole_group=False)
+        assert "run it again if the pack is not declared yet" in stop(grex, signal.SIGINT, whole_group=False)
     after = workspace.snapshot()
     assert {path for path in after if before.get(path) != after[path]} <= {"ws/.grex/state", "ws/libs"}
     assert not (workspace / "libs/big").exists()
