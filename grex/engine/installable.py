@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from grex.engine.graph import ROOT
 from grex.engine.session import Session
+from grex.errors import PackError
 from grex.manifest import NOT_WHOLE
 from grex.pack import PackSpec, actions_hash
 from grex.plugin import Pack, PackType
@@ -59,7 +60,7 @@ def examine(session: Session, found: Present) -> Installable | None:
     """How the installation of a pack stands; None where it has nothing to install.
 
     Raises:
-        GrexError: its type is unknown, or its files cannot be read.
+        GrexError: its type is unknown or runs no actions and it declares some, or its files cannot be read.
         Exception: whatever a plugin raises.
     """
     spec = found.spec
@@ -67,6 +68,7 @@ def examine(session: Session, found: Present) -> Installable | None:
         return None
     pack_type = session.registry.pack_type(spec.type)
     root = session.layout.pack_dir(found.path)
+    _check_takes_actions(found.path, spec, pack_type)
     pack = Pack(found.path, root, spec.name, spec.type, spec, found.commit)
     if not pack_type.has_install(pack):
         return None
@@ -80,3 +82,16 @@ def examine(session: Session, found: Present) -> Installable | None:
         state = "install-outdated"
     is_anew = record is not None and record.installed is not None and record.installed.actions_hash == NOT_WHOLE
     return Installable(found, pack, pack_type, digest, state, is_anew)
+
+
+def _check_takes_actions(path: str, spec: PackSpec, pack_type: PackType) -> None:
+    """Refuse actions that would not run. Of grex's own types this is said with all else that is wrong with the file."""
+    declared = (*spec.actions, *(spec.teardown or ()))
+    if pack_type.takes_actions or not declared:
+        return
+    mark = declared[0].mark
+    raise PackError(
+        f"{mark}: the actions would not run, for the type is {spec.type!r}",
+        hint="Use a type that runs actions, such as declarative, or take them away.",
+        details={"pack": path, "file": mark.file, "line": mark.line, "column": mark.column},
+    )

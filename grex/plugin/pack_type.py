@@ -110,6 +110,8 @@ class PackType(ABC):
 
     name: ClassVar[str]
     api_version: ClassVar[int] = API_VERSION
+    takes_actions: ClassVar[bool] = True
+    """Whether it runs `actions` and `teardown` of the pack.yaml; a pack that declares some in vain is refused."""
 
     def has_install(self, pack: Pack) -> bool:
         """Whether there is anything to install; false keeps the pack out of the install phase."""

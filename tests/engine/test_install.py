@@ -128,6 +128,21 @@ async def test_a_checkout_without_a_pack_yaml_and_a_plain_one_have_nothing_to_in
     assert plan == InstallPlan()
 
 
+@pytest.mark.parametrize("key", ["actions", "teardown"])
+async def test_actions_that_a_pack_type_does_not_run_are_refused_with_their_place(
+    place: Place, calls: Calls, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    keys: dict[str, Any] = {key: [{"mark": {"name": "x"}}]}
+    packs = [present(place, "a", **keys), present(place, "b")]
+    monkeypatch.setattr(Watched, "takes_actions", False)
+    outcomes = await installed(opened(place, calls), packs)
+    assert statuses(outcomes) == {"a": "failed", "b": "installed"}
+    error = outcomes["a"].error
+    assert error is not None
+    assert error.message.startswith("a/.grex/pack.yaml:5:6: the actions would not run, for the type is 'watched'")
+    assert (error.exit_code, error.details["line"], calls.made) == (4, 5, ["install b"])
+
+
 async def test_a_failed_install_is_tried_again(place: Place, calls: Calls) -> None:
     calls.raises["install a"] = PackError("no")
     assert statuses(await installed(opened(place, calls), [present(place, "a")])) == {"a": "failed"}

@@ -14,6 +14,7 @@ class Meta(PackType):
     """
 
     name = "meta"
+    takes_actions = False
 
     def has_install(self, pack: Pack) -> bool:
         """No: its children are packs of their own."""

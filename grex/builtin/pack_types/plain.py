@@ -14,6 +14,7 @@ class Plain(PackType):
     """
 
     name = "plain"
+    takes_actions = False
 
     def has_install(self, pack: Pack) -> bool:
         """No."""

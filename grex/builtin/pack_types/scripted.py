@@ -31,6 +31,7 @@ class Scripted(PackType):
     """Runs hooks."""
 
     name = "scripted"
+    takes_actions = False
 
     def has_install(self, pack: Pack) -> bool:
         """Whether there is a hook to run, on whatever platform."""
