@@ -260,7 +260,9 @@ class EngineHold:
     def outcome(self) -> Outcome:
         """What has been done under this hold."""
         state = self._state
-        return Outcome("changed" if state.changes else "unchanged", tuple(state.changes), tuple(state.notes))
+        # One thing may have been done more than once, as by an `update --force`, and be taken back as often: told once.
+        changes, notes = tuple(dict.fromkeys(state.changes)), tuple(dict.fromkeys(state.notes))
+        return Outcome("changed" if changes else "unchanged", changes, notes)
 
 
 class Undoable(Struct, frozen=True):

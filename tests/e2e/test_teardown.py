@@ -75,6 +75,21 @@ def test_the_home_is_as_it_was_and_the_next_sync_installs_again(server: GitServe
     assert workspace.grex("teardown").stdout == "Nothing of these packs is installed.\n"
 
 
+def test_what_was_done_twice_is_told_once(server: GitServer, workspace: Workspace) -> None:
+    """As by an `update --force` after a change by hand: two entries of the log, each with a version of the user's."""
+    link = workspace.home / ".rc"
+    link.write_text("the user's")
+    declare(server, workspace, dots={"actions": [dotfile(".rc")]})
+    workspace.sync()
+    link.unlink()
+    link.write_text("by hand")
+    workspace.grex("update", "--force", "--trust", server.root.as_uri())
+    assert teardown(workspace, "--dry-run").packs["dots"]["changes"] == [f"undo symlink {link}"]
+    assert teardown(workspace).packs["dots"]["changes"] == [f"undid symlink {link}"]
+    assert link.read_text() == "the user's"
+    assert [path.read_text() for path in workspace.home.glob(".rc.*")] == ["by hand"]
+
+
 def test_what_depends_on_a_pack_goes_before_it(server: GitServer, workspace: Workspace, ran: Path) -> None:
     """`top` needs `middle`, which has nothing to install and needs `base`."""
     acts = [{"exec": {"cmd": ["true"], "undo": say(ran, "base")}}]
