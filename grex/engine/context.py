@@ -233,9 +233,12 @@ class EngineHold:
         given = {implementation.name: implementation for implementation in using}
         state.notes += _what_stays(state, given)
         if state.context.dry_run:
-            state.changes += [f"undo {_described(state, given, done)}" for done in reversed(undoable(state))]
+            told = [(done.action, done.kind, _described(state, given, done)) for done in reversed(undoable(state))]
+            # One action may have been done twice, as by an `update --force`, and is taken back twice: told once.
+            state.changes += [f"undo {what}" for _, _, what in dict.fromkeys(told)]
             return
         failed: list[str] = []
+        undone: set[tuple[str, str, str]] = set()
         for done in reversed(undoable(state)):
             try:
                 implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
@@ -246,9 +249,10 @@ class EngineHold:
             with not_counted():
                 why = await state.undo(done.action, done.kind, implementation, done.undo, run)
             what = _described(state, given, done)
-            if why is None:
+            if why is None and (done.action, done.kind, what) not in undone:
+                undone.add((done.action, done.kind, what))
                 state.changes.append(f"undid {what}")
-            else:
+            elif why is not None:
                 failed.append(f"{what} ({why})")
         if failed:
             raise ActionError(
@@ -260,9 +264,8 @@ class EngineHold:
     def outcome(self) -> Outcome:
         """What has been done under this hold."""
         state = self._state
-        # One thing may have been done more than once, as by an `update --force`, and be taken back as often: told once.
-        changes, notes = tuple(dict.fromkeys(state.changes)), tuple(dict.fromkeys(state.notes))
-        return Outcome("changed" if changes else "unchanged", changes, notes)
+        notes = tuple(dict.fromkeys(state.notes))
+        return Outcome("changed" if state.changes else "unchanged", tuple(state.changes), notes)
 
 
 class Undoable(Struct, frozen=True):
