@@ -1,8 +1,4 @@
-"""The documents of `--json`, as types: what a program that reads them can rely on.
-
-Each has a `schema` with a version; within a version, keys are only added. `grex schema VERB` prints the JSON Schema
-that follows from these types, and the tests hold every verb's real output against it.
-"""
+"""The documents of the verbs that set up, bring, look at and take back packs."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ from typing import Any, Literal
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
 __all__ = [
-    "DOCUMENTS",
     "AddDocument",
     "DemoDocument",
     "ErrorDocument",
@@ -335,20 +330,3 @@ class DemoDocument(TypedDict):
     first: SyncDocument
     tree: ListDocument
     second: SyncDocument
-
-
-DOCUMENTS: dict[str, type] = {
-    "add": AddDocument,
-    "demo": DemoDocument,
-    "error": ErrorDocument,
-    "init": InitDocument,
-    "locks": LocksDocument,
-    "ls": ListDocument,
-    "plugins": PluginsDocument,
-    "run": RunDocument,
-    "status": StatusDocument,
-    "sync": SyncDocument,
-    "teardown": TeardownDocument,
-    "trust": TrustDocument,
-    "update": UpdateDocument,
-}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from grex.cli.lines import is_for_the_report, pack_line
+from grex.cli.render.layout import WIDTH, aligned, counted, note_lines, wrapped
 from grex.verbs.report import further_problems
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
 
 _SHORT = 10
-_WIDTH = 80
 _QUIET = "unchanged"
 
 
@@ -52,7 +51,7 @@ def trust(report: TrustReport) -> str:
     return "\n".join(["Trusted in this workspace:", *(f"  {prefix}" for prefix in report.prefixes)])
 
 
-def locks(report: LocksReport, *, width: int = _WIDTH) -> str:
+def locks(report: LocksReport, *, width: int = WIDTH) -> str:
     """What locks says: a lock and its file on one line, below it who has it and who waits, in the order of their turn.
 
     Args:
@@ -64,33 +63,21 @@ def locks(report: LocksReport, *, width: int = _WIDTH) -> str:
         lines.append("No lock is held, as far as can be seen." if report.errors else "No lock is held.")
     for info in (*report.held, *report.others):
         lines.append(f"{info.tier.name:<9}  {info.path}")
-        lines.extend(_wrapped(info.describe(), width, "  "))
+        lines.extend(wrapped(info.describe(), width, "  "))
         for waiter in info.describe_queue():
-            lines.extend(_wrapped(waiter, width, "    "))
+            lines.extend(wrapped(waiter, width, "    "))
     for error in report.errors:
-        lines.extend(_wrapped(f"note: there may be more locks than these: {error.message}", width))
+        lines.extend(wrapped(f"note: there may be more locks than these: {error.message}", width))
     return "\n".join(lines)
-
-
-def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """A long line as several that a narrow terminal shows as they are; words, and so paths and ids, stay whole."""
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def ls(report: ListReport, *, tree: bool, long: bool) -> str:
     """What ls says: a list, or a tree of who declares whom."""
-    notes = _notes(report.notes)
+    notes = note_lines(report.notes)
     if not report.packs:
         return "\n".join(["No packs are declared; `grex add URL` adds one.", *notes])
     if not tree:
-        return "\n".join([*_rows([_listed(pack, long=long) for pack in report.packs]), *notes])
+        return "\n".join([*aligned([_listed(pack, long=long) for pack in report.packs]), *notes])
     lines = [f"{report.name} ({report.type})"]
     seen: set[str] = set()
 
@@ -123,18 +110,18 @@ def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
 def status(report: StatusReport) -> str:
     """What status says; what needs attention comes first."""
     attention = [pack for pack in report.packs if pack.is_drift]
-    notes = _notes(report.notes)
+    notes = note_lines(report.notes)
     if not attention:
         count = len(report.packs)
-        lead = f"Clean: {_count(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
+        lead = f"Clean: {counted(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
         return "\n".join([lead, *notes])
-    rows = _rows([(pack.path, pack.text) for pack in attention])
+    rows = aligned([(pack.path, pack.text) for pack in attention])
     lines: list[str] = []
     for row, pack in zip(rows, attention, strict=True):
         lines.append(row)
         lines.extend(f"  tampered: {line}" for line in pack.tampered)
     clean = len(report.packs) - len(attention)
-    tail = f"{_count(len(attention), 'pack')} to look at" + (f", {clean} as declared." if clean else ".")
+    tail = f"{counted(len(attention), 'pack')} to look at" + (f", {clean} as declared." if clean else ".")
     return "\n".join([*lines, *notes, tail])
 
 
@@ -153,7 +140,7 @@ def sync(report: SyncReport, *, brief: bool = False) -> str:
         if error.hint:
             lines.append(f"             hint: {error.hint}")
     lines.extend(f"undeclared   {path}: no pack declares it; it was left there." for path in report.undeclared)
-    lines.extend(_notes(report.notes))
+    lines.extend(note_lines(report.notes))
     lines.append(_summary(report))
     return "\n".join(lines)
 
@@ -198,7 +185,7 @@ def _summary(report: SyncReport) -> str:
     told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "nothing to do"
     lead = "Plan" if report.dry_run else "Synced"
     packs = sum(1 for pack in report.packs if pack.path != ".")
-    return f"{lead}: {_count(packs, 'pack')}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."
+    return f"{lead}: {counted(packs, 'pack')}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."
 
 
 def _of_them_waiting(report: SyncReport) -> str:
@@ -261,7 +248,7 @@ def plugins(report: PluginsReport) -> str:
         (one.group, one.name, one.status, f"{one.distribution} {one.version}".rstrip(), one.object)
         for one in report.plugins
     ]
-    lines = _rows(rows)
+    lines = aligned(rows)
     for one in report.plugins:
         if one.error is not None:
             lines.append(f"{one.group} {one.name}: {one.error.message}")
@@ -274,7 +261,7 @@ def plugins(report: PluginsReport) -> str:
 def demo(report: DemoReport) -> str:
     """What demo says."""
     parts = [
-        f"Built {_count(report.upstreams, 'upstream repository', 'upstream repositories')} in {report.upstream_dir}",
+        f"Built {counted(report.upstreams, 'upstream repository', 'upstream repositories')} in {report.upstream_dir}",
         "",
         "$ grex sync",
         sync(report.first),
@@ -288,22 +275,3 @@ def demo(report: DemoReport) -> str:
         f"Look around: cd {report.workspace}",
     ]
     return "\n".join(parts)
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _notes(notes: Sequence[str]) -> list[str]:
-    return [f"note: {note}." for note in notes]
-
-
-def _rows(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns padded to their widest cell, the last one as it is."""
-    if not rows:
-        return []
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    pad: Callable[[tuple[str, ...]], str] = lambda row: "  ".join(  # noqa: E731 - one use, one line
-        [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]
-    )
-    return [pad(row).rstrip() for row in rows]

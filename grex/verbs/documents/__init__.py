@@ -1,0 +1,78 @@
+"""The documents of `--json`, as types: what a program that reads them can rely on.
+
+Each has a `schema` with a version; within a version, keys are only added. `grex schema VERB` prints the JSON Schema
+that follows from these types, and the tests hold every verb's real output against it.
+"""
+
+from grex.verbs.documents.packs import (
+    AddDocument,
+    DemoDocument,
+    ErrorDocument,
+    FailureObject,
+    HolderObject,
+    InitDocument,
+    InstallObject,
+    ListDocument,
+    ListedPackObject,
+    LockObject,
+    LockProcessObject,
+    LocksDocument,
+    PackStatusObject,
+    PluginObject,
+    PluginsDocument,
+    QueuedWaiterObject,
+    RanObject,
+    RunDocument,
+    StatusDocument,
+    SyncDocument,
+    SyncPackObject,
+    TeardownDocument,
+    TornDownObject,
+    TrustDocument,
+    UpdateDocument,
+)
+
+__all__ = [
+    "DOCUMENTS",
+    "AddDocument",
+    "DemoDocument",
+    "ErrorDocument",
+    "FailureObject",
+    "HolderObject",
+    "InitDocument",
+    "InstallObject",
+    "ListDocument",
+    "ListedPackObject",
+    "LockObject",
+    "LockProcessObject",
+    "LocksDocument",
+    "PackStatusObject",
+    "PluginObject",
+    "PluginsDocument",
+    "QueuedWaiterObject",
+    "RanObject",
+    "RunDocument",
+    "StatusDocument",
+    "SyncDocument",
+    "SyncPackObject",
+    "TeardownDocument",
+    "TornDownObject",
+    "TrustDocument",
+    "UpdateDocument",
+]
+
+DOCUMENTS: dict[str, type] = {
+    "add": AddDocument,
+    "demo": DemoDocument,
+    "error": ErrorDocument,
+    "init": InitDocument,
+    "locks": LocksDocument,
+    "ls": ListDocument,
+    "plugins": PluginsDocument,
+    "run": RunDocument,
+    "status": StatusDocument,
+    "sync": SyncDocument,
+    "teardown": TeardownDocument,
+    "trust": TrustDocument,
+    "update": UpdateDocument,
+}
