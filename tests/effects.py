@@ -14,14 +14,21 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import typer
+from typer.main import get_command
+
+from grex.cli import signature
+from grex.cli.app import app
 from grex.pack import relations, validate
 from grex.pack.predicate import COMBINERS
 from grex.pack.target import ACTIONS_REPLACE
 
-__all__ = ["PAGE", "find_test", "read_table", "what_there_is"]
+__all__ = ["COMMANDS", "PAGE", "find_test", "read_table", "what_a_call_can_say", "what_there_is"]
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "shown-by-tests.md"
+COMMANDS = ROOT / "docs" / "reference" / "commands-shown-by-tests.md"
+_SHARED = set(signature._SHARED) - {"verb"}
 _ROW = re.compile(r"^\| `([^`]+)` \| (.+?) \|$", re.MULTILINE)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
@@ -43,6 +50,41 @@ def what_there_is() -> set[str]:
     return names
 
 
+def what_a_call_can_say() -> set[str]:
+    """Every verb, argument and option of the command line, by the name that it has in its table.
+
+    An option that the verbs share is declared once (`grex.cli.signature`), and stands there once: `grex --json`.
+    """
+    group = get_command(app)
+    names = {_longest(option) for option in group.params} | _commands("grex", group)
+    return names | {f"grex {_flag_of(name)}" for name in _SHARED}
+
+
+def _commands(above: str, group: Any) -> set[str]:
+    names: set[str] = set()
+    for verb, command in group.commands.items():
+        called = f"{above} {verb}"
+        names.add(called)
+        if isinstance(command, typer.core.TyperGroup):
+            names |= _commands(called, command)
+        for option in command.params:
+            if option.name not in _SHARED and option.name != "help":
+                names.add(_longest(option, called))
+    return names
+
+
+def _flag_of(shared: str) -> str:
+    return "--" + shared.replace("_", "-")
+
+
+def _longest(option: Any, called: str = "grex") -> str:
+    """An option by its long name, an argument by what stands for it in the help."""
+    if option.param_type_name == "argument":
+        shown = option.metavar or option.name.upper()
+        return f"{called} {shown.strip('[].').split('|')[0]}"
+    return f"{called} {max(option.opts, key=len)}"
+
+
 def _actions() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, place in _entry_points("grex.actions").items():
@@ -56,12 +98,12 @@ def _entry_points(group: str) -> dict[str, str]:
     return dict(project["entry-points"][group])
 
 
-def read_table() -> dict[str, list[tuple[str, str]]]:
-    """The rows of the page: for each name, files and functions."""
+def read_table(page: Path) -> dict[str, list[tuple[str, str]]]:
+    """The rows of a page: for each name, files and functions."""
     rows: dict[str, list[tuple[str, str]]] = {}
-    for name, tests in _ROW.findall(PAGE.read_text("utf-8")):
+    for name, tests in _ROW.findall(page.read_text("utf-8")):
         if name in rows:
-            raise ValueError(f"{PAGE.name} has {name} twice")
+            raise ValueError(f"{page.name} has {name} twice")
         rows[name] = [(str(path), str(function)) for path, function in _TEST.findall(tests)]
     return rows
 

@@ -1,0 +1,78 @@
+"""An option that is taken reaches the request of its verb: what it does there, the tests of the verb show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grex.cli.app import run as run_grex
+from grex.engine import Settings
+from grex.errors import UsageError
+from grex.verbs import add, run, sync, teardown, update
+
+
+class _Seen(Exception):  # noqa: N818 - it is no error
+    """Carries a request out of a command, whose verb is not run."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.request = request
+
+
+@pytest.fixture
+def request_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The request that a command line comes to, in a workspace of its own."""
+    monkeypatch.chdir(tmp_path)
+    assert run_grex(["init", "--quiet"]) == 0
+
+    async def verb(request: Any, settings: Settings) -> None:
+        del settings
+        raise _Seen(request)
+
+    for module in (add, run, sync, teardown, update):
+        monkeypatch.setattr(module, module.__name__.rpartition(".")[2], verb)
+
+    def call(*arguments: str) -> Any:
+        try:
+            run_grex(list(arguments))
+        except _Seen as seen:
+            return seen.request
+        except BaseExceptionGroup as group:
+            return next(error.request for error in group.exceptions if isinstance(error, _Seen))
+        raise UsageError(f"no request came of {arguments}")
+
+    return call
+
+
+_STEPS = ("--dry-run", "--fail-fast")
+_SYNCS = (*_STEPS, "--offline", "--no-install", "--keep-partial")
+FLAGS = {"sync": (*_SYNCS, "--locked"), "update": (*_SYNCS, "--force"), "teardown": _STEPS, "run": _STEPS}
+
+
+@pytest.mark.parametrize(("verb", "flag"), [(verb, flag) for verb, flags in FLAGS.items() for flag in flags])
+def test_a_flag_is_a_field_of_the_request_and_is_off_unless_it_is_given(request_of: Any, verb: str, flag: str) -> None:
+    field = flag.removeprefix("--").replace("-", "_")
+    name = ["hook"] if verb == "run" else []
+
+    def value(*given: str) -> bool:
+        request = request_of(verb, *name, *given, "some-pack")
+        wanted = request if hasattr(request, field) else request.sync
+        packs = wanted.packs if hasattr(wanted, "packs") else request.sync.packs
+        assert packs == ("some-pack",)
+        return bool(getattr(wanted, field))
+
+    assert value(flag)
+    assert not value()
+
+
+def test_add_hands_on_what_it_is_told_of_the_child(request_of: Any) -> None:
+    request = request_of("add", "https://host.example/x", "libs/x", "--ref", "v1", "--group", "ci", "-g", "dev")
+    assert (request.url, request.path, request.ref, request.groups) == (
+        "https://host.example/x",
+        "libs/x",
+        "v1",
+        ("ci", "dev"),
+    )
+    assert request_of("add", "https://host.example/x", "--no-install").no_install
