@@ -29,7 +29,7 @@ def test_each_row_names_tests_that_are_there_and_speak_of_it(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_each_row_of_a_call_names_tests_that_are_there_and_speak_of_it(name: str) -> None:
     last = name.rsplit(maxsplit=1)[-1]
-    speaks_of(name, CALLS[name], last.removeprefix("--") if last.startswith("--") else last.rpartition("-")[2])
+    speaks_of(name, CALLS[name], last.rpartition("-")[2] if last.isupper() else last.removeprefix("--"))
 
 
 def speaks_of(name: str, tests: list[tuple[str, str]], word: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.models import CommandInfo
 
 from grex import __version__
 from grex.cli.call import Call, explain
@@ -17,6 +18,7 @@ from grex.cli.commands import (
     init,
     locks,
     ls,
+    merge_driver,
     plugins,
     schema,
     status,
@@ -72,6 +74,7 @@ def _options_before_the_verb(
 
 for _command in (init, add, sync, update, status, ls, trust, locks, teardown, run_name, plugins, demo, schema):
     app.command()(_command)
+app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -102,6 +105,11 @@ def _app_for(arguments: list[str]) -> typer.Typer:
     """
     only = copy(app)
     only.registered_commands = [
-        info for info in app.registered_commands if info.callback and info.callback.__name__ == arguments[0]
+        info for info in app.registered_commands if info.callback and _verb(info) == arguments[0]
     ]
     return only if only.registered_commands else app
+
+
+def _verb(info: CommandInfo) -> str | None:
+    """What a command is called by."""
+    return info.name or (info.callback.__name__ if info.callback else None)

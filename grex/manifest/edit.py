@@ -35,7 +35,7 @@ from grex.manifest.yaml_text import (
     render_value,
 )
 
-__all__ = ["change_child", "edit_root", "insert_child", "remove_child"]
+__all__ = ["change_child", "copy_entry", "copy_value", "edit_root", "insert_child", "remove_child"]
 
 _BLANK_OR_REMARK = re.compile(r"[ \t]*(#.*)?\r?\n")
 _HINT_BY_HAND = "edit the file by hand; nothing was written"
@@ -125,6 +125,29 @@ def change_child(
     return text
 
 
+def copy_entry(source: str, index: int, text: str, *, file: str, section: str = "children") -> str:
+    """The text with one entry more at the end of a list: that of another text, as it is written there.
+
+    Comments that belong to it come along, where both lists are written in blocks.
+
+    Raises:
+        ManifestError: one of the texts has no shape that can be edited, or there is no such entry.
+    """
+    return _Edit(text, file, section).insert_copy(_Edit(source, file, section), index)
+
+
+def copy_value(
+    source: str, source_index: int, text: str, index: int, key: str, *, file: str, section: str = "children"
+) -> str:
+    """The text with one key of an entry as an entry of another text has it: set, or taken away.
+
+    Raises:
+        ManifestError: one of the texts has no shape that can be edited, or there is no such entry.
+    """
+    value = _Edit(source, file, section).value_of(source_index, key)
+    return _Edit(text, file, section).change(index, key, value)
+
+
 class _Edit:
     """One edit of one text, which is parsed for it."""
 
@@ -148,6 +171,31 @@ class _Edit:
         new = self._inserted(child)
         entry: Plain = [(key, _plain(value)) for key, value in child.items()]
         return self._proven(new, [*self._entries(), entry])
+
+    def insert_copy(self, source: _Edit, index: int) -> str:
+        node = source._entry(index)
+        entry = node.plain()
+        if source._sequence().flow or (self._list is not None and self._list.flow and not self._list_is_bare):
+            new = self._inserted({key.text: source.value_of(index, key.text) or "" for key, _ in node.pairs})
+        else:
+            new = self._inserted_lines(source._lines_of(node))
+        return self._proven(new, [*self._entries(), entry])
+
+    def value_of(self, index: int, key: str) -> Value | None:
+        """What an entry says under a key, None if nothing.
+
+        Raises:
+            ManifestError: it is neither a scalar nor a list of them.
+        """
+        found = self._entry(index).find(key)
+        if found is None:
+            return None
+        value = found[1]
+        if value.kind == "scalar":
+            return self._scalar(value)
+        if value.kind == "sequence" and all(item.kind == "scalar" for item in value.items):
+            return [item.text for item in value.items]
+        raise self._refused(f"{key!r} of entry {index + 1} of {self._section!r} is not text, a number or a list")
 
     def remove(self, index: int) -> str:
         entries = self._entries()
@@ -221,6 +269,35 @@ class _Edit:
         if index > 0 and text[index - 1] != "\n":
             return f"{text[:index]}{self._eol}{block}{self._eol if index < len(text) else ''}{text[index:]}"
         return f"{text[:index]}{block}{self._eol}{text[index:]}"
+
+    def _inserted_lines(self, lines: list[str]) -> str:
+        """Whole lines of an entry, from the column of its dash on, put at the end of the list."""
+        if self._key is None or self._list is None:
+            if self._document.root.flow:
+                raise self._refused("it is written between braces")
+            return self._insert_lines(self._document.end, self._eol.join([f"{self._section}:", *_indented(lines, 2)]))
+        if self._list.is_null or self._list_is_bare:
+            colon = self._colon(self._key)
+            emptied = self._text[:colon] + self._text[self._list.end :]
+            again = _Edit(emptied, self._file, self._section)
+            place = line_end(again._text, again._colon(again._key))
+            return again._insert_lines(place, self._eol.join(_indented(lines, 2)))
+        behind = self._behind(self._list.items[-1], self._list.column)
+        return self._insert_lines(behind, self._eol.join(_indented(lines, self._list.column)))
+
+    def _lines_of(self, node: Node) -> list[str]:
+        """The lines of an entry of a block list with the comments that belong to it, from its dash on."""
+        column = self._sequence().column
+        text = self._text[self._line_start(node.start) : self._behind(node, column)]
+        return [line[column:] if not line[:column].strip() else line for line in text.splitlines()]
+
+    def _scalar(self, node: Node) -> Value:
+        """A scalar as what it is: written without quotes, digits are a number and `true` is none of text."""
+        if node.end - node.start != len(node.text):
+            return node.text
+        if node.text in ("true", "false"):
+            return node.text == "true"
+        return int(node.text) if re.fullmatch(r"0|[1-9][0-9]*", node.text, re.ASCII) else node.text
 
     def _into_flow(self, collection: Node, items: list[Node], rendered: str) -> str:
         """Put an element behind the last one between brackets."""
@@ -367,6 +444,10 @@ class _Edit:
         return ManifestError(
             f"{self._file}: the file cannot be edited: {reason}", hint=_HINT_BY_HAND, details={"file": self._file}
         )
+
+
+def _indented(lines: list[str], column: int) -> list[str]:
+    return [f"{' ' * column}{line}" if line else line for line in lines]
 
 
 def _plain(value: Value) -> Plain:

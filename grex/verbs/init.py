@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from grex.engine import Hiding, Session, Settings
+from grex.engine.merging import teach_merging
 from grex.errors import ConfigError, UsageError
 from grex.fs import replace_file
 from grex.names import PACK_YAML
@@ -100,6 +101,7 @@ async def _init(request: InitRequest, settings: Settings) -> InitReport:
         except ConfigError:
             (root / PACK_YAML).unlink()  # or the next init would find a workspace, and leave its root without trust
             raise
+        await teach_merging(session)  # where it cannot be done, the first sync says so
     return InitReport(root, created=True, gitignore_changed=gitignore_changed)
 
 

@@ -37,6 +37,7 @@ from grex.engine import (
     run,
 )
 from grex.engine.drift import Drift, look_at_all
+from grex.engine.merging import teach_merging
 from grex.engine.outcome import unlocked, unlocked_error, what_happened
 from grex.engine.survey import read_overrides, read_root_spec, select, survey, undeclared
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError
@@ -253,6 +254,8 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     notes = (
         [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()] if complete else []
     )
+    if not request.dry_run and (untaught := await teach_merging(session)) is not None:
+        notes.append(untaught)
     return SyncReport(
         root=session.layout.root,
         dry_run=request.dry_run,

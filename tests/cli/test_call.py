@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from grex.cli.app import _app_for, app, run
+from grex.cli.app import _app_for, _verb, app, run
 from grex.cli.call import Call, _first_error, explain
 from grex.cli.interrupts import endings
 from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
@@ -39,7 +39,7 @@ def grex(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     return call
 
 
-@pytest.mark.parametrize("verb", [info.callback.__name__ for info in app.registered_commands if info.callback])
+@pytest.mark.parametrize("verb", [_verb(info) for info in app.registered_commands])
 def test_options_are_built_for_the_one_command_that_comes_first(verb: str) -> None:
     group = get_command(_app_for([verb, "--help"]))
     assert isinstance(group, TyperGroup)

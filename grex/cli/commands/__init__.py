@@ -5,7 +5,7 @@ A command imports its verb when it is run, so that `grex --help` and a short ver
 
 from grex.cli.commands.looking import locks, ls, plugins, schema, status
 from grex.cli.commands.packs import add, run, sync, teardown, update
-from grex.cli.commands.place import demo, init, trust
+from grex.cli.commands.place import demo, init, merge_driver, trust
 
 __all__ = [
     "add",
@@ -13,6 +13,7 @@ __all__ = [
     "init",
     "locks",
     "ls",
+    "merge_driver",
     "plugins",
     "run",
     "schema",

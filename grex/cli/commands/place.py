@@ -11,7 +11,7 @@ import typer
 from grex.cli.call import Call, execute
 from grex.cli.signature import takes
 
-__all__ = ["demo", "init", "trust"]
+__all__ = ["demo", "init", "merge_driver", "trust"]
 
 
 @takes("json", "quiet", "no_wait", "lock_timeout")
@@ -67,3 +67,20 @@ def trust(
 
     request = TrustRequest(call.root(), None if prefix is None else call.from_here(prefix), revoke=revoke)
     return execute(call, request.root, partial(verb, request), render.trust)
+
+
+@takes()
+def merge_driver(
+    call: Call,
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="What both sides had.")],
+    ours: Annotated[Path, typer.Argument(metavar="OURS", help="This side; gets the outcome.")],
+    theirs: Annotated[Path, typer.Argument(metavar="THEIRS", help="The other side.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Whose versions they are.")],
+) -> int:
+    """Merge a pack.yaml or a lockfile by packs; git calls this."""
+    import anyio  # noqa: PLC0415 - only when run
+
+    from grex.verbs.merge_driver import MergeDriverRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.merge_driver import merge_driver as verb  # noqa: PLC0415 - only when run
+
+    return anyio.run(verb, MergeDriverRequest(base, ours, theirs, path), call.environ).exit_code
