@@ -14,6 +14,8 @@ from grex.names import clean
 __all__ = [
     "DryRun",
     "FailFast",
+    "Filters",
+    "Groups",
     "Jobs",
     "Json",
     "KeepPartial",
@@ -87,6 +89,20 @@ Trust = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above
     typer.Option(
         "--trust", metavar="PREFIX", help="Trust packs under this URL prefix, for this run (also GREX_TRUST)."
+    ),
+]
+Filters = Annotated[
+    Optional[list[str]],  # noqa: UP045 - see above
+    typer.Option(
+        "--filter",
+        metavar="EXPR",
+        help="Only packs that are a path glob, type:NAME, group:NAME or changed; `,` is and, `!` not; repeated is or.",
+    ),
+]
+Groups = Annotated[
+    Optional[list[str]],  # noqa: UP045 - see above
+    typer.Option(
+        "--group", "-g", metavar="NAME", help="Turn a group on here, or off (!NAME), from now on; may be repeated."
     ),
 ]
 Packs = Annotated[

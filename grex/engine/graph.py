@@ -7,6 +7,9 @@ is computed from the complete set of declarations, sorted.
 - The same resolved path, URL and ref declared twice is a diamond: one node, several parents.
 - The same path with another URL or ref is a conflict: the node fails with an error that names every place.
 - Two paths that are equal after NFC and case folding are a conflict as well: they would collide on other machines.
+- A child whose groups are all off on this machine is inactive. Its node is there, so that nobody takes the pack for
+  undeclared, but it is nobody's work: it is not given out to be walked, has no verdict, and takes no part in those of
+  others. A path that is declared several times is active if one of the declarations is, and only these count then.
 - A pack whose URL is that of one of its ancestors, in whatever spelling and through whichever parent, closes a cycle;
   a pack that is its own ancestor is one.
 
@@ -20,6 +23,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from grex.engine.groups import ALL_ON, Groups
 from grex.errors import CycleError, PackError, PackSpecError
 from grex.names import InvalidUrlError, PackUrl, fold_key, parse_url, resolve_pack_path
 from grex.pack import ChildSpec, OverrideSpec, PackSpec, Problems
@@ -49,6 +53,7 @@ class Declaration(Struct, frozen=True):
     ref: str | None
     child: ChildSpec
     overridden: bool = False
+    is_active: bool = True
 
     @property
     def place(self) -> str:
@@ -78,12 +83,32 @@ class Node(Struct):
         """The declaration that stands for all of them."""
         if len(self.declarations) == 1:
             return self.declarations[0]
-        return min(self.declarations, key=lambda found: (found.parent, found.place))
+        return min(self.active, key=lambda found: (found.parent, found.place))
+
+    @property
+    def active(self) -> list[Declaration]:
+        """The declarations that count: those that are active, or all of them where none is."""
+        return [found for found in self.declarations if found.is_active] or self.declarations
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this pack is to be brought on this machine."""
+        return any(found.is_active for found in self.declarations)
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """The packs that declare this one, sorted."""
+        """The packs through which this one is declared, sorted."""
+        return tuple(sorted({found.parent for found in self.active}))
+
+    @property
+    def all_parents(self) -> tuple[str, ...]:
+        """The same with those whose declaration is inactive here: what the lockfile says on every machine."""
         return tuple(sorted({found.parent for found in self.declarations}))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups it belongs to, sorted."""
+        return tuple(sorted({group for found in self.declarations for group in found.child.groups}))
 
     @property
     def name(self) -> str:
@@ -99,8 +124,9 @@ class Node(Struct):
 class Graph:
     """Every declaration found so far, and the verdicts on them."""
 
-    def __init__(self, workspace: Path, overrides: Mapping[str, OverrideSpec]) -> None:
+    def __init__(self, workspace: Path, overrides: Mapping[str, OverrideSpec], groups: Groups = ALL_ON) -> None:
         self._workspace = workspace
+        self.groups = groups
         self._overrides = overrides
         self._used_overrides: set[str] = set()
         self.nodes: dict[str, Node] = {}
@@ -113,6 +139,7 @@ class Graph:
     def declare(self, parent: str, spec: PackSpec) -> list[Node]:
         """Take in the children of a pack; gives the nodes that nobody declared before, in the order of the file.
 
+        Inactive ones are taken in and not given; one that was inactive and is active now is.
         What the pack declared before (at another commit) is replaced.
 
         Raises:
@@ -123,6 +150,7 @@ class Graph:
         else:
             self.nodes[parent].spec = spec
         resolved = self._resolve(parent, spec)
+        known = {path for path in (found.path for found in resolved) if self._is_active(path)}
         self.forget_children(parent, {declaration.path for declaration in resolved})
         fresh: list[Node] = []
         for declaration in resolved:
@@ -130,24 +158,63 @@ class Graph:
             if node is None:
                 node = self.nodes[declaration.path] = Node(declaration.path)
                 self._folded.setdefault(fold_key(declaration.path), set()).add(declaration.path)
-                fresh.append(node)
             node.declarations.append(declaration)
             self._children.setdefault(parent, set()).add(declaration.path)
+            if not node.is_active:
+                self.forget_children(node.path)
+            elif node.path not in known:
+                fresh.append(node)
         return fresh
 
+    def _is_active(self, path: str) -> bool:
+        node = self.nodes.get(path)
+        return node is not None and node.is_active
+
     def children(self, parent: str) -> list[Node]:
-        """The nodes that this pack declares, sorted by path."""
-        return [self.nodes[path] for path in sorted(self._children.get(parent, ()))]
+        """The active nodes that this pack declares, sorted by path."""
+        found = (self.nodes[path] for path in sorted(self._children.get(parent, ())))
+        return [node for node in found if node.is_active and parent in node.parents]
+
+    def enclosing(self, path: str) -> str | None:
+        """The nearest active pack in whose directory a path lies."""
+        around = enclosing_path(path, self.nodes)
+        while around is not None and not self.nodes[around].is_active:
+            around = enclosing_path(around, self.nodes)
+        return around
+
+    def active(self) -> list[Node]:
+        """Every node that is to be brought on this machine, sorted by path."""
+        return [node for node in self.ordered() if node.is_active]
+
+    def dormant(self, lines: Mapping[str, Container[str]]) -> set[str]:
+        """The inactive packs, with those below them that nobody who is active declares.
+
+        Args:
+            lines: the parents of each pack that the lockfile knows; what inactive packs declare is not walked.
+        """
+        found = {path for path, node in self.nodes.items() if not node.is_active}
+        grown = bool(found)
+        while grown:
+            below = {
+                path
+                for path, parents in lines.items()
+                if path not in self.nodes and path not in found and any(parent in parents for parent in found)
+            }
+            found |= below
+            grown = bool(below)
+        return found
 
     def verdict(self, node: Node) -> PackError | None:
-        """Why this node must not be walked, as far as is known now: a conflict or a cycle."""
+        """Why this node must not be walked, as far as is known now: a conflict or a cycle; an inactive one has none."""
+        if not node.is_active:
+            return None
         cycle = self._cycle(node)
         if cycle is not None:
             return cycle
-        wanted = {(self._identity(found.url), found.ref) for found in node.declarations}
+        wanted = {(self._identity(found.url), found.ref) for found in node.active}
         if len(wanted) > 1:
             wishes = sorted(
-                (found.place, f"{found.url.redacted} at {found.ref or 'its HEAD'}") for found in node.declarations
+                (found.place, f"{found.url.redacted} at {found.ref or 'its HEAD'}") for found in node.active
             )
             told = "; ".join(f"{place} wants {what}" for place, what in wishes)
             return PackError(
@@ -155,9 +222,9 @@ class Graph:
                 hint=f"Settle it with an override for {node.path} in the root's pack.yaml or in .grex/local.yaml.",
                 details={"path": node.path, "places": [place for place, _ in wishes]},
             )
-        alike = self._folded[fold_key(node.path)]
+        alike = {path for path in self._folded[fold_key(node.path)] if self._is_active(path)}
         if len(alike) > 1:
-            places = sorted(found.place for path in alike for found in self.nodes[path].declarations)
+            places = sorted(found.place for path in alike for found in self.nodes[path].active)
             told = " and ".join(sorted(alike))
             return PackError(
                 f"the paths {told} differ only in case or Unicode form, declared at {' and '.join(places)}",
@@ -195,6 +262,8 @@ class Graph:
                 del self.nodes[path]
                 self._folded[fold_key(path)].discard(path)
                 self.forget_children(path)
+            elif path not in kept and not node.is_active:
+                self.forget_children(path)  # of two that declared it, the active one is gone
 
     def unused_overrides(self) -> list[OverrideSpec]:
         """The overrides that no declaration was touched by."""
@@ -217,7 +286,10 @@ class Graph:
                 ref = override.ref if override.ref is not None else ref
                 if override.url is not None:
                     url = parse_url(override.url, base=None, relative_to=self._workspace)
-            resolved.append(Declaration(parent, path, url, ref, child, overridden=override is not None))
+            is_active = self.groups.is_active(child.groups)
+            resolved.append(
+                Declaration(parent, path, url, ref, child, overridden=override is not None, is_active=is_active)
+            )
         if problems:
             raise_problems(problems, PackSpecError)
         return resolved
@@ -240,7 +312,7 @@ class Graph:
         chain = self._chain_from_its_like(node)
         if chain is None:
             return None
-        closing = min(found.place for found in node.declarations if found.parent == chain[-2])
+        closing = min(found.place for found in node.active if found.parent == chain[-2])
         return CycleError(
             f"packs own each other in a circle: {' -> '.join(chain)} ({node.url.redacted}, declared at {closing})",
             hint="Remove one of these children; a pack that only needs another one says depends_on.",
@@ -248,7 +320,7 @@ class Graph:
         )
 
     def _chain_from_its_like(self, node: Node) -> list[str] | None:
-        identities = {self._identity(found.url) for found in node.declarations}
+        identities = {self._identity(found.url) for found in node.active}
         below: dict[str, str] = {}
         level = [node.path]
         while level:

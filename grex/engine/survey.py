@@ -5,20 +5,32 @@ For verbs that only look (`ls`, `status`, `locks`), and to find out which packs 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from grex.engine.graph import ROOT, Graph, Node, enclosing_path
+from grex.engine.graph import ROOT, Graph, Node
+from grex.engine.groups import read_groups
 from grex.engine.places import look_at
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.git import CheckoutState, observe
 from grex.manifest import LockLine
 from grex.names import clean
-from grex.pack import OverrideSpec, PackSpec, read_local, read_pack_spec
+from grex.pack import OverrideSpec, PackSpec, read_local, read_local_all, read_pack_spec
 from grex.workspace import Layout
 
-__all__ = ["Survey", "named", "read_overrides", "read_root_spec", "select", "survey", "undeclared"]
+__all__ = [
+    "Survey",
+    "absent_above",
+    "known_paths",
+    "named",
+    "open_graph",
+    "read_overrides",
+    "read_root_spec",
+    "survey",
+    "undeclared",
+]
 
 
 class Survey(Struct):
@@ -41,6 +53,11 @@ def undeclared(layout: Layout, recorded: Iterable[str], declared: Container[str]
     return {path: state for path, state in states.items() if state.kind == "checkout"}
 
 
+def known_paths(graph: Graph, lines: Mapping[str, LockLine]) -> set[str]:
+    """The declared packs, and those below inactive ones as far as the lockfile tells: none of them is undeclared."""
+    return {*graph.nodes, *graph.dormant({path: line.parents for path, line in lines.items()})}
+
+
 def read_root_spec(layout: Layout, platform: str) -> PackSpec:
     """The root's pack.yaml.
 
@@ -60,21 +77,40 @@ def read_root_spec(layout: Layout, platform: str) -> PackSpec:
 
 def read_overrides(layout: Layout, root_spec: PackSpec) -> Mapping[str, OverrideSpec]:
     """Overrides by path: those of the root, and over them those of this machine's `.grex/local.yaml`."""
-    try:
-        local = read_local(layout.root)
-    except PackSpecError as error:
-        raise ManifestError(error.message, hint=error.hint, details=error.details) from error
+    return _joined(root_spec, read_local(layout.root))
+
+
+def open_graph(layout: Layout, root_spec: PackSpec, choices: Mapping[str, bool] | None = None) -> Graph:
+    """An empty graph that knows the overrides and the groups of this workspace and this machine.
+
+    Args:
+        layout: the workspace.
+        root_spec: the root's pack.yaml.
+        choices: groups that the caller turns on or off, which a dry run does not write down.
+
+    Raises:
+        ConfigError: `.grex/local.yaml` or `.grex/config.toml` is refused.
+    """
+    local = read_local_all(layout.root)
+    groups = read_groups(layout, local)
+    return Graph(layout.root, _joined(root_spec, local.overrides), groups.turned(choices, "-g") if choices else groups)
+
+
+def _joined(root_spec: PackSpec, local: Iterable[OverrideSpec]) -> Mapping[str, OverrideSpec]:
     return {override.path: override for override in (*root_spec.overrides, *local)}
 
 
-def survey(layout: Layout, platform: str) -> Survey:
+def survey(layout: Layout, platform: str, choices: Mapping[str, bool] | None = None) -> Survey:
     """Read every pack that is there, from the root downwards. Takes no lock, writes nothing, starts nothing.
 
+    Inactive packs are looked at, and what they declare is not read. `choices` is as for `open_graph`.
+
     Raises:
-        ManifestError: the root's pack.yaml or `.grex/local.yaml` is refused.
+        ManifestError: the root's pack.yaml is refused.
+        ConfigError: `.grex/local.yaml` or `.grex/config.toml` is.
     """
     root_spec = read_root_spec(layout, platform)
-    graph = Graph(layout.root, read_overrides(layout, root_spec))
+    graph = open_graph(layout, root_spec, choices)
     found = Survey(graph, root_spec)
     try:
         waiting = graph.declare(ROOT, root_spec)
@@ -102,22 +138,10 @@ def survey(layout: Layout, platform: str) -> Survey:
         verdict = graph.verdict(node)
         if verdict is not None:
             found.errors[node.path] = verdict
+        if not node.is_active:
+            with contextlib.suppress(OSError):  # nobody asks for more than whether it is there
+                found.states[node.path] = look_at(layout.pack_dir(node.path))
     return found
-
-
-def select(found: Survey, lines: Mapping[str, LockLine], wanted: Sequence[str]) -> set[str] | None:
-    """Which packs the PACK arguments mean: paths from the workspace root, or unique names; None for all.
-
-    Gives the named packs, with the absent ones above and around them that would have to be brought to reach them. What
-    lies below them is found by the walk.
-
-    Raises:
-        UsageError: an argument means no pack, or several.
-    """
-    if not wanted:
-        return None
-    chosen = named(found, lines, wanted)
-    return chosen | _absent_above(chosen, found, lines)
 
 
 def named(found: Survey, lines: Collection[str], wanted: Sequence[str]) -> set[str]:
@@ -155,7 +179,8 @@ def named(found: Survey, lines: Collection[str], wanted: Sequence[str]) -> set[s
     return chosen
 
 
-def _absent_above(chosen: Iterable[str], found: Survey, lines: Mapping[str, LockLine]) -> set[str]:
+def absent_above(chosen: Iterable[str], found: Survey, lines: Mapping[str, LockLine]) -> set[str]:
+    """The absent packs above and around the chosen ones, which have to be brought to reach them."""
     absent: set[str] = set()
     seen: set[str] = set()
     stack = list(chosen)
@@ -166,7 +191,7 @@ def _absent_above(chosen: Iterable[str], found: Survey, lines: Mapping[str, Lock
         seen.add(path)
         node = found.graph.nodes.get(path)
         parents = node.parents if node is not None else lines[path].parents if path in lines else ()
-        around = enclosing_path(path, found.graph.nodes)
+        around = found.graph.enclosing(path)
         for parent in (*parents, around):
             if parent in (ROOT, None):
                 continue

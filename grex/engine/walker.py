@@ -9,14 +9,14 @@ the complete graph afterwards, so that it does not depend on who was faster.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import anyio
 from anyio.abc import TaskGroup
 from msgspec import Struct, field
 
 from grex.engine.checkout import Checkouts
-from grex.engine.graph import ROOT, Graph, Node, enclosing_path
+from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.outcome import CheckoutOutcome, what_happened
 from grex.engine.session import Session
 from grex.errors import PackSpecError
@@ -45,6 +45,8 @@ class Walk:
         session: the open workspace, with WORKSPACE held unless `checkouts` only looks.
         checkouts: what brings one pack.
         selected: the paths to bring, None for all; packs above them are only passed through when they are there.
+        judge: of the selected ones, which may be brought (a filter); the others are passed through as well. Asked when
+            a pack is come to; None for all.
         fail_fast: start no further pack after a failure.
     """
 
@@ -56,11 +58,13 @@ class Walk:
         *,
         selected: Collection[str] | None,
         fail_fast: bool,
+        judge: Callable[[Node], bool] | None = None,
     ) -> None:
         self._session = session
         self._checkouts = checkouts
         self._selected = selected
         self._fail_fast = fail_fast
+        self._judge = judge
         self._chosen: set[str] = set()
         self._begun: set[str] = set()
         self._ended: dict[str, anyio.Event] = {}
@@ -87,7 +91,7 @@ class Walk:
         """Visit a pack once the one is there in whose directory it lies. The wait holds nothing, and only goes up."""
         ended = self._ended.setdefault(node.path, anyio.Event())
         try:
-            around = enclosing_path(node.path, self.walked.graph.nodes)
+            around = self.walked.graph.enclosing(node.path)
             if around is not None:
                 await self._ended.setdefault(around, anyio.Event()).wait()
             await self._visit_now(node, tasks, around)
@@ -97,10 +101,11 @@ class Walk:
     async def _visit_now(self, node: Node, tasks: TaskGroup, around: str | None) -> None:
         if not self._is_known(node) or self.walked.graph.verdict(node) is not None:
             return  # _settle reports the verdict, from the complete graph
-        if around is not None and not self._is_there(around):
-            self.walked.not_reached[node.path] = f"{around}, in whose directory it lies, is not there"
-            return
         is_wanted = self._is_selected(node)
+        if around is not None and not self._is_there(around):
+            if is_wanted:
+                self.walked.not_reached[node.path] = f"{around}, in whose directory it lies, is not there"
+            return
         if is_wanted:
             if node.path in self._begun:
                 return  # each of two parents made it a selected one
@@ -153,30 +158,32 @@ class Walk:
 
     def _is_known(self, node: Node) -> bool:
         """Whether somebody still declares it: its parent may have moved to a commit that does not."""
-        return self.walked.graph.nodes.get(node.path) is node
+        return self.walked.graph.nodes.get(node.path) is node and node.is_active
 
     def _to_visit(self, node: Node, fresh: list[Node]) -> list[Node]:
         """The children whose turn has come: new ones, and below a selected pack those that were only passed through."""
-        if node.path not in self._chosen or self._selected is None:
+        if node.path not in self._chosen or (self._selected is None and self._judge is None):
             return fresh
         return [child for child in self.walked.graph.children(node.path) if child.path not in self._begun]
 
     def _is_selected(self, node: Node) -> bool:
-        """Whether it is to be brought: it was asked for, or lies below such a one."""
+        """Whether it is to be brought: it was asked for, or lies below such a one, and no filter is against it."""
         if (
             self._selected is None
             or node.path in self._selected
             or any(parent in self._chosen for parent in node.parents)
         ):
             self._chosen.add(node.path)
-        return node.path in self._chosen
+        if self._judge is None or node.path in self._begun:
+            return node.path in self._chosen
+        return node.path in self._chosen and self._judge(node)
 
     def _settle(self) -> None:
         """Judge the complete graph: conflicts and cycles fail their node, and nothing below it is reached."""
         graph = self.walked.graph
         self._drop_outcomes_of_nobody()
         refused: set[str] = set()
-        for node in graph.ordered():
+        for node in graph.active():
             verdict = graph.verdict(node) if self._is_selected(node) else None
             if verdict is not None:
                 refused.add(node.path)
@@ -187,15 +194,16 @@ class Walk:
         for path in sorted(refused):
             graph.forget_children(path)
         self._drop_outcomes_of_nobody()
-        for node in graph.ordered():
+        for node in graph.active():
             is_told = node.path in self.walked.outcomes or node.path in self.walked.not_reached
             if not is_told and self._is_selected(node):
                 self.walked.not_reached[node.path] = "the pack that declares it failed"
         self._name_lost_descendants()
 
     def _drop_outcomes_of_nobody(self) -> None:
+        wanted = {node.path for node in self.walked.graph.active()}
         for told in (self.walked.outcomes, self.walked.not_reached):
-            for path in [path for path in told if path not in self.walked.graph.nodes]:
+            for path in [path for path in told if path not in wanted]:
                 del told[path]
 
     def _name_lost_descendants(self) -> None:

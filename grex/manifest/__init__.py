@@ -55,7 +55,7 @@ from grex.manifest.log import AppendReport, CompactReport, Log, LogContents, Man
 from grex.manifest.strict_json import MAX_LINE_BYTES, Json
 
 if TYPE_CHECKING:
-    from grex.manifest.edit import change_child, edit_root, insert_child, remove_child
+    from grex.manifest.edit import change_child, edit_root, insert_child, insert_item, remove_child, replace_item
     from grex.manifest.state import CloneNote, DamagedNote, read_notes, remove_note, write_note
     from grex.manifest.yaml_text import Value
 
@@ -96,6 +96,7 @@ __all__ = [
     "edit_root",
     "fold",
     "insert_child",
+    "insert_item",
     "installed_event",
     "lines_needed",
     "parse_line",
@@ -107,6 +108,7 @@ __all__ = [
     "remove_note",
     "render_line",
     "render_lockfile",
+    "replace_item",
     "require_hold",
     "restore_event",
     "rm_event",
@@ -125,9 +127,11 @@ _LATER = {
     "change_child": "edit",
     "edit_root": "edit",
     "insert_child": "edit",
+    "insert_item": "edit",
     "read_notes": "state",
     "remove_child": "edit",
     "remove_note": "state",
+    "replace_item": "edit",
     "write_note": "state",
 }
 

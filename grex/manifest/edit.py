@@ -1,8 +1,9 @@
 """Editing the root pack.yaml as a person would: a few characters in the right place, everything else as it was.
 
 The functions here take the text and give the text; `edit_root` does the disk. An entry goes into a list of the top
-level (`children`, `overrides`), in the style that the list has: block lists of any indentation, lists between
-brackets, lists that are not there yet. Comments, order, quoting and line ends stay.
+level (`children`, `overrides`, and the words of `groups` in `.grex/local.yaml`), in the style that the list has: block
+lists of any indentation, lists between brackets, lists that are not there yet. Comments, order, quoting and line ends
+stay.
 
 Text surgery on YAML can go wrong in more ways than anybody can list, so each edit is proven: the new text is parsed
 again, and must say what the old one said with exactly this one change. If it does not - tabs, complex keys, a
@@ -18,6 +19,7 @@ import errno
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from grex.errors import ManifestError
 from grex.fs import read_regular, replace_file
@@ -35,9 +37,21 @@ from grex.manifest.yaml_text import (
     render_value,
 )
 
-__all__ = ["change_child", "copy_entry", "copy_value", "edit_root", "insert_child", "remove_child"]
+__all__ = [
+    "change_child",
+    "copy_entry",
+    "copy_value",
+    "edit_root",
+    "insert_child",
+    "insert_item",
+    "remove_child",
+    "replace_item",
+]
 
 _BLANK_OR_REMARK = re.compile(r"[ \t]*(#.*)?\r?\n")
+_Entry: TypeAlias = "Mapping[str, Value] | str"
+"""What a list of the top level can be given: a mapping, or a word."""
+
 _HINT_BY_HAND = "edit the file by hand; nothing was written"
 
 
@@ -148,6 +162,24 @@ def copy_value(
     return _Edit(text, file, section).change(index, key, value)
 
 
+def insert_item(text: str, item: str, *, file: str, section: str) -> str:
+    """The text with one word more at the end of a list of words.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited.
+    """
+    return _Edit(text, file, section).insert(item)
+
+
+def replace_item(text: str, index: int, item: str, *, file: str, section: str) -> str:
+    """The text with another word at this index, from 0, of a list of words.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited, or no such word.
+    """
+    return _Edit(text, file, section).replace(index, item)
+
+
 class _Edit:
     """One edit of one text, which is parsed for it."""
 
@@ -167,10 +199,17 @@ class _Edit:
 
     # --- the three edits -----------------------------------------------------------------------------------------
 
-    def insert(self, child: Mapping[str, Value]) -> str:
-        new = self._inserted(child)
-        entry: Plain = [(key, _plain(value)) for key, value in child.items()]
-        return self._proven(new, [*self._entries(), entry])
+    def insert(self, entry: _Entry) -> str:
+        new = self._inserted(entry)
+        plain: Plain = entry if isinstance(entry, str) else [(key, _plain(value)) for key, value in entry.items()]
+        return self._proven(new, [*self._entries(), plain])
+
+    def replace(self, index: int, item: str) -> str:
+        entries, node = self._entries(), self._entry(index)
+        if node.kind != "scalar" or node.end == node.start or self._text[node.end - 1] == "\n":
+            raise self._refused(f"entry {index + 1} of {self._section!r} is no single word")
+        new = self._text[: node.start] + render_value(item, in_flow=True) + self._text[node.end :]
+        return self._proven(new, [*entries[:index], item, *entries[index + 1 :]])
 
     def insert_copy(self, source: _Edit, index: int) -> str:
         node = source._entry(index)
@@ -235,31 +274,31 @@ class _Edit:
 
     # --- inserting an entry --------------------------------------------------------------------------------------
 
-    def _inserted(self, child: Mapping[str, Value]) -> str:
+    def _inserted(self, child: _Entry) -> str:
         root, text = self._document.root, self._text
         if self._key is None or self._list is None:
             if root.flow:
-                return self._into_flow(
-                    root, [pair[1] for pair in root.pairs], f"{self._section}: [{render_flow(child)}]"
-                )
+                return self._into_flow(root, [pair[1] for pair in root.pairs], f"{self._section}: [{_rendered(child)}]")
             block = self._eol.join([f"{self._section}:", *self._block_lines(child, 2)])
             return self._insert_lines(self._document.end, block)
         if self._list.is_null or self._list_is_bare:
             colon = self._colon(self._key)
             if root.flow:
-                return f"{text[:colon]} [{render_flow(child)}]{text[self._list.end :]}"
+                return f"{text[:colon]} [{_rendered(child)}]{text[self._list.end :]}"
             emptied = text[:colon] + text[self._list.end :]
             return _Edit(emptied, self._file, self._section)._below_key(child)  # noqa: SLF001 - another of this class
         if self._list.flow:
-            return self._into_flow(self._list, self._list.items, render_flow(child))
+            return self._into_flow(self._list, self._list.items, _rendered(child))
         behind = self._behind(self._list.items[-1], self._list.column)
         return self._insert_lines(behind, self._eol.join(self._block_lines(child, self._list.column)))
 
-    def _below_key(self, child: Mapping[str, Value]) -> str:
+    def _below_key(self, child: _Entry) -> str:
         colon = self._colon(self._key)
         return self._insert_lines(line_end(self._text, colon), self._eol.join(self._block_lines(child, 2)))
 
-    def _block_lines(self, child: Mapping[str, Value], indentation: int) -> list[str]:
+    def _block_lines(self, child: _Entry, indentation: int) -> list[str]:
+        if isinstance(child, str):
+            return [f"{' ' * indentation}- {render_value(child)}"]
         lines = [f"{key}: {render_value(value)}" for key, value in child.items()]
         return [" " * indentation + ("  " if number else "- ") + line for number, line in enumerate(lines)]
 
@@ -448,6 +487,11 @@ class _Edit:
 
 def _indented(lines: list[str], column: int) -> list[str]:
     return [f"{' ' * column}{line}" if line else line for line in lines]
+
+
+def _rendered(entry: _Entry) -> str:
+    """An entry as it stands between brackets."""
+    return render_value(entry, in_flow=True) if isinstance(entry, str) else render_flow(entry)
 
 
 def _plain(value: Value) -> Plain:

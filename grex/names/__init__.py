@@ -8,6 +8,7 @@ question (may this be a path, a ref, a URL; how is it printed without its creden
 from __future__ import annotations
 
 from grex.names.files import BACKEND_LOCK_SUFFIX, GREX_DIRECTORY, GREX_TMP_PREFIX, PACK_LOCK_NAME, PACK_YAML
+from grex.names.groups import GROUP_NAME_HINT, is_group_name
 from grex.names.paths import check_pack_path, fold_key, resolve_pack_path
 from grex.names.refs import check_ref, is_full_sha
 from grex.names.suggest import suggest
@@ -18,6 +19,7 @@ __all__ = [
     "BACKEND_LOCK_SUFFIX",
     "GREX_DIRECTORY",
     "GREX_TMP_PREFIX",
+    "GROUP_NAME_HINT",
     "PACK_LOCK_NAME",
     "PACK_YAML",
     "InvalidUrlError",
@@ -27,6 +29,7 @@ __all__ = [
     "clean",
     "fold_key",
     "is_full_sha",
+    "is_group_name",
     "parse_url",
     "redact",
     "resolve_pack_path",

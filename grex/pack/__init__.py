@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from grex.pack.action_spec import Mode, decode, mode_bits, parse_actions
 from grex.pack.hash import actions_hash
-from grex.pack.local import read_local
+from grex.pack.local import Local, parse_local, read_local, read_local_all
 from grex.pack.predicate import PredicateNode, Predicates, evaluate, parse_conditions, parse_predicate
 from grex.pack.problems import Mark, Problem, Problems
 from grex.pack.relations import read_overrides
@@ -36,6 +36,7 @@ __all__ = [
     "Defaults",
     "Dependency",
     "Entry",
+    "Local",
     "Mark",
     "MissingVariableError",
     "Mode",
@@ -58,10 +59,12 @@ __all__ = [
     "mode_bits",
     "parse_actions",
     "parse_conditions",
+    "parse_local",
     "parse_pack_spec",
     "parse_predicate",
     "read_declared_paths",
     "read_local",
+    "read_local_all",
     "read_overrides",
     "read_pack_file",
     "read_pack_spec",

@@ -20,7 +20,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from grex.names import InvalidUrlError, PackUrl, check_pack_path, check_ref, fold_key, parse_url
+from grex.names import (
+    GROUP_NAME_HINT,
+    InvalidUrlError,
+    PackUrl,
+    check_pack_path,
+    check_ref,
+    fold_key,
+    is_group_name,
+    parse_url,
+)
 from grex.pack.fields import (
     check_keys,
     read_bool,
@@ -40,7 +49,6 @@ PACK_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 _CHILD_KEYS: Final = ("depth", "filter", "groups", "path", "ref", "remotes", "sparse", "submodules", "url")
 _DEFAULTS_KEYS: Final = ("base", "depth", "filter", "ref")
 _OVERRIDE_KEYS: Final = ("path", "ref", "url")
-_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _FILTER: Final = re.compile(r"blob:none|blob:limit=[0-9]+[kmg]?|tree:[0-9]+")
 # Cone mode takes directories, one to a line, and gives these characters a meaning of their own.
 _SPARSE_PATTERN: Final = re.compile(r"[*?\[\]\\]|^[!#-]")
@@ -139,7 +147,7 @@ def _read_child(item: Node, defaults: Defaults, problems: Problems) -> ChildSpec
     ref = _read_ref(entries, problems) or defaults.ref
     depth = _read_depth(entries, problems) or defaults.depth
     blob_filter = _read_filter(entries, problems) or defaults.filter
-    groups = _read_labels(entries, "groups", "a group", _is_label, problems)
+    groups = _read_labels(entries, "groups", "a group", is_group_name, problems)
     sparse = _read_labels(entries, "sparse", "a sparse directory", _is_directory, problems)
     remotes = _read_remotes(entries, defaults.base, problems)
     with_submodules = submodules is not None and bool(read_bool(submodules, "submodules", problems))
@@ -272,13 +280,9 @@ def _read_labels(
 
 
 _LABEL_HINTS: Final = {
-    "groups": "letters, digits and . _ -, the first a letter or digit",
+    "groups": GROUP_NAME_HINT,
     "sparse": "a directory inside the pack; no patterns, and nothing that starts with -, ! or #",
 }
-
-
-def _is_label(text: str) -> bool:
-    return _LABEL.fullmatch(text) is not None
 
 
 def _is_directory(text: str) -> bool:
@@ -293,8 +297,8 @@ def _read_remotes(entries: Mapping[str, Entry], base: str | None, problems: Prob
     for name, entry in ({} if node is None else read_mapping(node, "remotes", problems) or {}).items():
         if name == "origin":
             problems.add(entry.mark, "the remote 'origin' is the URL itself", "choose another name")
-        elif not _LABEL.fullmatch(name) or check_ref(name) is not None:
-            problems.add(entry.mark, f"a remote cannot be called {quoted(name)}", _LABEL_HINTS["groups"])
+        elif not is_group_name(name) or check_ref(name) is not None:
+            problems.add(entry.mark, f"a remote cannot be called {quoted(name)}", GROUP_NAME_HINT)
         elif (url := _read_url(entry.node, "the URL of a remote", base, problems)) is not None:
             remotes[name] = url.text
     return MappingProxyType(remotes)

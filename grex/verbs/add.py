@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from grex.engine import ROOT, CheckoutOptions, Checkouts, Graph, Hiding, Session, Settings, survey
+from grex.engine import ROOT, CheckoutOptions, Checkouts, Hiding, Session, Settings, survey
 from grex.engine.cloning import missing_directories
-from grex.engine.survey import read_overrides
+from grex.engine.survey import open_graph
 from grex.engine.withdrawal import withdraw_clone
 from grex.errors import ConfigError, GrexError, ManifestError, PackError, UsageError
 from grex.fs import canonical
@@ -176,9 +176,14 @@ class _Declaration:
             self._child["groups"] = list(request.groups)
         # The edit is tried before anything is cloned, on the text as it is now.
         spec = self.parse(self.edit(session.layout.pack_yaml.read_text(encoding="utf-8")).encode())
-        graph = Graph(session.layout.root, read_overrides(session.layout, spec))
+        graph = open_graph(session.layout, spec)
         graph.declare(ROOT, spec)
         self.node = graph.nodes[path]
+        if not self.node.is_active:
+            raise UsageError(
+                f"{path} would be inactive here: {', '.join(request.groups)} off",
+                hint=f"`grex sync -g {request.groups[0]}` turns the group on; then run this again.",
+            )
         verdict = graph.verdict(self.node)
         if verdict is not None:
             raise verdict

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from grex.engine import ROOT, Session, Settings, survey
+from grex.engine import ROOT, Session, Settings, Survey, survey
 from grex.errors import GrexError
 from grex.verbs.report import exit_code_of, failure_json
 
@@ -18,9 +18,11 @@ __all__ = ["ListReport", "ListRequest", "ListedPack", "ls"]
 
 
 class ListRequest(Struct, frozen=True):
-    """Which workspace to list."""
+    """Which packs to list."""
 
     root: Path
+    packs: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
 
 
 class ListedPack(Struct, frozen=True):
@@ -35,6 +37,8 @@ class ListedPack(Struct, frozen=True):
     branch: str | None
     is_present: bool
     parents: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    is_active: bool = True
     error: GrexError | None = None
 
     def to_json(self) -> ListedPackObject:
@@ -49,6 +53,8 @@ class ListedPack(Struct, frozen=True):
             "branch": self.branch,
             "present": self.is_present,
             "parents": list(self.parents),
+            "groups": list(self.groups),
+            "active": self.is_active,
             "error": failure_json(self.error),
         }
 
@@ -61,6 +67,8 @@ class ListReport(Struct, frozen=True):
     type: str
     packs: tuple[ListedPack, ...]
     notes: tuple[str, ...] = ()
+    is_narrowed: bool = False
+    """Whether only some of the packs were asked for."""
 
     @property
     def exit_code(self) -> int:
@@ -85,11 +93,34 @@ class ListReport(Struct, frozen=True):
 
 
 async def ls(request: ListRequest, settings: Settings) -> ListReport:
-    """List a workspace. Tier: MANIFEST, shared and briefly; nothing is written and no git process is started."""
+    """List a workspace. Tier: MANIFEST, shared and briefly; nothing is written.
+
+    Without filters no git process is started.
+
+    Raises:
+        ManifestError: the root's pack.yaml, or with PACK arguments or filters the lockfile, cannot be used.
+        UsageError: a PACK argument means no pack, or a filter cannot be read.
+    """
     session = Session.open(request.root, settings)
-    found = await session.read_manifest(lambda: survey(session.layout, settings.platform))
+    is_choosing = bool(request.packs or request.filters)
+
+    def look() -> Survey:
+        if is_choosing:
+            session.reread()
+        return survey(session.layout, settings.platform)
+
+    found = await session.read_manifest(look)
+    wanted: set[str] | None = None
+    if is_choosing:
+        from grex.engine.choosing import choose  # noqa: PLC0415 - a list of everything does not choose
+
+        chosen = await choose(session, found, request.packs, request.filters, keeps_inactive=True, may_be_none=True)
+        wanted = chosen.paths
+        session.notes.extend(chosen.notes)
     packs: list[ListedPack] = []
     for node in found.nodes():
+        if wanted is not None and node.path not in wanted:
+            continue
         state = found.states.get(node.path)
         is_present = state is not None and state.kind == "checkout"
         packs.append(
@@ -103,8 +134,10 @@ async def ls(request: ListRequest, settings: Settings) -> ListReport:
                 branch=state.head_branch if state is not None else None,
                 is_present=is_present,
                 parents=node.parents,
+                groups=node.groups,
+                is_active=node.is_active,
                 error=found.errors.get(node.path),
             )
         )
     root = found.root_spec
-    return ListReport(session.layout.root, root.name, root.type, tuple(packs), tuple(session.notes))
+    return ListReport(session.layout.root, root.name, root.type, tuple(packs), tuple(session.notes), is_choosing)

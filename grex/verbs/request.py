@@ -17,6 +17,7 @@ class PacksRequest(Struct, frozen=True):
     Attributes:
         root: the workspace.
         packs: PACK arguments: paths or unique names, with their descendants; empty for all.
+        filters: expressions, one of which a pack has to be of; empty for no filter.
         dry_run: print the plan and write nothing.
         fail_fast: start nothing new after a failure.
         ask_trust: asks the user about untrusted packs and gives the URL prefixes to trust from now on; None where
@@ -25,6 +26,7 @@ class PacksRequest(Struct, frozen=True):
 
     root: Path
     packs: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
     dry_run: bool = False
     fail_fast: bool = False
     ask_trust: TrustQuestion | None = None

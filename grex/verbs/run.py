@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from grex.engine import ROOT, RunContext, Session, Settings, survey
+from grex.engine.choosing import choose
 from grex.engine.lifecycle import untrusted_steps
 from grex.engine.running import RunOutcome, RunPlan, prepare_run, run_name
 from grex.engine.said import Said
 from grex.engine.standing import stand
-from grex.engine.survey import named
 from grex.errors import UsageError
 from grex.names import clean
 from grex.verbs.asking import ask_for_trust
@@ -51,6 +51,7 @@ class RunReport(Struct, frozen=True):
     packs: tuple[RunOutcome, ...]
     output: Mapping[str, str] = field(default_factory=dict)
     elapsed_s: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -77,6 +78,7 @@ class RunReport(Struct, frozen=True):
                 for pack in self.packs
             ],
             "elapsed_s": round(self.elapsed_s, 3),
+            "notes": list(self.notes),
         }
 
 
@@ -95,12 +97,12 @@ async def run(request: RunRequest, settings: Settings) -> RunReport:
     async with nullcontext() if request.dry_run else session.holds.manifest_shared():
         session.reread()
         found = survey(session.layout, settings.platform)
-    known = {*session.lines, ROOT}
-    chosen = named(found, known, request.packs) if request.packs else {ROOT}
+    chosen = await choose(session, found, request.packs, request.filters, known=(ROOT,))
+    wanted = chosen.paths | ({ROOT} if chosen.is_all or chosen.has_root else set())
     said = Said()
     context = RunContext(session, dry_run=request.dry_run, rereads=True, said=said)
-    plan = prepare_run(session, context, stand(session, found), found.graph.descendants(chosen), request.name)
-    if not plan.steps and not plan.refused:
+    plan = prepare_run(session, context, stand(session, found), wanted, request.name)
+    if not plan.steps and not plan.refused and wanted:
         raise _nothing(request, plan)
     if not request.dry_run and request.ask_trust is not None and untrusted_steps(session, plan.steps):
         async with session.holds.workspace():  # another run may be writing down what is trusted
@@ -108,14 +110,20 @@ async def run(request: RunRequest, settings: Settings) -> RunReport:
     outcomes = await run_name(session, context, plan, fail_fast=request.fail_fast)
     packs = tuple(outcomes[path] for path in sorted(outcomes))
     return RunReport(
-        session.layout.root, request.name, request.dry_run, packs, said.texts(), time.monotonic() - started
+        session.layout.root,
+        request.name,
+        request.dry_run,
+        packs,
+        said.texts(),
+        time.monotonic() - started,
+        chosen.notes,
     )
 
 
 def _nothing(request: RunRequest, plan: RunPlan) -> UsageError:
     from difflib import get_close_matches  # noqa: PLC0415 - only for a name that was not found
 
-    where = "no pack" if not request.packs else "none of these packs"
+    where = "none of these packs" if request.packs or request.filters else "no pack"
     names = sorted(plan.names)
     close = get_close_matches(request.name, names, n=1)
     if close:

@@ -18,7 +18,7 @@ from grex.engine.install import examine_all, would_run
 from grex.engine.lifecycle import asking, is_allowed
 from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
-from grex.engine.survey import Survey, select, undeclared
+from grex.engine.survey import Survey, known_paths, undeclared
 from grex.errors import ClaimError, GrexError, PackError
 from grex.git import CheckoutState, ahead_behind, edited_paths, porcelain, untracked_hint
 from grex.names import is_full_sha
@@ -37,6 +37,7 @@ class StatusRequest(Struct, frozen=True):
 
     root: Path
     packs: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
     fail_on_drift: bool = False
 
 
@@ -48,7 +49,7 @@ class PackStatus(Struct, frozen=True):
         states: what is not as declared; empty for a clean pack. Of: `missing`, `in-the-way`, `interrupted`,
             `wrong-ref`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
             `diverged`, `in-progress`, `not-installed`, `install-outdated`, `install-tampered`,
-            `install-unknown`, `undeclared`, `error`.
+            `install-unknown`, `undeclared`, `inactive`, `error`.
         branch: the branch that HEAD is on, None when detached.
         sha: HEAD.
         ref: the declared ref.
@@ -76,8 +77,8 @@ class PackStatus(Struct, frozen=True):
 
     @property
     def is_drift(self) -> bool:
-        """Whether the pack is not in the state that is declared (a detached pin alone is no drift)."""
-        return bool(set(self.states) - {"detached"})
+        """Whether it is not in the state that is declared; a detached pin is no drift, nor is a group that is off."""
+        return bool(set(self.states) - {"detached", "inactive"})
 
     def to_json(self) -> PackStatusObject:
         """The pack's entry in the document."""
@@ -104,6 +105,8 @@ class StatusReport(Struct, frozen=True):
     packs: tuple[PackStatus, ...]
     fail_on_drift: bool = False
     notes: tuple[str, ...] = ()
+    is_narrowed: bool = False
+    """Whether only some of the packs were asked for."""
 
     @property
     def is_clean(self) -> bool:
@@ -144,8 +147,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         return survey(session.layout, settings.platform)
 
     found = await session.read_manifest(look)
-    chosen = select(found, session.lines, request.packs)
-    wanted = None if chosen is None else found.graph.descendants(chosen)
+    wanted = await _wanted(session, found, request)
     installs = _Installs(session, found)
     results: dict[str, PackStatus] = {}
     limit = anyio.CapacityLimiter(max(settings.jobs or 4, 1))
@@ -164,18 +166,28 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
 
     async with anyio.create_task_group() as tasks:
         for node in found.nodes():
-            if wanted is None or node.path in wanted:
+            if wanted is not None and node.path not in wanted:
+                continue
+            if not node.is_active:
+                off = f"inactive: {', '.join(node.groups)} off"
+                results[node.path] = PackStatus(node.path, ("inactive",), ref=node.ref, text=off)
+            else:
                 tasks.start_soon(one, node)
+    known = known_paths(found.graph, session.lines)
     for path in (wanted or set()) - set(found.graph.nodes):
         # Known from the lockfile only; what declares it may not be here yet, or not declare it any more.
-        results[path] = PackStatus(path, ("missing",), text="in the lockfile, but no pack that is here declares it")
+        results[path] = (
+            PackStatus(path, ("inactive",), text="inactive: the pack that declares it is")
+            if path in known
+            else PackStatus(path, ("missing",), text="in the lockfile, but no pack that is here declares it")
+        )
     if wanted is None:
         root = await installs.judge(ROOT)
         if root.states:
             results[ROOT] = PackStatus(
                 ROOT, root.states, tampered=root.tampered, text=", ".join(root.told), error=root.error
             )
-        for path, state in undeclared(session.layout, session.folded.packs, found.graph.nodes).items():
+        for path, state in undeclared(session.layout, session.folded.packs, known).items():
             results[path] = PackStatus(
                 path, ("undeclared",), state.head_branch, state.head_sha, text="no pack declares it"
             )
@@ -184,7 +196,19 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         tuple(results[path] for path in sorted(results)),
         request.fail_on_drift,
         notes=tuple(session.notes),
+        is_narrowed=wanted is not None,
     )
+
+
+async def _wanted(session: Session, found: Survey, request: StatusRequest) -> set[str] | None:
+    """The packs that are asked for, None for all."""
+    if not request.packs and not request.filters:
+        return None
+    from grex.engine.choosing import choose  # noqa: PLC0415 - a look at everything does not choose
+
+    chosen = await choose(session, found, request.packs, request.filters, keeps_inactive=True, may_be_none=True)
+    session.notes.extend(chosen.notes)
+    return chosen.paths
 
 
 def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:
@@ -215,7 +239,7 @@ class _Installs:
     def __init__(self, session: Session, found: Survey) -> None:
         self._session = session
         present = [Present(ROOT, found.root_spec, "", None)]
-        for node in found.nodes():
+        for node in found.graph.active():
             state = found.states.get(node.path)
             if state is not None and state.kind == "checkout" and node.path not in found.errors:
                 head = state.head_sha or ""

@@ -7,7 +7,7 @@ ask for trust while holding no permit and no pack, install, write the lockfile o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -36,10 +36,12 @@ from grex.engine import (
     recover_workspace,
     run,
 )
+from grex.engine.choosing import Chosen, choose
 from grex.engine.drift import Drift, look_at_all
 from grex.engine.merging import teach_merging
 from grex.engine.outcome import unlocked, unlocked_error, what_happened
-from grex.engine.survey import read_overrides, read_root_spec, select, survey, undeclared
+from grex.engine.survey import known_paths, open_graph, read_root_spec, survey, undeclared
+from grex.engine.turning import parse_group_choices, turn, unknown_groups
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError
 from grex.manifest import LockLine, write_lockfile
 from grex.names import shown_argument
@@ -60,6 +62,7 @@ class SyncRequest(PacksRequest, frozen=True):
     """What to sync, and how.
 
     Attributes:
+        groups: groups to turn on (`name`) and off (`!name`) on this machine, from now on.
         locked: check out the lockfile's commits; a pack that it lacks is an error.
         offline: ask no remote.
         no_install: leave the install phase out.
@@ -68,6 +71,7 @@ class SyncRequest(PacksRequest, frozen=True):
         reinstall: install every pack again, and put right what was changed by hand; that is kept beside.
     """
 
+    groups: tuple[str, ...] = ()
     locked: bool = False
     offline: bool = False
     no_install: bool = False
@@ -190,7 +194,7 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
 
     Raises:
         ManifestError: the root's pack.yaml, the log or the lockfile cannot be used; nothing was changed.
-        UsageError: a PACK argument means no pack.
+        UsageError: a PACK argument, a filter or a group means nothing.
         LockError: the workspace could not be had.
     """
     session = Session.open(request.root, settings)
@@ -200,11 +204,10 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
 
 async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     """Sync with WORKSPACE held already (or nothing at all, in a dry run)."""
-    platform = session.settings.platform
-    root_spec = read_root_spec(session.layout, platform)
-    overrides = read_overrides(session.layout, root_spec)
-    graph = Graph(session.layout.root, overrides)
-    selected = _selected(session, request.packs)
+    root_spec = read_root_spec(session.layout, session.settings.platform)
+    choices = await _turn_groups(session, request)
+    graph = open_graph(session.layout, root_spec, choices)
+    chosen = await _chosen(session, request, choices)
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
     if recovered.notes:
         await session.read_records()  # what was recovered is in the log now
@@ -212,10 +215,17 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     options = CheckoutOptions(
         locked=request.locked, offline=request.offline, dry_run=request.dry_run, anew=request.anew
     )
-    walk = Walk(session, Checkouts(session, options, hiding), graph, selected=selected, fail_fast=request.fail_fast)
+    walk = Walk(
+        session,
+        Checkouts(session, options, hiding),
+        graph,
+        selected=None if chosen.scope is None else chosen.scope | chosen.needed,
+        fail_fast=request.fail_fast,
+        judge=chosen.wants if chosen.filters else None,
+    )
     try:
         if request.locked:
-            _check_lockfile_covers(session, root_spec, selected)
+            _check_lockfile_covers(session, root_spec, choices, chosen)
         walked = await walk.run(root_spec)
     except PackSpecError as error:
         raise ManifestError(error.message, hint=error.hint, details=error.details) from error
@@ -230,7 +240,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     if not request.no_install:
         if any(outcome.status == "cloned" for outcome in walked.outcomes.values()):
             await session.read_records()  # what was installed in an earlier checkout is not whole any more
-        present, others = _present(root_spec, walked, selected)
+        present, others = _present(root_spec, walked, is_all=chosen.is_all)
         plan = prepare(session, context, present, others=others)
         if not request.dry_run:
             await ask_for_trust(session, request.ask_trust, plan.steps)
@@ -239,7 +249,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
             session, context, plan, fail_fast=request.fail_fast, failed_before=[*failed, *walked.not_reached]
         )
         drifts = await look_at_all(session, plan.settled)
-    complete = selected is None and not walked.not_reached and not recovered.failures
+    complete = chosen.is_all and not walked.not_reached and not recovered.failures
     # What a failed pack declares is unknown: nothing may be called undeclared then, or lose its place in the excludes.
     is_whole = complete and not any(
         outcome.status == "failed" or (outcome.is_failure and not outcome.is_present)
@@ -248,19 +258,24 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
     changed = False
     if not request.dry_run:
         if is_whole:
-            hiding.settle([node.path for node in graph.ordered()])
+            hiding.settle(sorted(known_paths(graph, session.lines)))
         changed = await _write_lockfile(session, walked, complete=complete)
         await session.compact_log()
-    notes = (
-        [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()] if complete else []
-    )
+    notes = [*chosen.notes]
+    if choices:
+        known = {group for node in graph.nodes.values() for group in node.groups}
+        notes += unknown_groups(choices, known)
+    if complete:
+        notes += [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()]
     if not request.dry_run and (untaught := await teach_merging(session)) is not None:
         notes.append(untaught)
     return SyncReport(
         root=session.layout.root,
         dry_run=request.dry_run,
         packs=tuple(_pack_reports(walked, installs, drifts, graph)),
-        undeclared=tuple(undeclared(session.layout, session.folded.packs, graph.nodes)) if is_whole else (),
+        undeclared=tuple(undeclared(session.layout, session.folded.packs, known_paths(graph, session.lines)))
+        if is_whole
+        else (),
         recovered=tuple(sorted(recovered.notes)),
         notes=tuple(notes),
         lockfile_changed=changed,
@@ -269,37 +284,47 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         waited_for=tuple(session.holds.waiting.holders),
         extra_errors=(
             *sorted(recovered.failures.items()),
-            *_unreached(walked, selected),
+            *_unreached(walked, chosen),
         ),
     )
 
 
-def _check_lockfile_covers(session: Session, root_spec: PackSpec, selected: set[str] | None) -> None:
+async def _turn_groups(session: Session, request: SyncRequest) -> dict[str, bool]:
+    """Write down which groups are wanted, before anything is done about it; a dry run only plans with them."""
+    if not request.groups:
+        return {}
+    choices = parse_group_choices(request.groups)
+    if not request.dry_run:
+        await turn(session, choices)
+    return choices
+
+
+def _check_lockfile_covers(session: Session, root_spec: PackSpec, choices: Mapping[str, bool], chosen: Chosen) -> None:
     """With --locked: what the root declares must be in the lockfile as it is declared, before anything is cloned.
 
     What packs declare is judged as the walk reaches it, before it is cloned.
     """
-    probe = Graph(session.layout.root, read_overrides(session.layout, root_spec))
-    declared = [node for node in probe.declare(ROOT, root_spec) if selected is None or node.path in selected]
+    probe = open_graph(session.layout, root_spec, choices)
+    wanted = chosen.paths | chosen.needed
+    declared = [node for node in probe.declare(ROOT, root_spec) if chosen.is_all or node.path in wanted]
     found = (unlocked(node, session.lines.get(node.path)) for node in declared)
     wrong = [problem for problem in found if problem is not None]
     if wrong:
         raise unlocked_error(wrong)
 
 
-def _selected(session: Session, packs: Sequence[str]) -> set[str] | None:
-    """What the PACK arguments mean, with everything that is known to lie below; None for all.
+async def _chosen(session: Session, request: SyncRequest, choices: Mapping[str, bool]) -> Chosen:
+    """What is asked for, with everything that is known to lie below.
 
     A pack with several parents would otherwise be brought or not by which of them the walk comes to first.
     """
-    if not packs:
-        return None
-    known = survey(session.layout, session.settings.platform)
-    chosen = select(known, session.lines, packs)
-    return None if chosen is None else known.graph.descendants(chosen)
+    if not request.packs and not request.filters:
+        return Chosen(is_all=True)
+    known = survey(session.layout, session.settings.platform, choices)
+    return await choose(session, known, request.packs, request.filters, known=session.lines)
 
 
-def _unreached(walked: Walked, selected: set[str] | None) -> list[tuple[str, GrexError]]:
+def _unreached(walked: Walked, chosen: Chosen) -> list[tuple[str, GrexError]]:
     """Packs that were asked for, that only the lockfile knew, and that the walk did not come to."""
     return [
         (
@@ -308,14 +333,14 @@ def _unreached(walked: Walked, selected: set[str] | None) -> list[tuple[str, Gre
                 f"{path} is in the lockfile, but no pack declares it any more", hint="`grex ls` lists the packs."
             ),
         )
-        for path in sorted(selected or ())
+        for path in sorted(chosen.paths | chosen.needed)
         if path not in walked.outcomes and path not in walked.not_reached
     ]
 
 
-def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> tuple[list[Present], list[Present]]:
+def _present(root_spec: PackSpec, walked: Walked, *, is_all: bool) -> tuple[list[Present], list[Present]]:
     """The packs of this run that are there, and those that are there besides."""
-    found = [] if selected is not None else [Present(ROOT, root_spec, "", None)]
+    found = [Present(ROOT, root_spec, "", None)] if is_all else []
     others: list[Present] = []
     for node in walked.graph.ordered():
         outcome = walked.outcomes.get(node.path)
@@ -328,11 +353,16 @@ def _present(root_spec: PackSpec, walked: Walked, selected: set[str] | None) -> 
 
 async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -> bool:
     lines: dict[str, LockLine] = {}
-    for node in walked.graph.ordered():
+    # What inactive packs declare is not known here: as far as the lockfile goes, it is as it was.
+    dormant = walked.graph.dormant({path: line.parents for path, line in session.lines.items()})
+    lines.update((path, session.lines[path]) for path in dormant if path in session.lines)
+    for node in walked.graph.active():
         outcome = walked.outcomes.get(node.path)
         line = session.lines.get(node.path) if outcome is None else lock_line(node, outcome, session.lines)
         if line is not None:
-            lines[node.path] = replace(line, parents=node.parents)
+            before = session.lines[node.path].parents if node.path in session.lines else ()
+            parents = {*node.all_parents, *(parent for parent in before if parent in dormant)}
+            lines[node.path] = replace(line, parents=tuple(sorted(parents)))
     if not complete:
         # A filtered or broken run keeps the lines of the packs that it did not touch.
         for path, line in session.lines.items():
@@ -351,7 +381,7 @@ def _pack_reports(
         kind = graph.root_spec.type if graph.root_spec is not None else "meta"
         notes = _drift_notes(ROOT, drifts)
         reports.append(PackReport(ROOT, kind, "unchanged", notes=notes, install=installs.get(ROOT)))
-    for path in sorted({*graph.nodes, *walked.not_reached}):
+    for path in sorted({*(node.path for node in graph.active()), *walked.not_reached}):
         outcome = walked.outcomes.get(path)
         if outcome is not None and outcome.status == "passed":
             continue

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from grex.engine import ROOT, RunContext, Session, Settings, survey
+from grex.engine.choosing import choose
 from grex.engine.standing import stand
-from grex.engine.survey import named
 from grex.engine.teardown import TeardownOutcome, prepare_teardown, refuse_committed_log, run_teardown
 from grex.verbs.asking import ask_for_trust
 from grex.verbs.report import exit_code_of, failure_json
@@ -37,6 +37,7 @@ class TeardownReport(Struct, frozen=True):
     dry_run: bool
     packs: tuple[TeardownOutcome, ...]
     elapsed_s: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -61,6 +62,7 @@ class TeardownReport(Struct, frozen=True):
                 for pack in self.packs
             ],
             "elapsed_s": round(self.elapsed_s, 3),
+            "notes": list(self.notes),
         }
 
 
@@ -72,7 +74,7 @@ async def teardown(request: TeardownRequest, settings: Settings) -> TeardownRepo
 
     Raises:
         ManifestError: the root's pack.yaml, the log or the lockfile cannot be used; nothing was changed.
-        UsageError: a PACK argument means no pack.
+        UsageError: a PACK argument means no pack, or a filter nothing.
         LockError: the workspace could not be had.
     """
     session = Session.open(request.root, settings)
@@ -83,10 +85,10 @@ async def teardown(request: TeardownRequest, settings: Settings) -> TeardownRepo
 async def _teardown(session: Session, request: TeardownRequest) -> TeardownReport:
     started = time.monotonic()
     found = survey(session.layout, session.settings.platform)
-    wanted: set[str] | None = None
-    if request.packs:
-        known = {*session.lines, *session.folded.packs, ROOT}
-        wanted = found.graph.descendants(named(found, known, request.packs))
+    known = {*session.folded.packs, ROOT}
+    # What is installed can be taken back whether its group is on or not.
+    chosen = await choose(session, found, request.packs, request.filters, known=known, keeps_inactive=True)
+    wanted = None if chosen.is_all else chosen.paths | ({ROOT} if chosen.has_root else set())
     context = RunContext(session, dry_run=request.dry_run, tears_down=True)
     plan = prepare_teardown(session, context, stand(session, found), wanted)
     if any(step.needs_trust for step in plan.steps):
@@ -97,4 +99,4 @@ async def _teardown(session: Session, request: TeardownRequest) -> TeardownRepor
     if not request.dry_run:
         await session.compact_log()
     packs = tuple(outcomes[path] for path in sorted(outcomes))
-    return TeardownReport(session.layout.root, request.dry_run, packs, time.monotonic() - started)
+    return TeardownReport(session.layout.root, request.dry_run, packs, time.monotonic() - started, chosen.notes)

@@ -6,6 +6,9 @@ jobs = 4                 # disk permits; default: the number of cores
 network_permits = 32
 per_host = 8
 
+[groups]                 # in the workspace's file only
+off = ["docs"]           # not brought, unless this machine turns them on: `grex sync -g docs`
+
 [trust]                  # in the user's file only
 prefixes = ["https://github.com/my-org"]
 ```
@@ -28,12 +31,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.errors import ConfigError
-from grex.names import clean, redact, suggest
+from grex.names import GROUP_NAME_HINT, clean, is_group_name, redact, suggest
 
 __all__ = ["Config", "read_config"]
 
 _SYNC_KEYS: Final = ("jobs", "network_permits", "per_host")
 _TRUST_KEYS: Final = ("prefixes",)
+_GROUPS_KEYS: Final = ("off",)
 _MOST: Final = 1024  # permits are processes
 _MAX_BYTES: Final = 1024 * 1024
 
@@ -46,6 +50,8 @@ class Config(Struct, frozen=True):
     network_permits: int = 32
     per_host: int = 8
     trust_prefixes: tuple[str, ...] = ()
+    groups_off: tuple[str, ...] = ()
+    """The groups whose packs are brought only where a machine asks for them."""
     origins: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -61,11 +67,11 @@ def read_config(workspace: Path, user_config_dir: Path | None) -> Config:
     """
     config = Config()
     if user_config_dir is not None:
-        config = _read_file(user_config_dir / "grex" / "config.toml", config, may_trust=True)
-    return _read_file(workspace / ".grex" / "config.toml", config, may_trust=False)
+        config = _read_file(user_config_dir / "grex" / "config.toml", config, is_users=True)
+    return _read_file(workspace / ".grex" / "config.toml", config, is_users=False)
 
 
-def _read_file(path: Path, config: Config, *, may_trust: bool) -> Config:
+def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
     data = _read_bytes(path)
     if data is None:
         return config
@@ -76,12 +82,19 @@ def _read_file(path: Path, config: Config, *, may_trust: bool) -> Config:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {clean(str(error))}.", hint="see https://toml.io") from error
-    _check_known(path, "", tables, ("sync", "trust"))
+    _check_known(path, "", tables, ("groups", "sync", "trust"))
     found: dict[str, int | tuple[str, ...]] = {}
     if "sync" in tables:
         found.update(_read_sync(path, tables["sync"]))
+    if "groups" in tables:
+        if is_users:
+            raise ConfigError(
+                f"{path} has a table [groups], but groups belong to a workspace.",
+                hint="turn one on or off there: `grex sync -g NAME`, `grex sync -g '!NAME'`",
+            )
+        found["groups_off"] = _read_groups(path, tables["groups"])
     if "trust" in tables:
-        if not may_trust:
+        if not is_users:
             raise ConfigError(
                 f"{path} has a table [trust], but a workspace cannot grant itself trust.",
                 hint="move it to your own configuration, or use `grex trust`",
@@ -116,6 +129,21 @@ def _read_sync(path: Path, table: object) -> dict[str, int]:
                 hint=f"as in `{key} = 4`",
             )
     return {key: value for key, value in entries.items() if isinstance(value, int)}
+
+
+def _read_groups(path: Path, table: object) -> tuple[str, ...]:
+    entries = _table(path, "groups", table)
+    _check_known(path, "groups.", entries, _GROUPS_KEYS)
+    names = entries.get("off", [])
+    if not isinstance(names, list):
+        raise ConfigError(f"{path}: groups.off is {_shown(names)}, and a list is needed.", hint='as in `["docs"]`')
+    for name in names:
+        if not isinstance(name, str) or not is_group_name(name):
+            raise ConfigError(
+                f"{path}: groups.off holds {_shown(name)}, which is no name of a group.",
+                hint=GROUP_NAME_HINT,
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def _read_trust(path: Path, table: object) -> tuple[str, ...]:

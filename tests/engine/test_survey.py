@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from grex.engine import Survey, survey
-from grex.engine.survey import select
+from grex.engine.survey import absent_above, named
 from grex.errors import ConfigError, ManifestError, UsageError
 from grex.manifest import LockLine
 from tests.support.git_server import GitServer, git
@@ -106,7 +107,12 @@ def test_overrides_of_this_machine_win_over_those_of_the_root(place: Place) -> N
         looked(place)
 
 
-# -- select ------------------------------------------------------------------------------------------------------------
+# -- named, absent_above -----------------------------------------------------------------------------------------------
+
+
+def select(found: Survey, lines: Mapping[str, LockLine], wanted: Sequence[str]) -> set[str]:
+    chosen = named(found, lines, wanted)
+    return chosen | absent_above(chosen, found, lines)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,7 @@ def test_a_pack_is_meant_by_its_path_or_its_unique_name(nested: Place, wanted: l
 
 
 def test_no_argument_means_all(nested: Place) -> None:
-    assert select(looked(nested), {}, []) is None
+    assert select(looked(nested), {}, []) == set()
 
 
 def test_a_name_of_several_packs_is_refused_with_their_paths(nested: Place) -> None:

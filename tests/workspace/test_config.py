@@ -65,7 +65,7 @@ def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
     ("text", "message", "hint"),
     [
         ("[snyc]\n", " has no setting 'snyc'.", "did you mean 'sync'?"),
-        ("jobs = 1\n", " has no setting 'jobs'.", "known: sync, trust"),
+        ("jobs = 1\n", " has no setting 'jobs'.", "known: groups, sync, trust"),
         ("[sync]\njob = 1\n", " has no setting 'sync.job'.", "did you mean 'jobs'?"),
         ("[trust]\nprefix = []\n", " has no setting 'trust.prefix'.", "did you mean 'prefixes'?"),
         ("sync = 1\n", ": sync is 1, and a table is needed.", "write [sync] above its keys"),
@@ -85,6 +85,33 @@ def test_a_mistake_is_one_sentence_with_a_hint(workspace: Path, text: str, messa
     with pytest.raises(ConfigError) as caught:
         read(workspace)
     assert (caught.value.message, caught.value.hint) == (f"{path}{message}", hint)
+
+
+def test_the_groups_that_are_off_are_the_workspaces_to_say(workspace: Path) -> None:
+    path = write(workspace, "[groups]\noff = ['docs', 'ci', 'docs']\n")
+    config = read(workspace)
+    assert (config.groups_off, config.origins) == (("docs", "ci"), {"groups_off": path})
+    own = write_user(workspace, "[groups]\noff = []\n")
+    with pytest.raises(ConfigError) as caught:
+        read(workspace)
+    assert caught.value.message == f"{own} has a table [groups], but groups belong to a workspace."
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("off = 'docs'", ": groups.off is 'docs', and a list is needed."),
+        ("off = ['a b']", ": groups.off holds 'a b', which is no name of a group."),
+        ("off = [1]", ": groups.off holds 1, which is no name of a group."),
+        ("on = []", " has no setting 'groups.on'."),
+    ],
+)
+def test_a_mistake_in_the_groups_is_named(workspace: Path, text: str, message: str) -> None:
+    path = write(workspace, f"[groups]\n{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        read(workspace)
+    assert caught.value.message == f"{path}{message}"
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"a = " + b"[" * 5000])

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grex.cli.call import Call, execute, output_kept_for_the_report, print_document
-from grex.cli.options import Packs
+from grex.cli.options import Filters, Packs
 from grex.cli.signature import takes
 
 __all__ = ["locks", "ls", "plugins", "schema", "status"]
@@ -18,6 +18,7 @@ __all__ = ["locks", "ls", "plugins", "schema", "status"]
 def status(
     call: Call,
     packs: Packs = None,
+    filters: Filters = None,
     fail_on_drift: Annotated[
         bool, typer.Option("--fail-on-drift", help="Exit 7 unless everything is as declared.")
     ] = False,
@@ -27,13 +28,15 @@ def status(
     from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
 
-    request = StatusRequest(call.root(), tuple(packs or ()), fail_on_drift=fail_on_drift)
+    request = StatusRequest(call.root(), tuple(packs or ()), tuple(filters or ()), fail_on_drift=fail_on_drift)
     return execute(call, request.root, partial(verb, request), render.status)
 
 
 @takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
 def ls(
     call: Call,
+    packs: Packs = None,
+    filters: Filters = None,
     tree: Annotated[bool, typer.Option("--tree", help="Show who owns whom.")] = False,
     long: Annotated[bool, typer.Option("--long", "-l", help="Show URL, ref and commit.")] = False,
 ) -> int:
@@ -42,7 +45,7 @@ def ls(
     from grex.verbs.ls import ListRequest  # noqa: PLC0415 - only when run
     from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
 
-    request = ListRequest(call.root())
+    request = ListRequest(call.root(), tuple(packs or ()), tuple(filters or ()))
     return execute(call, request.root, partial(verb, request), partial(render.ls, tree=tree, long=long))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Optional, TypedDict, Unpack
 import typer
 
 from grex.cli.call import Call, execute
-from grex.cli.options import DryRun, FailFast, KeepPartial, NoInstall, Offline, Packs
+from grex.cli.options import DryRun, FailFast, Filters, Groups, KeepPartial, NoInstall, Offline, Packs
 from grex.cli.signature import COMMON, takes
 
 __all__ = ["add", "run", "sync", "teardown", "update"]
@@ -72,6 +72,8 @@ def add(
 def sync(
     call: Call,
     packs: Packs = None,
+    filters: Filters = None,
+    groups: Groups = None,
     locked: Annotated[bool, typer.Option("--locked", help="Check out exactly what the lockfile says.")] = False,
     **how: Unpack[_SyncFlags],
 ) -> int:
@@ -82,7 +84,15 @@ def sync(
     from grex.verbs.sync import sync as verb  # noqa: PLC0415 - only when run
 
     ask_trust = trust_question(as_json=call.as_json)
-    request = SyncRequest(call.root(), tuple(packs or ()), locked=locked, ask_trust=ask_trust, **how)
+    request = SyncRequest(
+        call.root(),
+        tuple(packs or ()),
+        tuple(filters or ()),
+        groups=tuple(groups or ()),
+        locked=locked,
+        ask_trust=ask_trust,
+        **how,
+    )
     return execute(call, request.root, partial(verb, request), partial(render.sync, brief=call.has_one_place))
 
 
@@ -90,6 +100,8 @@ def sync(
 def update(
     call: Call,
     packs: Packs = None,
+    filters: Filters = None,
+    groups: Groups = None,
     force: Annotated[
         bool, typer.Option("--force", help="Install again, and put right what was changed by hand; it is kept beside.")
     ] = False,
@@ -103,13 +115,15 @@ def update(
     from grex.verbs.update import update as verb  # noqa: PLC0415 - only when run
 
     ask_trust = trust_question(as_json=call.as_json)
-    wanted = SyncRequest(call.root(), tuple(packs or ()), ask_trust=ask_trust, **how)
+    wanted = SyncRequest(
+        call.root(), tuple(packs or ()), tuple(filters or ()), groups=tuple(groups or ()), ask_trust=ask_trust, **how
+    )
     request = UpdateRequest(wanted, force=force)
     return execute(call, wanted.root, partial(verb, request), partial(render.update, brief=call.has_one_place))
 
 
 @takes("trust", *COMMON)
-def teardown(call: Call, packs: Packs = None, **how: Unpack[_StepFlags]) -> int:
+def teardown(call: Call, packs: Packs = None, filters: Filters = None, **how: Unpack[_StepFlags]) -> int:
     """Take back what installing packs did, until the next sync."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
@@ -117,7 +131,7 @@ def teardown(call: Call, packs: Packs = None, **how: Unpack[_StepFlags]) -> int:
     from grex.verbs.teardown import teardown as verb  # noqa: PLC0415 - only when run
 
     ask_trust = trust_question(as_json=call.as_json)
-    request = TeardownRequest(call.root(), tuple(packs or ()), ask_trust=ask_trust, **how)
+    request = TeardownRequest(call.root(), tuple(packs or ()), tuple(filters or ()), ask_trust=ask_trust, **how)
     return execute(call, request.root, partial(verb, request), partial(render.teardown, brief=call.has_one_place))
 
 
@@ -126,6 +140,7 @@ def run(
     call: Call,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A hook (.grex/hooks/NAME.sh), or a kind of action.")],
     packs: Packs = None,
+    filters: Filters = None,
     **how: Unpack[_StepFlags],
 ) -> int:
     """Run a hook, or actions of one kind, in every pack that has it."""
@@ -135,5 +150,5 @@ def run(
     from grex.verbs.run import run as verb  # noqa: PLC0415 - only when run
 
     ask_trust = trust_question(as_json=call.as_json)
-    request = RunRequest(call.root(), tuple(packs or ()), name=name, ask_trust=ask_trust, **how)
+    request = RunRequest(call.root(), tuple(packs or ()), tuple(filters or ()), name=name, ask_trust=ask_trust, **how)
     return execute(call, request.root, partial(verb, request), partial(render.run, brief=call.has_one_place))

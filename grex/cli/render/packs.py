@@ -74,7 +74,7 @@ def locks(report: LocksReport, *, width: int = WIDTH) -> str:
 def ls(report: ListReport, *, tree: bool, long: bool) -> str:
     """What ls says: a list, or a tree of who declares whom."""
     notes = note_lines(report.notes)
-    if not report.packs:
+    if not report.packs and not report.is_narrowed:
         return "\n".join(["No packs are declared; `grex add URL` adds one.", *notes])
     if not tree:
         return "\n".join([*aligned([_listed(pack, long=long) for pack in report.packs]), *notes])
@@ -98,6 +98,8 @@ def ls(report: ListReport, *, tree: bool, long: bool) -> str:
 def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
     if pack.error is not None:
         where = f"error: {pack.error.message}"
+    elif not pack.is_active:
+        where = f"inactive ({', '.join(pack.groups)} off)"
     elif not pack.is_present:
         where = "not cloned"
     else:
@@ -111,17 +113,22 @@ def status(report: StatusReport) -> str:
     """What status says; what needs attention comes first."""
     attention = [pack for pack in report.packs if pack.is_drift]
     notes = note_lines(report.notes)
+    inactive = sum(1 for pack in report.packs if "inactive" in pack.states)
+    beside = f", {inactive} inactive" if inactive else ""
     if not attention:
-        count = len(report.packs)
-        lead = f"Clean: {counted(count, 'pack')}, all as declared." if count else "Clean: no packs are declared."
+        count = len(report.packs) - inactive
+        if count or inactive:
+            lead = f"Clean: {counted(count, 'pack')}, all as declared{beside}."
+        else:
+            lead = "Clean: there is no such pack." if report.is_narrowed else "Clean: no packs are declared."
         return "\n".join([lead, *notes])
     rows = aligned([(pack.path, pack.text) for pack in attention])
     lines: list[str] = []
     for row, pack in zip(rows, attention, strict=True):
         lines.append(row)
         lines.extend(f"  tampered: {line}" for line in pack.tampered)
-    clean = len(report.packs) - len(attention)
-    tail = f"{counted(len(attention), 'pack')} to look at" + (f", {clean} as declared." if clean else ".")
+    clean = len(report.packs) - len(attention) - inactive
+    tail = f"{counted(len(attention), 'pack')} to look at{f', {clean} as declared' if clean else ''}{beside}."
     return "\n".join([*lines, *notes, tail])
 
 
@@ -200,11 +207,12 @@ def _of_them_waiting(report: SyncReport) -> str:
 def teardown(report: TeardownReport, *, brief: bool = False) -> str:
     """What teardown says: what was taken back, what is left and why; `brief` as for `sync`."""
     if not report.packs:
-        return "Nothing of these packs is installed."
+        return "\n".join(["Nothing of these packs is installed.", *note_lines(report.notes)])
     shown = [pack for pack in report.packs if not brief or is_for_the_report(pack.status)]
     lines = [line for pack in shown for line in _step_lines(pack)]
     order = ("torn-down", "planned", "skipped", "untrusted", "failed", "not-reached")
     told = _counted([pack.status for pack in report.packs], order)
+    lines.extend(note_lines(report.notes))
     lines.append(f"{'Plan' if report.dry_run else 'Torn down'}: {told}; {report.elapsed_s:.2f} s.")
     return "\n".join(lines)
 
@@ -218,7 +226,8 @@ def run(report: RunReport, *, brief: bool = False) -> str:
         elif is_for_the_report(pack.status):
             lines.extend(_step_lines(pack))
     order = ("ran", "unchanged", "planned", "skipped", "untrusted", "failed", "not-reached")
-    told = _counted([pack.status for pack in report.packs], order)
+    told = _counted([pack.status for pack in report.packs], order) or "nothing to do"
+    lines.extend(note_lines(report.notes))
     lines.append(f"{'Plan' if report.dry_run else 'Run'} {report.name}: {told}; {report.elapsed_s:.2f} s.")
     return "\n".join(lines)
 

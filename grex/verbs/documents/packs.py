@@ -138,6 +138,8 @@ class ListedPackObject(TypedDict):
     branch: str | None
     present: bool
     parents: list[str]
+    groups: list[str]
+    active: bool
     error: FailureObject | None
 
 
@@ -200,6 +202,7 @@ class TeardownDocument(TypedDict):
     exit_code: int
     packs: list[TornDownObject]
     elapsed_s: float
+    notes: list[str]
 
 
 class RanObject(TypedDict):
@@ -223,6 +226,7 @@ class RunDocument(TypedDict):
     exit_code: int
     packs: list[RanObject]
     elapsed_s: float
+    notes: list[str]
 
 
 class PluginObject(TypedDict):
