@@ -215,3 +215,24 @@ def test_every_public_module_of_the_project_names_no_machine() -> None:
         if (TOP / name).is_file() and (str(TOP).encode() + b"/") in (TOP / name).read_bytes()
     ]
     assert bad == [], home
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_hint_is_a_sentence(name: str) -> None:
+    """It begins with a capital, or with what one types, and its end, as in `Give another path.`, has a period."""
+    path = importlib.import_module(name).__file__
+    assert path is not None
+    wrong: list[str] = []
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.keyword) and node.arg == "hint":
+            text = _text_of(node.value)
+            if text and (text[0].islower() or not text.endswith((".", "?"))):
+                wrong.append(f"{node.lineno}: {text}")
+    assert wrong == []
+
+
+def _text_of(node: ast.expr) -> str:
+    """A text as far as it is constant, with `{}` for what is not."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text_of(part) or "{}" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

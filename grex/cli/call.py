@@ -24,8 +24,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.cli.interrupts import cancel_on_signal
+from grex.cli.lines import fitted
 from grex.cli.progress import LinePrinter
-from grex.cli.streams import is_one_place, say
+from grex.cli.streams import is_one_place, say, terminal_width
 from grex.errors import ConfigError, GrexError, LockDeadlockError, LockFallbackWarning, UsageError
 from grex.names import clean
 
@@ -83,6 +84,11 @@ class Call(Struct, frozen=True):
     def has_one_place(self) -> bool:
         """Whether progress and report come out in one place: a terminal, or the same file or pipe."""
         return not self.quiet and not self.as_json and is_one_place(sys.stdout, sys.stderr)
+
+    @property
+    def width(self) -> int | None:
+        """How wide the terminal is that the report goes to; None where it goes elsewhere."""
+        return terminal_width(sys.stdout, self.environ.get("COLUMNS"))
 
     def root(self) -> Path:
         """The workspace of this call.
@@ -200,7 +206,12 @@ def execute(
     """Run a verb to its end in an event loop of its own, print its report, and give the exit code."""
     from grex.progress import ChromeTrace, Tee  # noqa: PLC0415 - verbs only
 
-    printer = LinePrinter(sys.stderr, quiet=call.quiet or call.as_json, is_shared=call.has_one_place)
+    printer = LinePrinter(
+        sys.stderr,
+        quiet=call.quiet or call.as_json,
+        is_shared=call.has_one_place,
+        width=terminal_width(sys.stderr, call.environ.get("COLUMNS")),
+    )
     trace: ChromeTrace | None = None
     if call.trace is not None:
         try:
@@ -351,14 +362,12 @@ def _with_choice_of_workspace(call: Call, error: GrexError) -> GrexError:
 
 def explain(error: GrexError, *, as_json: bool) -> int:
     """Say what went wrong, and give its exit code."""
-    from grex.verbs.report import failure_json, further_problems  # noqa: PLC0415 - only for failures
+    from grex.verbs.report import explained, failure_json  # noqa: PLC0415 - only for failures
 
     if as_json:
         _print_json({"error": failure_json(error)})
     else:
-        print(f"grex: {error.message}", file=sys.stderr)
-        for problem in further_problems(error):
-            print(f"      {problem}", file=sys.stderr)
-        if error.hint:
-            print(f"  hint: {error.hint}", file=sys.stderr)
+        lines = [f"grex: {error.message}", *(f"  {line}" for line in explained(error))]
+        for line in fitted(lines, terminal_width(sys.stderr, os.environ.get("COLUMNS"))):
+            print(line, file=sys.stderr)
     return error.exit_code

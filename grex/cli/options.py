@@ -108,6 +108,8 @@ Groups = Annotated[
 Packs = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above
     typer.Argument(
-        metavar="[PACK]...", help="Paths from the workspace root, or names that are unique.", show_default="all"
+        metavar="[PACK]...",
+        help="Paths from the workspace root, or names that are unique; . is the root.",
+        show_default="all",
     ),
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from grex.cli.lines import is_for_the_report, pack_line
+from grex.cli.lines import fitted, is_for_the_report, step_lines
 
 if TYPE_CHECKING:
     from grex.progress import Event
@@ -42,12 +42,14 @@ class LinePrinter:
         stream: where to.
         quiet: print nothing.
         is_shared: whether the report comes out in the same place.
+        width: of the terminal; None where it goes elsewhere.
     """
 
-    def __init__(self, stream: TextIO, *, quiet: bool, is_shared: bool = False) -> None:
+    def __init__(self, stream: TextIO, *, quiet: bool, is_shared: bool = False, width: int | None = None) -> None:
         self._stream = stream
         self._quiet = quiet
         self._is_shared = is_shared
+        self._width = width
         self._kept_back: list[str] = []
         self._doing: dict[str, str] = {}
 
@@ -71,11 +73,12 @@ class LinePrinter:
         elif isinstance(event, PackStarted):
             self._doing[event.pack] = event.doing
         elif isinstance(event, PackFinished):
-            line = pack_line(event.status, event.pack, event.text)
+            told = event.told or (event.text,)
+            lines = "\n".join(fitted(step_lines(event.status, event.pack, told, self._width), self._width))
             if self._is_shared and is_for_the_report(event.status):
-                self._kept_back.append(line)
+                self._kept_back.append(lines)
             else:
-                self._say(line)
+                self._say(lines)
         elif isinstance(event, PluginBlocks):
             pack = f" {event.pack}:" if event.pack else ""
             self._say(

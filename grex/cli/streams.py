@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["is_one_place", "prepare_streams", "say"]
+__all__ = ["is_one_place", "prepare_streams", "say", "terminal_width"]
 
 READER_GONE_EXIT_CODE = 128 + 13
 """As of a program that SIGPIPE ends."""
@@ -42,6 +42,22 @@ def is_one_place(one: TextIO, other: TextIO) -> bool:
         return os.path.sameopenfile(one.fileno(), other.fileno())
     except (OSError, ValueError):  # closed, or no file at all
         return False
+
+
+def terminal_width(stream: TextIO, columns: str | None) -> int | None:
+    """How wide the terminal is that the stream leads to, in characters; None where it leads elsewhere.
+
+    Args:
+        stream: the stream.
+        columns: the variable COLUMNS, which counts before what the terminal says of itself.
+    """
+    try:
+        if not stream.isatty():
+            return None
+        asked = int(columns) if columns and columns.isascii() and columns.isdecimal() else 0
+        return (asked or os.get_terminal_size(stream.fileno()).columns) or None
+    except (OSError, ValueError):  # closed, or no file at all
+        return None
 
 
 def say(text: str) -> None:

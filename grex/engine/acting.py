@@ -37,7 +37,7 @@ from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
 from grex.plugin.arguments import mark_of
-from grex.plugin.failures import blamed, described, is_failure, tell_what_is_left
+from grex.plugin.failures import blamed, described, is_failure, tell_what_is_left, with_last_line
 from grex.plugin.limits import limited
 from grex.progress import Slice
 
@@ -287,7 +287,7 @@ async def _take_back_begun(
 
 
 def _why(error: BaseException) -> str:
-    return clean(error.message if isinstance(error, GrexError) else described(error), _WHY_CHARACTERS)
+    return clean(with_last_line(error) if isinstance(error, GrexError) else described(error), _WHY_CHARACTERS)
 
 
 def _check_planned(planned: object, pack: str, kind: str) -> None:

@@ -36,7 +36,7 @@ class Chosen(Struct):
 
     Attributes:
         paths: those that are known before anything is brought.
-        is_all: whether neither an argument nor a filter was given, so that it is about the workspace as a whole.
+        is_all: whether neither an argument but `.` nor a filter was given, so that it is the whole workspace.
         has_root: whether the root is meant, which only the argument `.` does.
         scope: what the arguments mean, whatever the filters say; None for everything.
         needed: absent packs that have to be brought to reach chosen ones.
@@ -106,8 +106,11 @@ async def choose(
         if not keeps_inactive:
             _refuse_inactive(said, inactive, found)
         has_root = ROOT in said and not parsed
-        above = absent_above(said, found, session.lines)
-        scope = found.graph.descendants(said | above)
+        if ROOT in said:  # with everything below it
+            packs = ()
+        else:
+            above = absent_above(said, found, session.lines)
+            scope = found.graph.descendants(said | above)
     candidates = sorted((everything if scope is None else scope) - inactive - {ROOT})
     notes: tuple[str, ...] = ()
     if parsed:

@@ -28,9 +28,13 @@ from grex.engine.lifecycle import (
     untrusted_steps,
 )
 from grex.engine.session import Session
-from grex.errors import GrexError
-from grex.manifest import installed_event
+from grex.errors import GrexError, PackSpecError, UnknownActionError, UnknownPackTypeError
+from grex.manifest import install_failed_event, installed_event
+from grex.names import clean, redact
+from grex.pack import Mark, PackSpec, Problems, raise_problems
 from grex.plugin import Outcome
+from grex.plugin.decoding import decode_actions
+from grex.plugin.failures import with_last_line
 
 __all__ = [
     "InstallOutcome",
@@ -47,6 +51,7 @@ __all__ = [
 InstallMode = Literal["install", "update", "sync"]
 InstallStatus = Literal["installed", "updated", "synced", "skipped", "failed", "untrusted", "not-reached", "planned"]
 InstallOutcome = StepOutcome[InstallStatus]
+_WHY_CHARACTERS = 400
 _DONE: Mapping[InstallMode, InstallStatus] = {"install": "installed", "update": "updated", "sync": "synced"}
 
 
@@ -121,6 +126,8 @@ def examine_all(
                 context.actions(pack.pack)  # every argument is checked now, before anything of any pack is run
                 claimants.append(Claimant(pack.path, claims_of(context, pack)))
         except GrexError as error:
+            if isinstance(error, UnknownPackTypeError) and present.spec is not None:
+                error = _with_its_actions(session, present.spec, error)
             if pack is None or pack.state != "current" or context.force:  # otherwise nothing of it is to be run
                 wrong[present.path] = error
 
@@ -138,6 +145,26 @@ def examine_all(
         wrong.update(taken(newcomers, what_is_left(session, claimants)))
     wrong.update(conflicts(claimants, is_welcome, session.layout.records))
     return found, wrong
+
+
+def _with_its_actions(session: Session, spec: PackSpec, error: UnknownPackTypeError) -> GrexError:
+    """An unknown pack type, together with what is wrong with the actions: whoever mends one wants to see them all."""
+    try:
+        decode_actions(session.registry, (*spec.actions, *(spec.teardown or ())))
+    except (PackSpecError, UnknownActionError) as more:
+        problems = Problems()
+        if spec.type_mark is not None:
+            problems.add(spec.type_mark, error.message.removeprefix(f"{spec.type_mark}: "), error.hint or "")
+        for one in more.details.get("problems", [{**more.details, "message": more.message, "hint": more.hint}]):
+            mark = Mark(one["file"], one["line"], one["column"])
+            problems.add(mark, one["message"].removeprefix(f"{mark}: "), one["hint"] or "")
+        try:
+            raise_problems(problems, UnknownPackTypeError)
+        except UnknownPackTypeError as all_of_it:
+            return all_of_it
+    except GrexError:
+        return error
+    return error
 
 
 def would_run(context: RunContext, found: Installable) -> tuple[str, ...]:
@@ -209,3 +236,9 @@ class _Installing(Phase[InstallStep, InstallStatus]):
         if step.mode != "sync":
             await self.session.record(path, [installed_event(path, actions_hash=step.actions_hash)])
         return StepOutcome(path, _DONE[step.mode], outcome.changes, outcome.notes)
+
+    async def record_failure(self, step: InstallStep, error: GrexError) -> None:
+        """Record why, for a status; a mere `sync` of an install that stands leaves it installed."""
+        if not self.context.dry_run and step.mode != "sync":
+            why = clean(redact(with_last_line(error)), _WHY_CHARACTERS)
+            await self.session.record(step.pack.path, [install_failed_event(step.pack.path, why=why)], durable=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import ClassVar, Generic, TypeVar, cast
 
 import anyio
@@ -37,10 +37,12 @@ __all__ = [
     "is_allowed",
     "run_steps",
     "trust_lines",
+    "untrusted_error",
     "untrusted_steps",
 ]
 
 _SHOWN = 3
+_TOLD = 10
 _LINE_CHARACTERS = 4000  # a link has two paths in it
 _NOT_THROUGH = ("failed", "untrusted", "not-reached")
 
@@ -89,10 +91,17 @@ class StepOutcome(Struct, Generic[S_co], frozen=True):
         shown = self.changes[: _SHOWN - 1]
         return "; ".join((*shown, f"and {len(self.changes) - len(shown)} more", *self.notes))
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether `line` leaves changes out."""
-        return self.error is None and len(self.changes) > _SHOWN
+    def told(self) -> tuple[str, ...]:
+        """What became of it, thing by thing: for where each has a line of its own. A plan is told whole."""
+        if self.error is not None:
+            left = self.error.details.get("left")
+            if not isinstance(left, list) or len(left) <= 1:
+                return (self.error.message,)
+            return (self.error.message.removesuffix("; ".join(left)).rstrip(), *left)  # what could not be undone
+        if len(self.changes) <= _TOLD or self.status == "planned":
+            return (*self.changes, *self.notes) or ("nothing to change",)
+        shown = self.changes[: _TOLD - 1]
+        return (*shown, f"and {len(self.changes) - len(shown)} more", *self.notes)
 
 
 class Phase(ABC, Generic[T, S]):
@@ -116,6 +125,9 @@ class Phase(ABC, Generic[T, S]):
     @abstractmethod
     async def conclude(self, step: T, outcome: Outcome) -> StepOutcome[S]:
         """Record what came of it, unless it is a dry run, and say it. Not called where the type skipped the pack."""
+
+    async def record_failure(self, step: T, error: GrexError) -> None:
+        """Keep it, where it has to be known later."""
 
     def blocked(self, missing: Sequence[str]) -> str:
         """Why a pack is not reached, in one line."""
@@ -205,11 +217,13 @@ async def _run_step(phase: Phase[T, S], step: T, broken: set[str], *, barred: bo
     if phase.context.is_stopped:
         return _stopped(path)
     if barred:
-        return StepOutcome(path, cast("S", "untrusted"), error=_untrusted_error(step, phase.again))
+        return StepOutcome(
+            path, cast("S", "untrusted"), error=untrusted_error(path, step.needs_trust, step.trust_key, phase.again)
+        )
     sink = phase.session.settings.sink
     sink(PackStarted(path, phase.doing(step)))
     outcome = await _call(phase, step)
-    sink(PackFinished(path, outcome.status, outcome.line()))
+    sink(PackFinished(path, outcome.status, outcome.line(), outcome.told()))
     return outcome
 
 
@@ -227,6 +241,8 @@ async def _call(phase: Phase[T, S], step: T) -> StepOutcome[S]:
     except PackSkippedError as skipped:
         return StepOutcome(path, cast("S", "skipped"), notes=(str(skipped),))
     except GrexError as error:
+        with suppress(GrexError):  # the failure itself is what has to be told
+            await phase.record_failure(step, error)
         return StepOutcome(path, cast("S", "failed"), error=error)
 
 
@@ -273,12 +289,13 @@ def _cleaned(outcome: Outcome) -> Outcome:
     return replace(outcome, changes=changes, notes=notes)
 
 
-def _untrusted_error(step: Step, again: str) -> UntrustedError:
-    more = len(step.needs_trust) - _SHOWN
-    what = "; ".join(step.needs_trust[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-    where = step.trust_key if step.trust_key is not None else "."
+def untrusted_error(path: str, would: Sequence[str], trust_key: str | None, again: str) -> UntrustedError:
+    """The refusal of a pack that this user does not trust to do what it would; None stands for the root."""
+    more = len(would) - _SHOWN
+    what = "; ".join(would[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    where = trust_key if trust_key is not None else "."
     return UntrustedError(
-        f"{step.pack.path} is not trusted to run: {what}",
+        f"{path} is not trusted to run: {what}",
         hint=f"If you trust its author: `grex trust {shown_argument(where)}` (or a prefix of it), then {again}.",
-        details={"prefix": where, "would": list(step.needs_trust)},
+        details={"prefix": where, "would": list(would)},
     )

@@ -167,7 +167,9 @@ class Looking:
         """The pack.yaml that lies there, or why it is refused."""
         try:
             platform = self._session.settings.platform
-            return read_pack_spec(root, is_root=False, platform=platform, display=node.path), None
+            return read_pack_spec(
+                root, is_root=False, platform=platform, display=node.path, check_type=self._session.check_type
+            ), None
         except GrexError as error:
             return None, error
 

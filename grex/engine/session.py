@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from grex.engine.holds import Holds, Permits
 from grex.engine.watchdog import Watchdog
+from grex.errors import UnknownPackTypeError
 from grex.git import GitCommand, GitRunner
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import (
@@ -32,6 +33,7 @@ from grex.manifest import (
 )
 from grex.names import PackUrl
 from grex.plugin import Registry
+from grex.plugin.registry import PACK_TYPES_GROUP
 from grex.progress import Sink, Slice, null_sink
 from grex.workspace import Layout, TrustStore
 
@@ -116,6 +118,16 @@ class Session(Struct):
             log=Log(layout.log, layout.trash_dir),
             watchdog=watchdog,
         )
+
+    def check_type(self, name: str) -> tuple[str, str] | None:
+        """What to say of a pack type that nobody registers, and what to do; None of one that is known."""
+        if self.registry.has(PACK_TYPES_GROUP, name):
+            return None
+        try:
+            self.registry.pack_type(name)
+        except UnknownPackTypeError as error:
+            return error.message, error.hint or ""
+        return None
 
     def git_for(self, pack: str, url: PackUrl | None = None) -> GitRunner:
         """A runner whose commands stand on the pack's track of the trace.

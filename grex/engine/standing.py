@@ -77,7 +77,9 @@ def _look(session: Session, found: Survey, path: str, standing: Standing) -> Non
     node = found.graph.nodes.get(path)
     spec: PackSpec | None = node.spec if node is not None else None
     if node is None or not node.is_active:  # nobody declares it, or it was not walked
-        spec = read_pack_spec(root, is_root=False, platform=session.settings.platform, display=path)
+        spec = read_pack_spec(
+            root, is_root=False, platform=session.settings.platform, display=path, check_type=session.check_type
+        )
     standing.present[path] = Present(path, spec, state.head_sha or "", identity, trust_key)
 
 

@@ -17,7 +17,7 @@ from grex.errors import GrexError, ManifestError, PackError, PackSpecError, Usag
 from grex.git import CheckoutState, observe
 from grex.manifest import LockLine
 from grex.names import clean
-from grex.pack import OverrideSpec, PackSpec, read_local, read_local_all, read_pack_spec
+from grex.pack import OverrideSpec, PackSpec, TypeCheck, read_local, read_local_all, read_pack_spec
 from grex.workspace import Layout
 
 __all__ = [
@@ -58,14 +58,14 @@ def known_paths(graph: Graph, lines: Mapping[str, LockLine]) -> set[str]:
     return {*graph.nodes, *graph.dormant({path: line.parents for path, line in lines.items()})}
 
 
-def read_root_spec(layout: Layout, platform: str) -> PackSpec:
+def read_root_spec(layout: Layout, platform: str, check_type: TypeCheck | None = None) -> PackSpec:
     """The root's pack.yaml.
 
     Raises:
         ManifestError: it is refused or cannot be read (exit 3: the root is the workspace's manifest).
     """
     try:
-        spec = read_pack_spec(layout.root, is_root=True, platform=platform, display="")
+        spec = read_pack_spec(layout.root, is_root=True, platform=platform, display="", check_type=check_type)
     except PackSpecError as error:
         raise ManifestError(error.message, hint=error.hint, details=error.details) from error
     if spec is None:
@@ -100,16 +100,23 @@ def _joined(root_spec: PackSpec, local: Iterable[OverrideSpec]) -> Mapping[str, 
     return {override.path: override for override in (*root_spec.overrides, *local)}
 
 
-def survey(layout: Layout, platform: str, choices: Mapping[str, bool] | None = None) -> Survey:
+def survey(
+    layout: Layout,
+    platform: str,
+    choices: Mapping[str, bool] | None = None,
+    *,
+    check_type: TypeCheck | None = None,
+) -> Survey:
     """Read every pack that is there, from the root downwards. Takes no lock, writes nothing, starts nothing.
 
     Inactive packs are looked at, and what they declare is not read. `choices` is as for `open_graph`.
+    `check_type` knows the pack types that there are, so that an unknown one is told with all else that is wrong.
 
     Raises:
         ManifestError: the root's pack.yaml is refused.
         ConfigError: `.grex/local.yaml` or `.grex/config.toml` is.
     """
-    root_spec = read_root_spec(layout, platform)
+    root_spec = read_root_spec(layout, platform, check_type)
     graph = open_graph(layout, root_spec, choices)
     found = Survey(graph, root_spec)
     try:
@@ -127,7 +134,7 @@ def survey(layout: Layout, platform: str, choices: Mapping[str, bool] | None = N
             state = found.states[node.path] = look_at(root)
             if state.kind != "checkout":
                 continue
-            spec = read_pack_spec(root, is_root=False, platform=platform, display=node.path)
+            spec = read_pack_spec(root, is_root=False, platform=platform, display=node.path, check_type=check_type)
             if spec is not None:
                 waiting.extend(graph.declare(node.path, spec))
         except (PackError, OSError) as error:
@@ -150,12 +157,12 @@ def named(found: Survey, lines: Collection[str], wanted: Sequence[str]) -> set[s
     Args:
         found: what is declared.
         lines: the paths of packs that are known from elsewhere.
-        wanted: paths from the workspace root, or unique names.
+        wanted: paths from the workspace root, where `.` is the root pack, or unique names.
 
     Raises:
         UsageError: an argument means no pack, or several.
     """
-    known = {node.path for node in found.nodes()} | set(lines)
+    known = {ROOT} | {node.path for node in found.nodes()} | set(lines)
     names: dict[str, list[str]] = {}
     for path in sorted(known):
         node = found.graph.nodes.get(path)
@@ -163,7 +170,7 @@ def named(found: Survey, lines: Collection[str], wanted: Sequence[str]) -> set[s
             names.setdefault(name, []).append(path)
     chosen: set[str] = set()
     for text in wanted:
-        path = text.removeprefix("./").rstrip("/")
+        path = text.rstrip("/").removeprefix("./") or text
         if path in known:
             chosen.add(path)
             continue

@@ -9,11 +9,12 @@ the complete graph afterwards, so that it does not depend on who was faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import anyio
 from anyio.abc import TaskGroup
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from grex.engine.checkout import Checkouts
 from grex.engine.graph import ROOT, Graph, Node
@@ -48,6 +49,7 @@ class Walk:
         judge: of the selected ones, which may be brought (a filter); the others are passed through as well. Asked when
             a pack is come to; None for all.
         fail_fast: start no further pack after a failure.
+        brought: what became earlier in this run of packs that are to be told with it, by path.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Walk:
         selected: Collection[str] | None,
         fail_fast: bool,
         judge: Callable[[Node], bool] | None = None,
+        brought: Mapping[str, CheckoutOutcome] | None = None,
     ) -> None:
         self._session = session
         self._checkouts = checkouts
         self._selected = selected
         self._fail_fast = fail_fast
         self._judge = judge
+        self._brought = brought or {}
         self._chosen: set[str] = set()
         self._begun: set[str] = set()
         self._ended: dict[str, anyio.Event] = {}
@@ -139,6 +143,7 @@ class Walk:
         sink(PackStarted(node.path, "checkout"))
         outcome = await self._checkouts.bring(node)
         if outcome is not None:
+            outcome = _with_what_came_before(outcome, self._brought.get(node.path))
             where = outcome.branch or node.ref
             said = what_happened(outcome.status, outcome.text, where, outcome.old_sha, outcome.new_sha)
             sink(PackFinished(node.path, outcome.status, said))
@@ -224,3 +229,11 @@ class Walk:
                     self.walked.not_reached[path] = f"{culprit}, which declares it, failed"
                     unknown.add(path)
                     grown = True
+
+
+def _with_what_came_before(outcome: CheckoutOutcome, before: CheckoutOutcome | None) -> CheckoutOutcome:
+    """What became of a checkout in all of this run, where its last look found nothing more to do."""
+    if before is None or outcome.status != "unchanged":
+        return outcome
+    notes = tuple(dict.fromkeys((*before.notes, *outcome.notes)))
+    return replace(outcome, status=before.status, old_sha=before.old_sha, notes=notes)

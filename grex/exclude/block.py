@@ -120,7 +120,7 @@ def ensure_block(exclude_file: Path, patterns: Sequence[str]) -> bool:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
         raise ManifestError(
             f"{exclude_file}: what is grex's cannot be hidden from git here: {reason}",
-            hint="check the file and its directory, then run the command again",
+            hint="Check the file and its directory, then run the command again.",
             details={"file": str(exclude_file), "errno": error.errno},
         ) from error
 

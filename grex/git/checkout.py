@@ -124,7 +124,7 @@ def _check_unmoved(state: CheckoutState) -> None:
     if operation is not None:
         raise CheckoutRefusedError(
             f"a {operation} is in progress in '{state.path}', which was left alone",
-            hint=f"finish or abort it (`git {operation}`), then run this again",
+            hint=f"Finish or abort it (`git {operation}`), then run this again.",
         )
     try:
         head = read_head(state.dirs)
@@ -133,7 +133,7 @@ def _check_unmoved(state: CheckoutState) -> None:
     if (head.branch, head.sha) != (state.head_branch, state.head_sha):
         raise CheckoutRefusedError(
             f"HEAD of '{state.path}' has moved since it was looked at; the checkout was left alone",
-            hint="run this again once nobody works in it",
+            hint="Run this again once nobody works in it.",
         )
 
 
@@ -147,7 +147,7 @@ def _check_branch(state: CheckoutState, branch: str, expected: str | None) -> No
     if current != expected:
         raise CheckoutRefusedError(
             f"the branch '{branch}' of '{state.path}' has moved since it was looked at; it was left alone",
-            hint="run this again once nobody works in it",
+            hint="Run this again once nobody works in it.",
         )
     # `checkout -B` of git before 2.43 does not look at the other work trees.
     holder = worktree_on_branch(state.dirs, ref, besides=state.dirs.own)
@@ -174,7 +174,7 @@ def _refusal(state: CheckoutState, stderr: bytes) -> CheckoutRefusedError | None
         return CheckoutRefusedError(
             f"the new commit of '{state.path}' tracks '{_PACK_LOCK}', which is the name of grex's own lock file",
             paths=paths,
-            hint=f"remove '{_PACK_LOCK}' from that repository",
+            hint=f"Remove '{_PACK_LOCK}' from that repository.",
         )
     if not paths:
         what = f"'{state.path}' was left alone, because git checkout"
@@ -183,7 +183,7 @@ def _refusal(state: CheckoutState, stderr: bytes) -> CheckoutRefusedError | None
     return CheckoutRefusedError(
         f"'{state.path}' was left alone, because the new commit touches {shown_paths(paths)}",
         paths=paths,
-        hint="commit, stash or move these files, then run this again",
+        hint="Commit, stash or move these files, then run this again.",
     )
 
 

@@ -159,7 +159,7 @@ class _Settling(Struct, frozen=True):
         if state.head_sha is None:
             raise RefNotFoundError(
                 f"the repository {redact(self.url)} has no commit on its default branch",
-                hint="push a commit to it, or declare a `ref`",
+                hint="Push a commit to it, or declare a `ref`.",
             )
         return state
 
@@ -231,7 +231,7 @@ def _check_names(temp: Path, url: str) -> None:
     if bad:
         raise FetchError(
             f"the repository {redact(url)} tracks {shown_paths(bad)}, which is a name that grex uses for itself",
-            hint="remove it from that repository",
+            hint="Remove it from that repository.",
         )
 
 

@@ -225,7 +225,7 @@ class GitRunner:
         except ProcessTimeoutError as timeout:
             raise error(
                 f"{what} did not end within {timeout.timeout_s:g} seconds and was stopped",
-                hint="check the network and the disk, or give it more time",
+                hint="Check the network and the disk, or give it more time.",
                 details={"timeout_s": timeout.timeout_s},
             ) from None
         except OSError as failure:
@@ -297,6 +297,6 @@ def _credential_config() -> Sequence[str]:
 def _not_started(what: str, git: str, cwd: Path, failure: OSError, error: type[PackError]) -> PackError:
     if isinstance(failure, FileNotFoundError) and cwd.is_dir():
         return error(
-            f"{what} failed: the program '{git}' was not found", hint="install git 2.34 or newer, and check PATH"
+            f"{what} failed: the program '{git}' was not found", hint="Install git 2.34 or newer, and check PATH."
         )
     return error(f"{what} failed: {failure.strerror or failure}")

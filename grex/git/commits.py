@@ -172,7 +172,7 @@ async def fast_forward_ref(
     if not await is_ancestor(runner, state, expected, to_sha):
         raise CheckoutRefusedError(
             f"the branch '{branch}' of '{state.path}' has commits of its own and was not moved",
-            hint=f"merge or rebase it: `git rebase {shown_argument(f'origin/{branch}')} {shown_argument(branch)}`",
+            hint=f"Merge or rebase it: `git rebase {shown_argument(f'origin/{branch}')} {shown_argument(branch)}`.",
         )
     await runner.run(
         ["update-ref", "-m", "grex: fast-forward", ref, require_sha(to_sha), require_sha(expected)],

@@ -73,8 +73,8 @@ def shown_paths(paths: Sequence[str]) -> str:
 
 
 _LOGIN_HINT = (
-    "git asks for nothing here: set up a credential helper (`git config --global credential.helper ...`), "
-    "an ssh agent or GIT_ASKPASS, and check that `git ls-remote URL` works without a question"
+    "Set up a credential helper (`git config --global credential.helper ...`), an ssh agent or GIT_ASKPASS, and check "
+    "that `git ls-remote URL` works without a question: git asks for nothing here."
 )
 # The first that matches wins, so what is specific stands before what it is usually accompanied by. The patterns are
 # compiled when something has failed, and not by every program that imports this.
@@ -82,28 +82,28 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
     (
         r"\.lock': File exists",
         AnotherGitError,
-        "another git is at work in this checkout; wait for it, or remove its lock file if it has died",
+        "Wait for the other git that is at work in this checkout, or remove its lock file if it has died.",
     ),
     (
         r"No space left on device|Disk quota exceeded",
         None,
-        "make room on this file system and try again; what is complete stays",
+        "Make room on this file system and try again; what is complete stays.",
     ),
     (
         r"Remote branch .* not found|couldn't find remote ref|not our ref|no such remote ref|unadvertised object",
         RefNotFoundError,
-        "check the ref's spelling, and that it has been pushed",
+        "Check the ref's spelling, and that it has been pushed.",
     ),
     (
         r"dubious ownership",
         None,
-        "the repository belongs to another user; if you trust it: `git config --global --add safe.directory DIR`",
+        "If you trust the other user to whom it belongs: `git config --global --add safe.directory DIR`.",
     ),
-    (r"transport '[^']*' not allowed", None, "use an https, ssh, git or file URL"),
+    (r"transport '[^']*' not allowed", None, "Use an https, ssh, git or file URL."),
     (
         r"Host key verification failed",
         None,
-        "connect once by hand (`ssh HOST`) and accept the host key, or add it to known_hosts",
+        "Connect once by hand (`ssh HOST`) and accept the host key, or add it to known_hosts.",
     ),
     (
         (
@@ -116,7 +116,7 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
     (
         r"Could not resolve host|Name or service not known|Temporary failure in name resolution",
         None,
-        "check the host's name and the network; `grex sync --offline` works with what is cloned",
+        "Check the host's name and the network; `grex sync --offline` works with what is cloned.",
     ),
     (
         (
@@ -124,20 +124,20 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
             r"|Operation timed out"
         ),
         None,
-        "check the network, a proxy (HTTPS_PROXY) and the port; `grex sync --offline` works with what is cloned",
+        "Check the network, a proxy (HTTPS_PROXY) and the port; `grex sync --offline` works with what is cloned.",
     ),
-    (r"certificate", None, "check the clock and the certificates (GIT_SSL_CAINFO, http.sslCAInfo)"),
+    (r"certificate", None, "Check the clock and the certificates (GIT_SSL_CAINFO, http.sslCAInfo)."),
     (
         r"Repository not found|does not appear to be a git repository|does not exist|repository .* not found",
         None,
-        "check the URL; a private repository that you may not see also looks like this",
+        "Check the URL; a private repository that you may not see also looks like this.",
     ),
     (
         r"early EOF|unexpected disconnect|RPC failed|hung up unexpectedly|index-pack (?:failed|died|output)",
         None,
-        "the connection broke; try again",
+        "Try again: the connection broke.",
     ),
-    (r"Read-only file system|Permission denied|insufficient permission", None, "check who owns these files"),
+    (r"Read-only file system|Permission denied|insufficient permission", None, "Check who owns these files."),
 )
 _SAYS_WHY = re.compile(r"^(?:fatal|error|remote|ssh|git): *(?:fatal: |error: )?", re.IGNORECASE)
 

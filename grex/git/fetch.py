@@ -126,7 +126,7 @@ async def fetch_sha(
     if not await has_commit(runner, state, sha):
         raise RefNotFoundError(
             f"the remote of '{state.path}' does not have the commit {sha}",
-            hint="check that it has been pushed; a commit that no branch or tag leads to may be refused by the server",
+            hint="Check that it has been pushed; a commit that no branch or tag leads to may be refused by the server.",
         )
 
 
@@ -142,7 +142,7 @@ async def set_origin(runner: GitRunner, state: CheckoutState, url: str, *, backe
 def _checked(name: str) -> str:
     reason = check_ref(name)
     if reason is not None:
-        raise FetchError(f"the ref '{clean(name)}' {reason}", hint="use a branch, a tag or a full object id")
+        raise FetchError(f"the ref '{clean(name)}' {reason}", hint="Use a branch, a tag or a full object id.")
     return name
 
 

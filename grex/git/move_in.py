@@ -141,7 +141,7 @@ def _move_all(temp: Path, target: Path, entries: Sequence[str]) -> None:
         if isinstance(error, FileExistsError):
             raise _refusal(target, [os.path.relpath(error.filename2 or error.filename, target)]) from error
         raise FetchError(
-            f"'{target}' could not be filled: {error.strerror or error}", hint="check the disk, then run this again"
+            f"'{target}' could not be filled: {error.strerror or error}", hint="Check the disk, then run this again."
         ) from error
     _remove_emptied(temp, entries)
 
@@ -204,7 +204,7 @@ def _check_entry(entry: str) -> None:
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise FetchError(
             f"a move note names '{entry}', which is not below the pack",
-            hint="move the note out of .grex/state, then run this again",
+            hint="Move the note out of .grex/state, then run this again.",
         )
 
 
@@ -212,7 +212,7 @@ def _refusal(target: Path, entries: Sequence[str]) -> FilesInTheWayError:
     return FilesInTheWayError(
         f"'{target}' already holds {shown_paths(entries)}, which the clone would have to overwrite",
         paths=entries,
-        hint="move these away or remove them, then run this again",
+        hint="Move these away or remove them, then run this again.",
     )
 
 

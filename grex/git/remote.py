@@ -82,14 +82,15 @@ def parse_ref(ref: str | None) -> DeclaredRef:
         return DeclaredRef("sha", ref.lower())
     reason = check_ref(ref)
     if reason is not None:
-        raise FetchError(f"the ref '{clean(ref)}' {reason}", hint="use a branch, a tag or a full object id")
+        raise FetchError(f"the ref '{clean(ref)}' {reason}", hint="Use a branch, a tag or a full object id.")
     if ref.startswith(_HEADS):
         return DeclaredRef("branch", ref[len(_HEADS) :])
     if ref.startswith(_TAGS):
         return DeclaredRef("tag", ref[len(_TAGS) :])
     if ref.startswith("refs/"):
         raise FetchError(
-            f"the ref '{clean(ref)}' is neither a branch nor a tag", hint="use refs/heads/NAME, refs/tags/NAME or an id"
+            f"the ref '{clean(ref)}' is neither a branch nor a tag",
+            hint="Use refs/heads/NAME, refs/tags/NAME or an id.",
         )
     return DeclaredRef(None, ref)
 
@@ -158,7 +159,7 @@ def _choose(declared: DeclaredRef, refs: dict[str, str], symrefs: dict[str, str]
         if "HEAD" not in refs:
             raise RefNotFoundError(
                 f"the repository {redact(url)} has no commit on its default branch",
-                hint="push a commit to it, or declare a `ref`",
+                hint="Push a commit to it, or declare a `ref`.",
             )
         if head.startswith(_HEADS):
             return RemoteRef("branch", head[len(_HEADS) :], refs["HEAD"])
@@ -176,7 +177,7 @@ def not_found(declared: DeclaredRef, url: str) -> RefNotFoundError:
     what = {"branch": "branch", "tag": "tag"}.get(declared.kind or "", "branch or tag")
     return RefNotFoundError(
         f"the repository {redact(url)} has no {what} '{clean(declared.name or 'HEAD')}'",
-        hint="check the ref's spelling, and that it has been pushed",
+        hint="Check the ref's spelling, and that it has been pushed.",
     )
 
 

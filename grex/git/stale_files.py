@@ -70,7 +70,7 @@ def remove_stale_files(dirs: GitDirs, work_tree: Path, *, since_ns: int) -> tupl
 def _another(lock: Path, why: str) -> AnotherGitError:
     return AnotherGitError(
         f"another git is at work: '{lock}' is {why}",
-        hint="wait until it has ended; if none runs any more, remove that file",
+        hint="Wait until it has ended; if none runs any more, remove that file.",
     )
 
 

@@ -83,7 +83,7 @@ class LockInfo(Struct, frozen=True):
         if self.held is None:
             return f"unknown; last note: {note}" if note else "unknown"
         if not self.held:
-            return f"free; note left by {note}" if note else "free"
+            return f"free; nothing needs doing (its last holder left a record: {note})" if note else "free"
         is_told = self.holder is not None and self.holder.kept_by
         how = "shared" if self.shared else "held"
         return f"{how} by {self._who()}" + ("; outlived by its child" if self.outlived and not is_told else "")

@@ -179,7 +179,7 @@ def _not_regular(path: str, number: int | None) -> LockUnavailableError:
         f"{path} should be a lock file and is no regular file.",
         path=path,
         errno=number,
-        hint="grex keeps this name for itself: remove what stands there; if a repository tracks it, remove it there.",
+        hint="Remove what stands there, also from a repository that tracks it: grex keeps this name for itself.",
     )
 
 

@@ -85,7 +85,7 @@ def refuse_foreign_content(opened: OpenedFile) -> None:
             f"{opened.path} should be a lock file and holds content that is not grex's.",
             path=opened.path,
             errno=None,
-            hint="grex keeps this name for itself: move the file away; if a repository tracks it, remove it there.",
+            hint="Move the file away, also out of a repository that tracks it: grex keeps this name for itself.",
         )
 
 

@@ -24,6 +24,7 @@ from grex.manifest.events import (
     action_halted_event,
     action_started_event,
     add_event,
+    install_failed_event,
     installed_event,
     parse_line,
     prune_event,
@@ -36,6 +37,7 @@ from grex.manifest.events import (
 )
 from grex.manifest.fold import (
     CompletedAction,
+    FailedInstall,
     Folded,
     InstalledRecord,
     OpenBracket,
@@ -74,6 +76,7 @@ __all__ = [
     "CompletedAction",
     "DamagedNote",
     "Event",
+    "FailedInstall",
     "Folded",
     "InstalledRecord",
     "Json",
@@ -97,6 +100,7 @@ __all__ = [
     "fold",
     "insert_child",
     "insert_item",
+    "install_failed_event",
     "installed_event",
     "lines_needed",
     "parse_line",

@@ -19,6 +19,7 @@ from grex.manifest.events import (
     action_completed_event,
     action_started_event,
     add_event,
+    install_failed_event,
     installed_event,
     restore_event,
     sync_event,
@@ -51,6 +52,7 @@ def lines_needed(folded: Folded) -> int:
         + (record.sha is not None)
         + len(record.completed)
         + (record.installed is not None)
+        + (record.failed is not None)
         + len(record.open_brackets)
         for record in records
     )
@@ -80,6 +82,8 @@ def _events_of(record: PackRecord) -> Iterable[Event]:
         yield sync_event(pack_id, sha=record.sha, branch=record.branch, ts=record.synced_at)
     if record.installed is not None:  # which closes brackets, so it comes before those that are open
         yield installed_event(pack_id, actions_hash=record.installed.actions_hash, ts=record.installed.ts)
+    if record.failed is not None:
+        yield install_failed_event(pack_id, why=record.failed.why, ts=record.failed.ts)
     for done in record.completed:
         if done.only_begun:
             yield action_started_event(

@@ -52,7 +52,7 @@ _BLANK_OR_REMARK = re.compile(r"[ \t]*(#.*)?\r?\n")
 _Entry: TypeAlias = "Mapping[str, Value] | str"
 """What a list of the top level can be given: a mapping, or a word."""
 
-_HINT_BY_HAND = "edit the file by hand; nothing was written"
+_HINT_BY_HAND = "Edit the file by hand; nothing was written."
 
 
 def edit_root(
@@ -84,7 +84,7 @@ def edit_root(
         if read_regular(path) != old:
             raise ManifestError(
                 f"{path}: the file was changed by somebody else while it was being edited",
-                hint="run the command again; nothing was written",
+                hint="Run the command again; nothing was written.",
                 details={"file": str(path)},
             )
         replace_file(path, new)
@@ -96,7 +96,7 @@ def edit_root(
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
         raise ManifestError(
             f"{path}: the file cannot be edited: {reason}",
-            hint="check the file, its directory and the disk, then run the command again",
+            hint="Check the file, its directory and the disk, then run the command again.",
             details={"file": str(path), "errno": error.errno},
         ) from error
     return True

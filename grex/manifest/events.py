@@ -39,6 +39,7 @@ __all__ = [
     "action_halted_event",
     "action_started_event",
     "add_event",
+    "install_failed_event",
     "installed_event",
     "parse_line",
     "prune_event",
@@ -69,9 +70,9 @@ ROOT_ID: Final = "."
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _HEAD_KEYS = frozenset({"op", "ts", "id", "schema_version"})
 _HINT_DAMAGED = (
-    "mend the line, or move the file away and sync again: checkouts are known by their own records, installs run anew"
+    "Mend the line, or move the file away and sync again: checkouts are known by their own records, installs run anew."
 )
-_HINT_VERSION = "use the newer grex that wrote it"
+_HINT_VERSION = "Use the newer grex that wrote it."
 
 
 class Event(Struct, frozen=True):
@@ -189,6 +190,11 @@ def action_halted_event(
     return Event("action_halted", ts or timestamp(), pack_id, data)
 
 
+def install_failed_event(pack_id: str, *, why: str, ts: str | None = None) -> Event:
+    """An install or update did not get through; `why` is one line for people, without credentials."""
+    return Event("install_failed", ts or timestamp(), pack_id, {"why": why})
+
+
 def _changed(url: str | None, ref: str | Same | None) -> dict[str, Json]:
     data: dict[str, Json] = {}
     if url is not None:
@@ -293,6 +299,7 @@ _FIELDS: Mapping[str, tuple[_Field, ...]] = {
     "restore": (_NEW_URL, _REF, _Field("owned", (bool,), "true or false", required=False)),
     "sync": (_Field("sha", (str,), "text"), _Field("branch", (str, type(None)), "text or null", required=False)),
     "installed": (_Field("actions_hash", (str, type(None)), "text or null"),),
+    "install_failed": (_Field("why", (str,), "text"),),
     "action_started": _BRACKET,
     "action_completed": _BRACKET,
     "action_halted": (*_BRACKET, _Field("reason", (str,), "text", required=False)),

@@ -10,6 +10,7 @@ The fold is pure and reads events in order; the last writer of a fact wins.
 | `rm`, `prune` | the pack goes to `removed`; one that is not there changes nothing |
 | `restore` | a removed pack is back as it was, with what the event gives replaced |
 | `installed` | `installed`, and no bracket is open; with a null hash, nothing is installed, nothing is left to undo |
+| `install_failed` | the last install did not get through, and why; `installed` and `add` take that back |
 | `action_started` | opens a bracket, named by run, action and phase; its `undo` is there to take back from now on |
 | `action_completed` | closes it; its `undo` takes the place of the one it was started with |
 | `action_halted` | closes it; if it failed or was skipped, what it was started with is taken back already |
@@ -43,13 +44,29 @@ from msgspec.structs import replace
 from grex.manifest.events import NOT_WHOLE, Event, Phase
 from grex.manifest.strict_json import Json
 
-__all__ = ["CompletedAction", "Folded", "InstalledRecord", "OpenBracket", "PackRecord", "RemovedRecord", "fold"]
+__all__ = [
+    "CompletedAction",
+    "FailedInstall",
+    "Folded",
+    "InstalledRecord",
+    "OpenBracket",
+    "PackRecord",
+    "RemovedRecord",
+    "fold",
+]
 
 
 class InstalledRecord(Struct, frozen=True):
     """What the pack is installed as, and since when."""
 
     actions_hash: str
+    ts: str
+
+
+class FailedInstall(Struct, frozen=True):
+    """Why the last install of the pack did not get through, and when that was."""
+
+    why: str
     ts: str
 
 
@@ -92,6 +109,7 @@ class PackRecord(Struct, frozen=True):
         installed: what it is installed as, or None.
         open_brackets: what was started and is not through, oldest first.
         completed: what is done, in the order in which it was; undo it from the end.
+        failed: why the last install did not get through; None if it did, or there was none.
     """
 
     id: str
@@ -105,6 +123,7 @@ class PackRecord(Struct, frozen=True):
     installed: InstalledRecord | None
     open_brackets: tuple[OpenBracket, ...]
     completed: tuple[CompletedAction, ...]
+    failed: FailedInstall | None = None
 
 
 class RemovedRecord(Struct, frozen=True):
@@ -156,6 +175,7 @@ class _Draft:
         self.owned = False
         self.synced_at: str | None = None
         self.installed: InstalledRecord | None = None
+        self.failed: FailedInstall | None = None
         # (run, action, phase), in the order of their start
         self.open: dict[tuple[str, str, str], OpenBracket] = {}
         # (action, kind, canonical undo), in the order of their first completion
@@ -224,6 +244,7 @@ class _Draft:
             completed=tuple(
                 replace(done, only_begun=True) if key in begun else done for key, done in self.completed.items()
             ),
+            failed=self.failed,
         )
 
 
@@ -265,6 +286,7 @@ def _add(state: _State, event: Event, data: Mapping[str, Any]) -> None:
     draft.added_at = event.ts
     draft.url, draft.ref, draft.owned = data["url"], data.get("ref"), data["owned"]
     draft.sha = draft.branch = draft.synced_at = None
+    draft.failed = None
     if draft.installed is not None:  # into another checkout, with which all that it held of the install is gone
         draft.installed = InstalledRecord(NOT_WHOLE, event.ts)
 
@@ -301,6 +323,7 @@ def _installed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
     if draft is not None:
         draft.open.clear()  # of runs that died before the one that got through
         draft.begun.clear()  # what they had begun stays to be undone
+        draft.failed = None
     if actions_hash is not None:
         state.draft(event).installed = InstalledRecord(actions_hash, event.ts)
     elif draft is not None:
@@ -308,6 +331,10 @@ def _installed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
         draft.completed.clear()
         draft.stacks.clear()
         draft.begun.clear()
+
+
+def _install_failed(state: _State, event: Event, data: Mapping[str, Any]) -> None:
+    state.draft(event).failed = FailedInstall(data["why"], event.ts)
 
 
 def _action_started(state: _State, event: Event, data: Mapping[str, Any]) -> None:
@@ -349,6 +376,7 @@ _OPS: Mapping[str, Callable[[_State, Event, Mapping[str, Any]], None]] = {
     "prune": _remove,
     "restore": _restore,
     "installed": _installed,
+    "install_failed": _install_failed,
     "action_started": _action_started,
     "action_completed": _action_completed,
     "action_halted": _action_halted,

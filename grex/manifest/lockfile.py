@@ -34,8 +34,8 @@ LOCKFILE_VERSION: Final = 1
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
-_HINT_MENDED = "mend the line, or take the file of the last commit and run `grex sync`, which writes it anew"
-_HINT_CONFLICT = "finish the merge: take either side whole, then run `grex sync`, which writes the lockfile anew"
+_HINT_MENDED = "Mend the line, or take the file of the last commit and run `grex sync`, which writes it anew."
+_HINT_CONFLICT = "Finish the merge: take either side whole, then run `grex sync`, which writes the lockfile anew."
 
 
 class LockLine(Struct, frozen=True):
@@ -102,7 +102,7 @@ def parse_lockfile(data: bytes, *, file: str) -> Mapping[str, LockLine]:
         except _NewerVersionError as error:
             raise SchemaVersionError(
                 f"{file}:{line_no}: lockfile version {error} is not one that this grex reads",
-                hint="use the newer grex that wrote it",
+                hint="Use the newer grex that wrote it.",
                 details={"file": file, "line": line_no},
             ) from None
         except DamageError as error:
@@ -249,6 +249,6 @@ def _unusable(path: Path, participle: str, error: OSError) -> LockfileError:
     reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
     return LockfileError(
         f"{path}: the lockfile cannot be {participle}: {reason}",
-        hint="check the file, its directory and the disk, then run the command again",
+        hint="Check the file, its directory and the disk, then run the command again.",
         details={"file": str(path), "errno": error.errno},
     )

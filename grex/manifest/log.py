@@ -269,15 +269,17 @@ class Log:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
         return ManifestError(
             f"{self._path}: the log cannot be {participle}: {reason}",
-            hint=_HINTS.get(error.errno or 0, "check the file, its directory and the disk, then run the command again"),
+            hint=_HINTS.get(
+                error.errno or 0, "Check the file, its directory and the disk, then run the command again."
+            ),
             details={"file": str(self._path), "errno": error.errno},
         )
 
 
 _HINTS = {
-    errno.ENOSPC: "free some space, then run the command again",
-    errno.EDQUOT: "free some space, then run the command again",
-    errno.ELOOP: "replace the link by the file itself; grex does not write through links",
+    errno.ENOSPC: "Free some space, then run the command again.",
+    errno.EDQUOT: "Free some space, then run the command again.",
+    errno.ELOOP: "Replace the link by the file itself; grex does not write through links.",
 }
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import shlex
 
-__all__ = ["SECRET_PARAMETER", "clean", "redact", "shown_argument"]
+__all__ = ["SECRET_PARAMETER", "as_hint", "clean", "redact", "shown_argument"]
 
 MASK = "***"
 
@@ -75,6 +75,13 @@ def redact(text: str) -> str:
 def shown_argument(text: str) -> str:
     """Return the text as one argument of a command that people copy into their shell out of a hint."""
     return shlex.quote(clean(text, 2048))
+
+
+def as_hint(text: str) -> str:
+    """Return a fragment such as `write it in quotes` as the sentence that a hint is; none (`""`) stays none."""
+    if not text:
+        return text
+    return f"{text[0].upper()}{text[1:]}{'' if text[-1] in '.?!' else '.'}"
 
 
 def _mask_userinfo(match: re.Match[str]) -> str:

@@ -28,7 +28,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-from grex.names.text import SECRET_PARAMETER, clean, redact
+from grex.names.text import SECRET_PARAMETER, as_hint, clean, redact
 
 __all__ = ["InvalidUrlError", "PackUrl", "parse_url"]
 
@@ -53,7 +53,7 @@ class InvalidUrlError(ValueError):
     def __init__(self, text: str, reason: str, hint: str) -> None:
         super().__init__(f"'{clean(redact(text))}' {reason}")
         self.reason = reason
-        self.hint = hint
+        self.hint = as_hint(hint)
 
 
 class PackUrl(Struct, frozen=True, dict=True):  # the dict holds `identity`, once it was asked for
@@ -232,7 +232,7 @@ def _parse_network(text: str, scheme: str, rest: str) -> PackUrl:
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port <= _MAX_PORT:
         raise InvalidUrlError(
-            text, f"has the port {clean(match['port'], 20)}, which does not exist", "a port is a number from 1 to 65535"
+            text, f"has the port {clean(match['port'], 20)}, which does not exist", "use a number from 1 to 65535"
         )
     if not path.strip("/"):
         raise InvalidUrlError(text, "names a host and no repository", "add the path of the repository")
@@ -244,7 +244,7 @@ def _parse_network(text: str, scheme: str, rest: str) -> PackUrl:
 def _parse_file(text: str, rest: str) -> PackUrl:
     host, slash, path = rest.partition("/")
     if host.lower() not in {"", "localhost"}:
-        raise InvalidUrlError(text, "names a host in a file URL", "a file URL has three slashes: file:///path")
+        raise InvalidUrlError(text, "names a host in a file URL", "write three slashes, as in file:///path")
     path = unquote(f"{slash}{path}")  # as git does
     if not path.strip("/"):
         raise InvalidUrlError(text, "names no repository", "add the path of the repository")

@@ -11,7 +11,7 @@ from grex.pack.action_spec import Mode, decode, mode_bits, parse_actions
 from grex.pack.hash import actions_hash
 from grex.pack.local import Local, parse_local, read_local, read_local_all
 from grex.pack.predicate import PredicateNode, Predicates, evaluate, parse_conditions, parse_predicate
-from grex.pack.problems import Mark, Problem, Problems
+from grex.pack.problems import Mark, Problem, Problems, raise_problems
 from grex.pack.relations import read_overrides
 from grex.pack.source import RefusedFileError, read_pack_file
 from grex.pack.spec import (
@@ -25,7 +25,7 @@ from grex.pack.spec import (
     current_platform,
 )
 from grex.pack.target import merge_target
-from grex.pack.validate import parse_pack_spec, read_declared_paths, read_pack_spec
+from grex.pack.validate import TypeCheck, parse_pack_spec, read_declared_paths, read_pack_spec
 from grex.pack.variables import MissingVariableError, escape_variables, expand_variables, variable_names
 from grex.pack.yaml_events import Entry, Node, PlainData, read_yaml
 
@@ -49,6 +49,7 @@ __all__ = [
     "Problem",
     "Problems",
     "RefusedFileError",
+    "TypeCheck",
     "actions_hash",
     "current_platform",
     "decode",
@@ -62,6 +63,7 @@ __all__ = [
     "parse_local",
     "parse_pack_spec",
     "parse_predicate",
+    "raise_problems",
     "read_declared_paths",
     "read_local",
     "read_local_all",

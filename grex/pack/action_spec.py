@@ -93,7 +93,11 @@ def _parse_action(node: Node, what: str, problems: Problems) -> ActionEntry | No
         return None
     (entry,) = entries.values()
     if not _ACTION_NAME.fullmatch(entry.key):
-        problems.add(entry.mark, f"{quoted(entry.key)} cannot be the name of an action", "lower case, as in 'symlink'")
+        problems.add(
+            entry.mark,
+            f"{quoted(entry.key)} cannot be the name of an action",
+            "write it in lower case, as in 'symlink'",
+        )
         return None
     return ActionEntry(entry.key, entry.node, entry.mark)
 
@@ -245,7 +249,9 @@ def _read_mode(node: Node, what: str, problems: Problems) -> str | None:
         return None
     text = read_text(node, what, problems)
     if text is not None and not _MODE.fullmatch(text):
-        problems.add(node, f"{what} is text of 3 or 4 octal digits, and this is {quoted(text, 20)}", 'as in "0755"')
+        problems.add(
+            node, f"{what} is text of 3 or 4 octal digits, and this is {quoted(text, 20)}", 'write it as in "0755"'
+        )
         return None
     return text
 

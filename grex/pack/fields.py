@@ -58,7 +58,7 @@ def read_int(node: Node, what: str, problems: Problems, *, at_least: int | None 
         _wrong_type(node, what, "a whole number", problems)
         return None
     if at_least is not None and value < at_least:
-        problems.add(node, f"{what} is {value}", f"at least {at_least}, or leave the key out")
+        problems.add(node, f"{what} is {value}", f"write at least {at_least}, or leave the key out")
         return None
     return value
 

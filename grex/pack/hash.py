@@ -61,7 +61,7 @@ def actions_hash(spec: PackSpec, pack_root: Path, commit: str) -> str:
     except OSError as error:
         raise PackError(
             f"{quoted(str(error.filename or pack_root))} cannot be read: {error.strerror}.",
-            hint="check its permissions",
+            hint="Check its permissions.",
         ) from error
     return digest.hexdigest()
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, NoReturn, Protocol
 from msgspec import Struct, field
 
 from grex.errors import GrexError
-from grex.names import clean, redact
+from grex.names import as_hint, clean, redact
 
 __all__ = ["Mark", "Marked", "Problem", "Problems", "quoted", "raise_problems"]
 
@@ -48,7 +48,7 @@ class Marked(Protocol):
 
 
 class Problem(Struct, frozen=True):
-    """One thing that is wrong, and where."""
+    """One thing that is wrong, and where; `hint` is a fragment, of which the error makes a sentence."""
 
     file: str
     line: int
@@ -68,7 +68,7 @@ class Problem(Struct, frozen=True):
             "line": self.line,
             "column": self.column,
             "message": self.message,
-            "hint": self.hint,
+            "hint": as_hint(self.hint),
         }
 
 
@@ -123,6 +123,6 @@ def raise_problems(problems: Problems, error: type[GrexError]) -> NoReturn:
     more = f" (and {rest} more problem{'' if rest == 1 else 's'})" if rest else ""
     raise error(
         f"{first.file}:{first.line}:{first.column}: {first.message}{more}.",
-        hint=first.hint or None,
+        hint=as_hint(first.hint) or None,
         details={"problems": [problem.to_json() for problem in found]},
     )

@@ -153,7 +153,7 @@ def _read_child(item: Node, defaults: Defaults, problems: Problems) -> ChildSpec
     with_submodules = submodules is not None and bool(read_bool(submodules, "submodules", problems))
     url_node = _node(entries, "url")
     if url_node is None:
-        problems.add(item, "a child needs 'url'", "as in 'url: https://host/path'")
+        problems.add(item, "a child needs 'url'", "write it as in 'url: https://host/path'")
         return None
     url = _read_url(url_node, "url", defaults.base, problems)
     path = _read_path(entries, "path", problems) if "path" in entries else _default_path(url_node, url, problems)
@@ -182,7 +182,7 @@ def _read_override(item: Node, base: str | None, problems: Problems) -> Override
     url = None if url_node is None else _read_url(url_node, "url", base, problems)
     ref = _read_ref(entries, problems)
     if "path" not in entries:
-        problems.add(item, "an override needs 'path'", "the pack's path from the workspace root")
+        problems.add(item, "an override needs 'path'", "give the pack's path from the workspace root")
         return None
     path = _read_path(entries, "path", problems)
     if "url" not in entries and "ref" not in entries:
@@ -241,7 +241,7 @@ def _read_ref(entries: Mapping[str, Entry], problems: Problems) -> str | None:
     reason = check_ref(ref)
     if reason is None:
         return ref
-    problems.add(node, f"the ref {quoted(ref)} {reason}", "a branch, a tag or a whole commit id")
+    problems.add(node, f"the ref {quoted(ref)} {reason}", "give a branch, a tag or a whole commit id")
     return None
 
 
@@ -257,7 +257,7 @@ def _read_filter(entries: Mapping[str, Entry], problems: Problems) -> str | None
         return None
     if _FILTER.fullmatch(text):
         return text
-    problems.add(node, f"filter cannot be {quoted(text)}", "blob:none, blob:limit=<size>, or tree:<depth>")
+    problems.add(node, f"filter cannot be {quoted(text)}", "use blob:none, blob:limit=<size>, or tree:<depth>")
     return None
 
 
@@ -280,8 +280,8 @@ def _read_labels(
 
 
 _LABEL_HINTS: Final = {
-    "groups": GROUP_NAME_HINT,
-    "sparse": "a directory inside the pack; no patterns, and nothing that starts with -, ! or #",
+    "groups": f"use {GROUP_NAME_HINT}",
+    "sparse": "give a directory inside the pack; no patterns, and nothing that starts with -, ! or #",
 }
 
 
@@ -298,7 +298,7 @@ def _read_remotes(entries: Mapping[str, Entry], base: str | None, problems: Prob
         if name == "origin":
             problems.add(entry.mark, "the remote 'origin' is the URL itself", "choose another name")
         elif not is_group_name(name) or check_ref(name) is not None:
-            problems.add(entry.mark, f"a remote cannot be called {quoted(name)}", GROUP_NAME_HINT)
+            problems.add(entry.mark, f"a remote cannot be called {quoted(name)}", f"use {GROUP_NAME_HINT}")
         elif (url := _read_url(entry.node, "the URL of a remote", base, problems)) is not None:
             remotes[name] = url.text
     return MappingProxyType(remotes)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 from grex.errors import ManifestError, PackSpecError, SchemaVersionError
 from grex.names import PACK_YAML, resolve_pack_path
@@ -27,9 +27,11 @@ from grex.pack.spec import SCHEMA_VERSION, ActionEntry, ChildSpec, Defaults, Pac
 from grex.pack.target import ACTIONS_REPLACE, merge_target
 from grex.pack.yaml_events import UNREADABLE, Entry, Node, PlainData, read_yaml
 
-__all__ = ["parse_pack_spec", "read_declared_paths", "read_pack_spec"]
+__all__ = ["TypeCheck", "parse_pack_spec", "read_declared_paths", "read_pack_spec"]
 
 T = TypeVar("T")
+TypeCheck: TypeAlias = Callable[[str], tuple[str, str] | None]
+"""What is wrong with a pack type, and what to do about it; None where somebody registers it."""
 
 _KEYS: Final = (
     "actions",
@@ -46,7 +48,9 @@ _KEYS: Final = (
 _LENGTH: Final = 100  # of names and versions: they stand in one line with much else
 
 
-def read_pack_spec(pack_root: Path, *, is_root: bool, platform: str, display: str) -> PackSpec | None:
+def read_pack_spec(
+    pack_root: Path, *, is_root: bool, platform: str, display: str, check_type: TypeCheck | None = None
+) -> PackSpec | None:
     """Return what a pack declares, or None where it has no `.grex/pack.yaml`.
 
     Args:
@@ -54,6 +58,7 @@ def read_pack_spec(pack_root: Path, *, is_root: bool, platform: str, display: st
         is_root: whether it is the workspace's own, the only one that may have `overrides`.
         platform: `linux`, `macos` or `windows`; its target is merged.
         display: how the pack's directory is called in messages; `""` for the workspace.
+        check_type: as for `parse_pack_spec`.
 
     Raises:
         ManifestError: the root's file is refused or cannot be read; `SchemaVersionError` if a later grex wrote it.
@@ -76,6 +81,7 @@ def read_pack_spec(pack_root: Path, *, is_root: bool, platform: str, display: st
         is_root=is_root,
         target=None if over is None else (over, f"{prefix}{target_yaml}"),
         source=pack_root / PACK_YAML,
+        check_type=check_type,
     )
 
 
@@ -86,6 +92,7 @@ def parse_pack_spec(
     is_root: bool,
     target: tuple[bytes, str] | None = None,
     source: Path | None = None,
+    check_type: TypeCheck | None = None,
 ) -> PackSpec:
     """Return the checked content of a pack.yaml.
 
@@ -95,6 +102,9 @@ def parse_pack_spec(
         is_root: whether it is the workspace's own.
         target: bytes and name of the platform's target, if there is one.
         source: where it is on disk; by default `file`.
+        check_type: knows the pack types that there are. It is asked only where something else is wrong already, so
+            that the list of problems is complete: a file that is right but for its type is refused by whoever
+            installs it, and its children are looked after all the same.
 
     Raises:
         ManifestError: as `read_pack_spec`.
@@ -107,7 +117,7 @@ def parse_pack_spec(
         if root is not None and over is not None:
             _check_target(over, problems)
             root = merge_target(root, over)
-    reader = _Reader(problems, is_root=is_root)
+    reader = _Reader(problems, is_root=is_root, check_type=check_type)
     spec = None if root is None else reader.read(root, source or Path(file))
     if spec is None or problems:
         _refuse(problems, is_root=is_root, newer=reader.is_newer)
@@ -153,8 +163,9 @@ def _refuse(problems: Problems, *, is_root: bool, newer: bool = False) -> NoRetu
 class _Reader:
     """The checks of one file. What has a problem is left out of the spec, which is then never handed on."""
 
-    def __init__(self, problems: Problems, *, is_root: bool) -> None:
+    def __init__(self, problems: Problems, *, is_root: bool, check_type: TypeCheck | None) -> None:
         self._problems = problems
+        self._check = check_type
         self._is_root = is_root
         self.is_newer = False
         """Whether a later grex wrote the file."""
@@ -177,11 +188,11 @@ class _Reader:
             entries, "actions", (), lambda node: parse_actions(node, "actions", problems)
         )
         teardown = self._read(entries, "teardown", None, lambda node: parse_actions(node, "teardown", problems))
-        pack_type = self._read_label(entries, "type", root.mark, "meta, declarative, scripted or plain") or ""
+        pack_type = self._read_label(entries, "type", root.mark, "use meta, declarative, scripted or plain") or ""
         self._check_type(pack_type, entries, children, {"actions": actions, "teardown": teardown or ()})
-        return PackSpec(
+        spec = PackSpec(
             schema_version=SCHEMA_VERSION,
-            name=self._read_label(entries, "name", root.mark, "as in 'name: my-pack'") or "",
+            name=self._read_label(entries, "name", root.mark, "write it as in 'name: my-pack'") or "",
             type=pack_type,
             source=source,
             version=self._read(entries, "version", None, self._read_version),
@@ -194,6 +205,10 @@ class _Reader:
             type_mark=entries["type"].mark if "type" in entries else root.mark,
             extensions=_extensions(entries),
         )
+        wrong = self._check(pack_type) if problems and pack_type and self._check is not None else None
+        if wrong is not None:
+            problems.add(entries["type"].mark, *wrong)
+        return spec
 
     def _check_schema_version(self, entries: Mapping[str, Entry], mark: Mark) -> None:
         entry = entries.get("schema_version")
@@ -251,7 +266,7 @@ class _Reader:
             self._problems.add(
                 entry.node,
                 f"{key} cannot be {quoted(text, 40)}",
-                f"a small letter, then small letters, digits and '-', at most {_LENGTH} in all",
+                f"use a small letter, then small letters, digits and '-', at most {_LENGTH} in all",
             )
             return None
         return text

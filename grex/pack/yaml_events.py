@@ -179,7 +179,7 @@ def _events(text: str) -> Iterator[Event]:
     if not yaml.__with_libyaml__:
         raise GrexError(
             "PyYAML was built without libyaml, and its own parser takes minutes for hostile files.",
-            hint="install PyYAML from its wheel: pip install --force-reinstall --only-binary :all: PyYAML",
+            hint="Install PyYAML from its wheel: pip install --force-reinstall --only-binary :all: PyYAML.",
         )
     return yaml.parse(text, Loader=yaml.CBaseLoader)
 

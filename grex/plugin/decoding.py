@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from grex.errors import PackSpecError, PluginError, UnknownPredicateError
+from grex.errors import PackSpecError, PluginError, UnknownActionError, UnknownPredicateError
 from grex.names import clean
 from grex.pack import ActionEntry, Mark, PlainData, PredicateNode, Problems, decode
 from grex.pack.problems import raise_problems
@@ -32,9 +32,14 @@ def decode_actions(registry: Registry, entries: Sequence[ActionEntry]) -> tuple[
         PluginError: an action or predicate that nobody registers, that does not load, or that fails to check.
     """
     problems = Problems()
-    decoded = _decode(registry, entries, problems)
+    unknown: list[tuple[Mark, UnknownActionError]] = []
+    decoded = _decode(registry, entries, problems, unknown)
+    if len(problems) == len(unknown) == 1:
+        mark, error = unknown[0]
+        with blamed("", mark=mark):
+            raise error
     if problems:
-        raise_problems(problems, PackSpecError)
+        raise_problems(problems, UnknownActionError if unknown else PackSpecError)
     return decoded
 
 
@@ -90,12 +95,22 @@ def ask(registry: Registry, node: PredicateNode, ctx: PredicateContext) -> bool 
         return bool(implementation.holds(node.value, ctx))
 
 
-def _decode(registry: Registry, entries: Sequence[ActionEntry], problems: Problems) -> tuple[ActionArguments, ...]:
+def _decode(
+    registry: Registry,
+    entries: Sequence[ActionEntry],
+    problems: Problems,
+    unknown: list[tuple[Mark, UnknownActionError]],
+) -> tuple[ActionArguments, ...]:
     decoded: list[ActionArguments] = []
     predicates = RegisteredPredicates(registry)
     for entry in entries:
         with blamed(f"the action {entry.kind!r}", mark=entry.mark):
-            implementation = registry.action(entry.kind)
+            try:
+                implementation = registry.action(entry.kind)
+            except UnknownActionError as error:
+                problems.add(entry.mark, error.message, error.hint or "")
+                unknown.append((entry.mark, error))
+                continue
             arguments: Any = decode(
                 implementation.arguments, entry.args, problems, what=entry.kind, predicates=predicates
             )
@@ -105,7 +120,7 @@ def _decode(registry: Registry, entries: Sequence[ActionEntry], problems: Proble
         if wrong is not None:
             problems.add(entry.mark, wrong, "")
         else:
-            _decode(registry, nested_entries(arguments), problems)
+            _decode(registry, nested_entries(arguments), problems, unknown)
         put_mark(arguments, entry.mark)
         decoded.append(arguments)
     return tuple(decoded)

@@ -18,7 +18,7 @@ from grex.names import clean, redact
 from grex.pack import Mark
 from grex.plugin.values import PackSkippedError
 
-__all__ = ["blamed", "described", "is_failure", "tell_what_is_left"]
+__all__ = ["blamed", "described", "is_failure", "tell_what_is_left", "with_last_line"]
 
 _SAID_CHARACTERS = 400
 _TOLD_CHARACTERS = 8000
@@ -86,6 +86,13 @@ def tell_what_is_left(failure: BaseException, left: Sequence[str]) -> None:
         failure.add_note(told)  # becomes the hint of the error that `blamed` makes of it
 
 
+def with_last_line(error: GrexError) -> str:
+    """A failure in one line for where its details do not go along: of a command, with the last line that it said."""
+    output = error.details.get("output")
+    lines = [line.strip() for line in output.splitlines() if line.strip()] if isinstance(output, str) else []
+    return f"{error.message}: {lines[-1]}" if lines else error.message
+
+
 def _place(error: PackError | PluginError, pack: str | None, mark: Mark | None) -> None:
     details = error.details
     # What a plugin raised as its own error is text that nobody has looked at yet.
@@ -95,7 +102,7 @@ def _place(error: PackError | PluginError, pack: str | None, mark: Mark | None) 
     if pack is not None:
         details.setdefault("pack", pack)
     where = pack if mark is None else str(mark)
-    if where is None or "problems" in details or "line" in details:
+    if where is None or "problems" in details or "line" in details or "file" in details:
         return  # there is no place to tell, or it is told already
     if mark is not None:
         details.update(file=mark.file, line=mark.line, column=mark.column)

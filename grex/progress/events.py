@@ -29,11 +29,15 @@ class PackStarted(Struct, frozen=True):
 
 
 class PackFinished(Struct, frozen=True):
-    """A pack is done for this phase; `status` is its outcome's status, `text` one line about it."""
+    """A pack is done for this phase; `status` is its outcome's status, `text` one line about it.
+
+    `told` is the same thing by thing, where that is more than the text has room for.
+    """
 
     pack: str
     status: str
     text: str
+    told: tuple[str, ...] = ()
 
 
 class CommandStarted(Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from grex.engine import ROOT, CheckoutOptions, Checkouts, Hiding, Session, Settings, survey
+from grex.engine import ROOT, CheckoutOptions, CheckoutOutcome, Checkouts, Hiding, Session, Settings, survey
 from grex.engine.cloning import missing_directories
 from grex.engine.survey import open_graph
 from grex.engine.withdrawal import withdraw_clone
@@ -103,10 +103,12 @@ async def add(request: AddRequest, settings: Settings) -> AddReport:
         raise UsageError(f"{request.ref!r} is no ref: it {wrong}", hint="Give a branch, a tag or a full commit id.")
     async with session.exclusive():
         declaration = _Declaration(session, request, url, path)
-        await _clone_and_declare(session, declaration, trust_url=request.trust_url)
+        cloned = await _clone_and_declare(session, declaration, trust_url=request.trust_url)
         try:
             report = await sync_session(
-                session, SyncRequest(root=session.layout.root, packs=(path,), no_install=request.no_install)
+                session,
+                SyncRequest(root=session.layout.root, packs=(path,), no_install=request.no_install),
+                brought={} if cloned is None else {path: cloned},
             )
         except GrexError as error:
             error.hint = _joined(f"{path} is cloned and declared; `grex sync` does the rest.", error.hint)
@@ -114,8 +116,8 @@ async def add(request: AddRequest, settings: Settings) -> AddReport:
     return AddReport(path, url.redacted, report)
 
 
-async def _clone_and_declare(session: Session, declaration: _Declaration, *, trust_url: bool) -> None:
-    """Do all of it, or none.
+async def _clone_and_declare(session: Session, declaration: _Declaration, *, trust_url: bool) -> CheckoutOutcome | None:
+    """Do all of it, or none; gives what became of the checkout.
 
     Trust is given before the declaration is written: a trust file that cannot be written must not leave a pack that is
     declared and will not install.
@@ -124,9 +126,10 @@ async def _clone_and_declare(session: Session, declaration: _Declaration, *, tru
     before = observe(session.layout.pack_dir(declaration.path)).kind
     has_new_trust = False
     try:
-        await _clone(session, declaration)
+        outcome = await _clone(session, declaration)
         has_new_trust = trust_url and session.trust.add(declaration.url.trust_key)
         await _declare(session, declaration)
+        return outcome  # noqa: TRY300 - what follows undoes it
     except BaseException as failure:
         if has_new_trust:
             with contextlib.suppress(ConfigError):
@@ -153,7 +156,7 @@ class _Declaration:
         self.path = path
         self.ref = request.ref
         platform = session.settings.platform
-        known = survey(session.layout, platform)
+        known = survey(session.layout, platform, check_type=session.check_type)
         declared = known.graph.nodes.get(path)
         if declared is not None:
             raise UsageError(
@@ -208,12 +211,13 @@ class _Declaration:
         self.parse(data)
 
 
-async def _clone(session: Session, declaration: _Declaration) -> None:
+async def _clone(session: Session, declaration: _Declaration) -> CheckoutOutcome | None:
     hiding = Hiding(session.layout)
     hiding.hide([declaration.path])
     outcome = await Checkouts(session, CheckoutOptions(), hiding).bring(declaration.node)
     if outcome is not None and outcome.is_failure:
         raise outcome.error or PackError(f"{declaration.path} was not added: {outcome.text}", hint=outcome.hint)
+    return outcome
 
 
 async def _declare(session: Session, declaration: _Declaration) -> None:

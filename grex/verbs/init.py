@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from grex.engine import Hiding, Session, Settings
 from grex.engine.merging import teach_merging
-from grex.errors import ConfigError, UsageError
+from grex.errors import ConfigError, GrexError, UsageError
 from grex.fs import replace_file
 from grex.names import PACK_YAML
-from grex.workspace import ROOT_TRUST
+from grex.verbs.locate import locate
+from grex.workspace import ROOT_TRUST, directory_in_place
 
 if TYPE_CHECKING:
     from grex.verbs.documents import InitDocument
@@ -39,11 +40,17 @@ class InitRequest(Struct, frozen=True):
 
 
 class InitReport(Struct, frozen=True):
-    """What init found or made; `gitignore_changed` if `.gitignore` was written."""
+    """What init found or made; `gitignore_changed` if `.gitignore` was written.
+
+    `outer` is the workspace in which a new one was made; if that declares this place, it `belongs_to_outer`, and
+    commands that are started in here work on the outer one.
+    """
 
     root: Path
     created: bool
     gitignore_changed: bool = False
+    outer: Path | None = None
+    belongs_to_outer: bool = False
     exit_code: int = 0
 
     def to_json(self) -> InitDocument:
@@ -53,6 +60,8 @@ class InitReport(Struct, frozen=True):
             "workspace": str(self.root),
             "created": self.created,
             "gitignore_changed": self.gitignore_changed,
+            "outer": None if self.outer is None else str(self.outer),
+            "belongs_to_outer": self.belongs_to_outer,
             "exit_code": self.exit_code,
         }
 
@@ -64,6 +73,7 @@ async def init(request: InitRequest, settings: Settings) -> InitReport:
 
     Raises:
         UsageError: the place is a file, cannot be written to, or the name is not one.
+        ManifestError: what should be its pack.yaml is a directory.
     """
     with making(f"the workspace {request.root}"):
         return await _init(request, settings)
@@ -73,6 +83,8 @@ async def _init(request: InitRequest, settings: Settings) -> InitReport:
     root = request.root
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file", hint="Give a directory, or a path that does not exist yet.")
+    if (root / PACK_YAML).is_dir():
+        raise directory_in_place(root)
     if (root / PACK_YAML).exists():
         session = Session.open(root, settings)
         if not request.gitignore:
@@ -102,7 +114,16 @@ async def _init(request: InitRequest, settings: Settings) -> InitReport:
             (root / PACK_YAML).unlink()  # or the next init would find a workspace, and leave its root without trust
             raise
         await teach_merging(session)  # where it cannot be done, the first sync says so
-    return InitReport(root, created=True, gitignore_changed=gitignore_changed)
+    outer = _workspace_of(root.parent)
+    is_pack = outer is not None and _workspace_of(root) == outer
+    return InitReport(root, created=True, gitignore_changed=gitignore_changed, outer=outer, belongs_to_outer=is_pack)
+
+
+def _workspace_of(directory: Path) -> Path | None:
+    try:
+        return locate(directory, None)
+    except GrexError:
+        return None
 
 
 @contextmanager

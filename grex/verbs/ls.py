@@ -87,6 +87,13 @@ class ListReport(Struct, frozen=True):
             "notes": list(self.notes),
         }
 
+    def tops(self) -> list[ListedPack]:
+        """Where a tree of them begins: at what the root declares, or at those that lie below no other listed one."""
+        if not self.is_narrowed:
+            return self.children_of()
+        listed = {pack.path for pack in self.packs}
+        return [pack for pack in self.packs if listed.isdisjoint(pack.parents)] or list(self.packs)
+
     def children_of(self, parent: str = ROOT) -> list[ListedPack]:
         """The packs that this one declares, sorted by path."""
         return [pack for pack in self.packs if parent in pack.parents]
@@ -107,7 +114,7 @@ async def ls(request: ListRequest, settings: Settings) -> ListReport:
     def look() -> Survey:
         if is_choosing:
             session.reread()
-        return survey(session.layout, settings.platform)
+        return survey(session.layout, settings.platform, check_type=session.check_type)
 
     found = await session.read_manifest(look)
     wanted: set[str] | None = None
@@ -115,7 +122,7 @@ async def ls(request: ListRequest, settings: Settings) -> ListReport:
         from grex.engine.choosing import choose  # noqa: PLC0415 - a list of everything does not choose
 
         chosen = await choose(session, found, request.packs, request.filters, keeps_inactive=True, may_be_none=True)
-        wanted = chosen.paths
+        wanted = None if chosen.is_all else chosen.paths
         session.notes.extend(chosen.notes)
     packs: list[ListedPack] = []
     for node in found.nodes():
@@ -140,4 +147,4 @@ async def ls(request: ListRequest, settings: Settings) -> ListReport:
             )
         )
     root = found.root_spec
-    return ListReport(session.layout.root, root.name, root.type, tuple(packs), tuple(session.notes), is_choosing)
+    return ListReport(session.layout.root, root.name, root.type, tuple(packs), tuple(session.notes), wanted is not None)

@@ -66,11 +66,15 @@ async def merge_driver(request: MergeDriverRequest, environ: Mapping[str, str]) 
         elif f"/{request.path}".endswith(f"/{PACK_YAML}"):
             report, data = _pack_yaml(base, ours, theirs, None if lines.has_conflicts else lines.data, lines.data)
         else:
-            raise UsageError(f"{clean(request.path)} is not a file that grex merges", hint="git calls this by itself.")
+            raise UsageError(
+                f"{clean(request.path)} is not a file that grex merges",
+                hint="Leave it to git, which calls this by itself.",
+            )
         request.ours.write_bytes(data)
     except OSError as error:
         raise UsageError(
-            f"{error.filename}: {error.strerror or error}", hint="git calls this by itself, with files of its own."
+            f"{error.filename}: {error.strerror or error}",
+            hint="Leave it to git, which calls this with files of its own.",
         ) from error
     return report
 

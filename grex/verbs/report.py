@@ -10,7 +10,7 @@ from grex.errors import GrexError
 if TYPE_CHECKING:
     from grex.verbs.documents import FailureObject
 
-__all__ = ["Report", "exit_code_of", "failure_json", "further_problems"]
+__all__ = ["Report", "exit_code_of", "explained", "failure_json"]
 
 _PRECEDENCE = (3, 8, 4, 7)
 
@@ -44,20 +44,21 @@ def exit_code_of(errors: Iterable[GrexError | None]) -> int:
     return max(codes, default=0)
 
 
-def further_problems(error: GrexError | None) -> list[str]:
-    """What there is to say beside the message, a line each.
+def explained(error: GrexError | None) -> list[str]:
+    """What there is to say below the message, a line each: what to do, and what else is wrong.
 
-    The problems of a file after the first, which the message has: whoever mends one wants to see them all. And the
-    chain of a wait that would never end.
+    Of a file with several problems the message has the first, and its hint follows it; then come the others, each with
+    its own. The chain of a circle, or of a wait that would never end, stands before the hint.
     """
     if error is None:
         return []
-    problems = error.details.get("problems", [])
-    return [*(_problem_line(problem) for problem in problems[1:]), *map(str, error.details.get("chain", []))]
+    hint = [f"hint: {error.hint}"] if error.hint else []
+    further = [line for problem in error.details.get("problems", [])[1:] for line in _problem_lines(problem)]
+    return [*map(str, error.details.get("chain", [])), *hint, *further]
 
 
-def _problem_line(problem: object) -> str:
+def _problem_lines(problem: object) -> list[str]:
     if not isinstance(problem, Mapping):
-        return str(problem)
-    hint = f" ({problem['hint']})" if problem.get("hint") else ""
-    return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}{hint}"
+        return [str(problem)]
+    line = f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}"
+    return [line, f"  hint: {problem['hint']}"] if problem.get("hint") else [line]

@@ -96,7 +96,7 @@ async def run(request: RunRequest, settings: Settings) -> RunReport:
     session = Session.open(request.root, settings)
     async with nullcontext() if request.dry_run else session.holds.manifest_shared():
         session.reread()
-        found = survey(session.layout, settings.platform)
+        found = survey(session.layout, settings.platform, check_type=session.check_type)
     chosen = await choose(session, found, request.packs, request.filters, known=(ROOT,))
     wanted = chosen.paths | ({ROOT} if chosen.is_all or chosen.has_root else set())
     said = Said()

@@ -15,7 +15,7 @@ from msgspec import Struct
 from grex.engine import ROOT, Installable, Node, Present, RunContext, Session, Settings, survey
 from grex.engine.drift import look_for_drift
 from grex.engine.install import examine_all, would_run
-from grex.engine.lifecycle import asking, is_allowed
+from grex.engine.lifecycle import asking, is_allowed, untrusted_error
 from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
 from grex.engine.survey import Survey, known_paths, undeclared
@@ -48,8 +48,9 @@ class PackStatus(Struct, frozen=True):
         path: the pack.
         states: what is not as declared; empty for a clean pack. Of: `missing`, `in-the-way`, `interrupted`,
             `wrong-ref`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
-            `diverged`, `in-progress`, `not-installed`, `install-outdated`, `install-tampered`,
-            `install-unknown`, `undeclared`, `inactive`, `error`.
+            `diverged`, `in-progress`, `not-installed`, `install-outdated`, `install-failed` (the last one),
+            `untrusted` (its install is due and would run something that this user has not allowed),
+            `install-tampered`, `install-unknown`, `undeclared`, `inactive`, `error`.
         branch: the branch that HEAD is on, None when detached.
         sha: HEAD.
         ref: the declared ref.
@@ -59,6 +60,7 @@ class PackStatus(Struct, frozen=True):
         behind: commits that are missing here, as of the last fetch.
         tampered: what was changed by hand since it was installed, a line for each thing.
         text: what `states` means here, in one line.
+        hint: what to do about an install that failed or is not trusted.
         error: what is wrong with the declaration.
     """
 
@@ -73,6 +75,7 @@ class PackStatus(Struct, frozen=True):
     behind: int = 0
     tampered: tuple[str, ...] = ()
     text: str = ""
+    hint: str | None = None
     error: GrexError | None = None
 
     @property
@@ -94,6 +97,7 @@ class PackStatus(Struct, frozen=True):
             "behind": self.behind,
             "tampered": list(self.tampered),
             "text": self.text,
+            "hint": self.hint,
             "error": failure_json(self.error),
         }
 
@@ -144,7 +148,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
 
     def look() -> Survey:
         session.reread()
-        return survey(session.layout, settings.platform)
+        return survey(session.layout, settings.platform, check_type=session.check_type)
 
     found = await session.read_manifest(look)
     wanted = await _wanted(session, found, request)
@@ -185,7 +189,12 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         root = await installs.judge(ROOT)
         if root.states:
             results[ROOT] = PackStatus(
-                ROOT, root.states, tampered=root.tampered, text=", ".join(root.told), error=root.error
+                ROOT,
+                root.states,
+                tampered=root.tampered,
+                text=", ".join(root.told),
+                hint=root.hint,
+                error=root.error,
             )
         for path, state in undeclared(session.layout, session.folded.packs, known).items():
             results[path] = PackStatus(
@@ -208,7 +217,7 @@ async def _wanted(session: Session, found: Survey, request: StatusRequest) -> se
 
     chosen = await choose(session, found, request.packs, request.filters, keeps_inactive=True, may_be_none=True)
     session.notes.extend(chosen.notes)
-    return chosen.paths
+    return None if chosen.is_all else chosen.paths
 
 
 def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:
@@ -230,6 +239,7 @@ class _InstallStatus(Struct, frozen=True):
     states: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     tampered: tuple[str, ...] = ()
+    hint: str | None = None
     error: GrexError | None = None
 
 
@@ -255,12 +265,8 @@ class _Installs:
         if pack is None:
             # Sync says what is wrong with a declaration, and refuses it; here it is enough that nobody knows.
             return _InstallStatus() if wrong is None else _unknown(wrong.message)
-        if pack.state != "current" and (reason := await self._left_out(pack)) is not None:
-            return _InstallStatus(told=(f"left out: {reason}",))
-        if pack.state == "not-installed":
-            return _InstallStatus((pack.state,), ("not installed yet",))
-        if pack.state == "install-outdated":
-            return _InstallStatus((pack.state,), ("install outdated",))
+        if pack.state != "current":
+            return await self._due(pack)
         drift = await look_for_drift(self._session, pack)
         if drift.unknown is not None:
             return _unknown(drift.unknown)
@@ -270,18 +276,42 @@ class _Installs:
             return _InstallStatus(("install-tampered",), (told,), drift.tampered)
         return _InstallStatus()
 
+    async def _due(self, pack: Installable) -> _InstallStatus:
+        """An install that a sync would run: whether it may, and how the last one ended."""
+        would = self._not_allowed(pack)
+        if would == () and (reason := await self._left_out(pack)) is not None:
+            return _InstallStatus(told=(f"left out: {reason}",))
+        states: list[str] = [pack.state]
+        told = ["not installed yet" if pack.state == "not-installed" else "install outdated"]
+        hints: list[str] = []
+        record = self._session.folded.packs.get(pack.path)
+        if record is not None and record.failed is not None:
+            states.append("install-failed")
+            told.append(f"the last install failed: {record.failed.why}")
+            hints.append("Mend what it complains about, then sync again.")
+        if would:
+            refusal = untrusted_error(pack.path, would, pack.found.trusted_as, "sync again")
+            states.append("untrusted")
+            told.append(refusal.message.removeprefix(f"{pack.path} is "))
+            hints.append(refusal.hint or "")
+        if len(states) == 1:
+            told[0] += "; `grex sync` installs it"
+        return _InstallStatus(tuple(states), tuple(told), hint=" ".join(hints) or None)
+
+    def _not_allowed(self, pack: Installable) -> tuple[str, ...] | None:
+        """What the install would run without this user's leave; None where its type cannot say it: sync tells why."""
+        try:
+            with asking(self._session, pack.path, pack.found.spec):
+                would = would_run(RunContext(self._session, dry_run=True), pack)
+        except GrexError:
+            return None
+        return () if is_allowed(self._session, would, pack.found.trusted_as) else would
+
     async def _left_out(self, pack: Installable) -> str | None:
         """Why a sync would change nothing: the pack says itself (`require`) that it, or its rest, is not for here.
 
         Only a pack that may be installed is asked: a plugin's `install` may do more than look.
         """
-        context = RunContext(self._session, dry_run=True)
-        try:
-            with asking(self._session, pack.path, pack.found.spec):
-                if not is_allowed(self._session, would_run(context, pack), pack.found.trusted_as):
-                    return None
-        except GrexError:
-            return None
         drift = await look_for_drift(self._session, pack, plans=True)
         return None if drift.tampered or drift.unknown is not None else drift.left_out
 
@@ -335,6 +365,7 @@ async def _pack_status(
         behind=behind,
         tampered=install.tampered,
         text=", ".join(told) or "clean",
+        hint=install.hint,
         error=install.error,
     )
 

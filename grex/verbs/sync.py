@@ -202,9 +202,14 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
         return await sync_session(session, request)
 
 
-async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
-    """Sync with WORKSPACE held already (or nothing at all, in a dry run)."""
-    root_spec = read_root_spec(session.layout, session.settings.platform)
+async def sync_session(
+    session: Session, request: SyncRequest, *, brought: Mapping[str, CheckoutOutcome] | None = None
+) -> SyncReport:
+    """Sync with WORKSPACE held already (or nothing at all, in a dry run).
+
+    `brought` is what was done to packs before, by path: this run tells it as its own.
+    """
+    root_spec = read_root_spec(session.layout, session.settings.platform, session.check_type)
     choices = await _turn_groups(session, request)
     graph = open_graph(session.layout, root_spec, choices)
     chosen = await _chosen(session, request, choices)
@@ -222,6 +227,7 @@ async def sync_session(session: Session, request: SyncRequest) -> SyncReport:
         selected=None if chosen.scope is None else chosen.scope | chosen.needed,
         fail_fast=request.fail_fast,
         judge=chosen.wants if chosen.filters else None,
+        brought=brought,
     )
     try:
         if request.locked:
@@ -320,8 +326,9 @@ async def _chosen(session: Session, request: SyncRequest, choices: Mapping[str, 
     """
     if not request.packs and not request.filters:
         return Chosen(is_all=True)
-    known = survey(session.layout, session.settings.platform, choices)
-    return await choose(session, known, request.packs, request.filters, known=session.lines)
+    known = survey(session.layout, session.settings.platform, choices, check_type=session.check_type)
+    chosen = await choose(session, known, request.packs, request.filters, known=session.lines)
+    return Chosen(is_all=True) if chosen.is_all else chosen
 
 
 def _unreached(walked: Walked, chosen: Chosen) -> list[tuple[str, GrexError]]:

@@ -84,7 +84,7 @@ async def teardown(request: TeardownRequest, settings: Settings) -> TeardownRepo
 
 async def _teardown(session: Session, request: TeardownRequest) -> TeardownReport:
     started = time.monotonic()
-    found = survey(session.layout, session.settings.platform)
+    found = survey(session.layout, session.settings.platform, check_type=session.check_type)
     known = {*session.folded.packs, ROOT}
     # What is installed can be taken back whether its group is on or not.
     chosen = await choose(session, found, request.packs, request.filters, known=known, keeps_inactive=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from grex.engine import Session, Settings
-from grex.errors import UsageError
+from grex.engine import ROOT, Session, Settings, survey
+from grex.errors import GrexError, UsageError
 from grex.names import redact
-from grex.workspace import canonical_prefix
+from grex.workspace import ROOT_TRUST, canonical_prefix, covers
 
 if TYPE_CHECKING:
     from grex.verbs.documents import TrustDocument
@@ -27,11 +27,23 @@ class TrustRequest(Struct, frozen=True):
 
 
 class TrustReport(Struct, frozen=True):
-    """What is trusted now, and whether this call changed it."""
+    """What is trusted now, and what this call had to do with it.
+
+    Attributes:
+        prefixes: all that is trusted.
+        changed: whether this call changed it.
+        prefix: what was to be trusted, or no longer; None where it was only asked what is.
+        revoked: whether the trust was taken back.
+        covers: the declared packs that begin with the prefix; None where that cannot be told, as `why_unknown` says.
+    """
 
     prefixes: tuple[str, ...]
     changed: bool
     exit_code: int = 0
+    prefix: str | None = None
+    revoked: bool = False
+    covers: tuple[str, ...] | None = ()
+    why_unknown: str = ""
 
     def to_json(self) -> TrustDocument:
         """The document of `--json`."""
@@ -39,6 +51,8 @@ class TrustReport(Struct, frozen=True):
             "schema": "grex.trust/1",
             "prefixes": list(self.prefixes),
             "changed": self.changed,
+            "prefix": self.prefix,
+            "covers": None if self.covers is None else list(self.covers),
             "exit_code": self.exit_code,
         }
 
@@ -62,4 +76,18 @@ async def trust(request: TrustRequest, settings: Settings) -> TrustReport:
             changed = True
         else:
             changed = session.trust.add(prefix)
-    return TrustReport(session.trust.prefixes(), changed=changed)
+    found, why = _covered(session, prefix)
+    return TrustReport(
+        session.trust.prefixes(), changed, prefix=prefix, revoked=request.revoke, covers=found, why_unknown=why
+    )
+
+
+def _covered(session: Session, prefix: str) -> tuple[tuple[str, ...] | None, str]:
+    """The packs of this workspace that begin with the prefix; None, and why, where it cannot be read."""
+    if prefix == ROOT_TRUST:
+        return (ROOT,), ""
+    try:
+        nodes = survey(session.layout, session.settings.platform).nodes()
+    except GrexError as error:  # trust is given all the same: it may be what is to be mended first
+        return None, error.message
+    return tuple(node.path for node in nodes if covers(prefix, node.url.trust_key)), ""

@@ -7,7 +7,7 @@ who can read pack.yaml and the log.
 from __future__ import annotations
 
 from grex.workspace.config import Config, read_config
-from grex.workspace.discover import find_workspace
+from grex.workspace.discover import directory_in_place, find_workspace
 from grex.workspace.layout import Layout, backend_lock_for
 from grex.workspace.trust import ROOT_TRUST, TrustStore, canonical_prefix, covers
 
@@ -19,6 +19,7 @@ __all__ = [
     "backend_lock_for",
     "canonical_prefix",
     "covers",
+    "directory_in_place",
     "find_workspace",
     "read_config",
 ]

@@ -81,7 +81,7 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
     try:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not TOML: {clean(str(error))}.", hint="see https://toml.io") from error
+        raise ConfigError(f"{path} is not TOML: {clean(str(error))}.", hint="See https://toml.io.") from error
     _check_known(path, "", tables, ("groups", "sync", "trust"))
     found: dict[str, int | tuple[str, ...]] = {}
     if "sync" in tables:
@@ -90,14 +90,14 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
         if is_users:
             raise ConfigError(
                 f"{path} has a table [groups], but groups belong to a workspace.",
-                hint="turn one on or off there: `grex sync -g NAME`, `grex sync -g '!NAME'`",
+                hint="Turn one on or off there: `grex sync -g NAME`, `grex sync -g '!NAME'`.",
             )
         found["groups_off"] = _read_groups(path, tables["groups"])
     if "trust" in tables:
         if not is_users:
             raise ConfigError(
                 f"{path} has a table [trust], but a workspace cannot grant itself trust.",
-                hint="move it to your own configuration, or use `grex trust`",
+                hint="Move it to your own configuration, or use `grex trust`.",
             )
         found["trust_prefixes"] = _read_trust(path, tables["trust"])
     origins = MappingProxyType({**config.origins, **dict.fromkeys(found, path)})
@@ -109,14 +109,14 @@ def _read_bytes(path: Path) -> bytes | None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{path} is no regular file.", hint="put a regular file in its place")
+            raise ConfigError(f"{path} is no regular file.", hint="Put a regular file in its place.")
         if status.st_size > _MAX_BYTES:
-            raise ConfigError(f"{path} is larger than 1 MiB.", hint="take away what is not configuration")
+            raise ConfigError(f"{path} is larger than 1 MiB.", hint="Take away what is not configuration.")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.", hint="check its permissions") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", hint="Check its permissions.") from error
 
 
 def _read_sync(path: Path, table: object) -> dict[str, int]:
@@ -126,7 +126,7 @@ def _read_sync(path: Path, table: object) -> dict[str, int]:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
             raise ConfigError(
                 f"{path}: sync.{key} is {_shown(value)}, and a whole number from 1 to {_MOST} is needed.",
-                hint=f"as in `{key} = 4`",
+                hint=f"Write it as in `{key} = 4`.",
             )
     return {key: value for key, value in entries.items() if isinstance(value, int)}
 
@@ -136,12 +136,14 @@ def _read_groups(path: Path, table: object) -> tuple[str, ...]:
     _check_known(path, "groups.", entries, _GROUPS_KEYS)
     names = entries.get("off", [])
     if not isinstance(names, list):
-        raise ConfigError(f"{path}: groups.off is {_shown(names)}, and a list is needed.", hint='as in `["docs"]`')
+        raise ConfigError(
+            f"{path}: groups.off is {_shown(names)}, and a list is needed.", hint='Write it as in `["docs"]`.'
+        )
     for name in names:
         if not isinstance(name, str) or not is_group_name(name):
             raise ConfigError(
                 f"{path}: groups.off holds {_shown(name)}, which is no name of a group.",
-                hint=GROUP_NAME_HINT,
+                hint=f"Use {GROUP_NAME_HINT}.",
             )
     return tuple(dict.fromkeys(names))
 
@@ -152,7 +154,7 @@ def _read_trust(path: Path, table: object) -> tuple[str, ...]:
     prefixes = entries.get("prefixes", [])
     if not isinstance(prefixes, list):
         raise ConfigError(
-            f"{path}: trust.prefixes is {_shown(prefixes)}, and a list is needed.", hint='as in `["..."]`'
+            f"{path}: trust.prefixes is {_shown(prefixes)}, and a list is needed.", hint='Write it as in `["..."]`.'
         )
     texts: list[str] = []
     for prefix in prefixes:
@@ -160,7 +162,7 @@ def _read_trust(path: Path, table: object) -> tuple[str, ...]:
         if not isinstance(prefix, str) or not prefix.strip() or not prefix.isprintable():
             raise ConfigError(
                 f"{path}: trust.prefixes holds {_shown(prefix)}, and each is the beginning of a URL.",
-                hint="as in 'https://github.com/my-org'",
+                hint="Write it as in 'https://github.com/my-org'.",
             )
         texts.append(prefix)
     return tuple(texts)
@@ -169,7 +171,7 @@ def _read_trust(path: Path, table: object) -> tuple[str, ...]:
 def _table(path: Path, name: str, value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise ConfigError(
-            f"{path}: {name} is {_shown(value)}, and a table is needed.", hint=f"write [{name}] above its keys"
+            f"{path}: {name} is {_shown(value)}, and a table is needed.", hint=f"Write [{name}] above its keys."
         )
     return value
 

@@ -23,10 +23,10 @@ import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from grex.errors import NotAWorkspaceError
+from grex.errors import ManifestError, NotAWorkspaceError
 from grex.names import GREX_DIRECTORY, PACK_YAML, clean, fold_key
 
-__all__ = ["find_workspace"]
+__all__ = ["directory_in_place", "find_workspace"]
 
 
 def find_workspace(
@@ -46,21 +46,24 @@ def find_workspace(
 
     Raises:
         NotAWorkspaceError: there is none.
+        ManifestError: what should be its pack.yaml is a directory.
     """
     if explicit is not None:
         root = Path(os.path.realpath(explicit))
+        _refuse_directory([root])
         if not _is_candidate(root):
             raise NotAWorkspaceError(
                 f"'{clean(str(explicit))}' is not a workspace: it has no {PACK_YAML}.",
-                hint="name the directory that holds it, or make a workspace there with `grex init`",
+                hint="Name the directory that holds it, or make a workspace there with `grex init`.",
             )
         return root
     real = Path(os.path.realpath(start))
     candidates = [path for path in (real, *real.parents) if _is_candidate(path)]
     if not candidates:
+        _refuse_directory([real, *real.parents])
         raise NotAWorkspaceError(
             f"'{clean(str(start))}' is in no workspace: neither it nor a directory above it has a {PACK_YAML}.",
-            hint="make one with `grex init`, or name one with --workspace",
+            hint="Make one with `grex init`, or name one with --workspace.",
         )
     workspace, *inner = reversed(_trusted(candidates))
     for candidate in inner:
@@ -76,6 +79,25 @@ def _is_candidate(directory: Path) -> bool:
         return not stat.S_ISDIR((directory / PACK_YAML).lstat().st_mode)
     except OSError:
         return False
+
+
+def _refuse_directory(directories: list[Path]) -> None:
+    """Say what is the matter where only a directory stands in the place of a pack.yaml.
+
+    Raises:
+        ManifestError: in one of these, the first counts.
+    """
+    for directory in directories:
+        if (directory / PACK_YAML).is_dir():
+            raise directory_in_place(directory)
+
+
+def directory_in_place(workspace: Path) -> ManifestError:
+    """The refusal of a workspace whose pack.yaml is a directory."""
+    return ManifestError(
+        f"{clean(str(workspace / PACK_YAML))} is a directory, and has to be a file",
+        hint="Move the directory away, and restore the file from version control or make one with `grex init`.",
+    )
 
 
 def _trusted(candidates: list[Path]) -> list[Path]:

@@ -70,9 +70,11 @@ async def test_a_plan_names_the_hook_and_does_not_run_it(ctx: RecordingActionCon
 
 async def test_a_hook_that_fails_says_why(ctx: RecordingActionContext) -> None:
     write_hook(ctx, "echo missing tool >&2; exit 2")
-    with pytest.raises(ActionError, match=r"^hook \.grex/hooks/setup\.sh exited with code 2: missing tool$") as caught:
+    with pytest.raises(ActionError) as caught:
         await perform(HOOK, SETUP, ctx)
-    assert caught.value.details["output"] == "missing tool"
+    place = f"{ctx.pack.path}/.grex/hooks/setup.sh"
+    assert caught.value.message == f"{place}: the hook exited with code 2"
+    assert caught.value.details == {"output": "missing tool", "returncode": 2, "file": place}
 
 
 async def test_a_hook_has_a_time_limit(ctx: RecordingActionContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +126,7 @@ async def test_a_hook_that_is_no_file_is_refused_without_waiting(kind: str, ctx:
             path.symlink_to("setup.sh")
         case _:
             path.symlink_to("absent")
-    with pytest.raises(ActionError, match=r"hook \.grex/hooks/setup\.sh cannot be read"):
+    with pytest.raises(ActionError, match=r"\.grex/hooks/setup\.sh: the hook cannot be read"):
         await perform(HOOK, SETUP, ctx)
 
 

@@ -236,7 +236,7 @@ async def test_a_pack_without_a_teardown_hook_is_torn_down_all_the_same(context:
 
 async def test_sync_is_not_reached_when_setup_fails(context: RecordingContext) -> None:
     pack = scripted(context, {**ALL, "setup.sh": "exit 1"})
-    with pytest.raises(ActionError, match=r"setup\.sh exited with code 1"):
+    with pytest.raises(ActionError, match=r"setup\.sh: the hook exited with code 1"):
         await Scripted().install(context, pack)
     assert logged(pack) == []
     assert context.events[-1] == "release scripts"

@@ -45,7 +45,7 @@ def refused(tmp_path: Path, text: str) -> list[str]:
         ("symlink_ok: {src: a}", "7:19: symlink_ok needs 'dst' (write {src: ..., dst: ...})"),
         ("symlink_ok: {src: a, dst: ''}", "7:19: symlink_ok.dst is empty (write its value)"),
         ("symlink_ok: {src: a, dst: b, dest: c}", "7:19: symlink_ok has no key 'dest' (did you mean 'dst'?)"),
-        ("path_exist: a", "7:7: there is no predicate 'path_exist'did you mean 'path_exists'?"),
+        ("path_exist: a", "7:7: there is no predicate 'path_exist'Did you mean 'path_exists'?"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_at_its_place(tmp_path: Path, text: str, problem: str) -> None:

@@ -232,20 +232,23 @@ def test_every_problem_of_a_file_is_a_line_of_its_own(capsys: pytest.CaptureFixt
     assert explain(caught.value, as_json=False) == 4
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("grex: a/.grex/pack.yaml:2:7: ")
-    assert [line.split(": ")[0] for line in lines[1:-1]] == [
-        "      a/.grex/pack.yaml:3:7",
-        "      a/.grex/pack.yaml:4:1",
+    assert [line.split(": ")[0] for line in lines[1:]] == [
+        "  hint",
+        "  a/.grex/pack.yaml:3:7",
+        "    hint",
+        "  a/.grex/pack.yaml:4:1",
+        "    hint",
     ]
-    assert "{" not in lines[1]
+    assert "{" not in "".join(lines)
     problems = LockfileError("no", details={"problems": ["one", "two"]})
     explain(problems, as_json=False)
-    assert capsys.readouterr().err == "grex: no\n      two\n"
+    assert capsys.readouterr().err == "grex: no\n  two\n"
 
 
 def test_the_chain_of_a_wait_that_would_never_end_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     error = LockDeadlockError("no", chain=["pid 1 holds it", "pid 2 wants it"], hint="Try y.")
     assert explain(error, as_json=False) == 5
-    assert capsys.readouterr().err == "grex: no\n      pid 1 holds it\n      pid 2 wants it\n  hint: Try y.\n"
+    assert capsys.readouterr().err == "grex: no\n  pid 1 holds it\n  pid 2 wants it\n  hint: Try y.\n"
 
 
 def test_an_error_says_where_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

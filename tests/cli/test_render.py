@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from grex.cli import render
+from grex.cli.lines import fitted
 from grex.engine import InstallOutcome
-from grex.errors import PackError
+from grex.engine.teardown import TeardownOutcome
+from grex.errors import ActionError, PackError
 from grex.verbs.init import InitReport
 from grex.verbs.locks import LocksReport
 from grex.verbs.ls import ListReport
 from grex.verbs.status import PackStatus, StatusReport
 from grex.verbs.sync import PackReport, SyncReport
+from grex.verbs.teardown import TeardownReport
 from grex.verbs.trust import TrustReport
 
 ROOT = Path("/ws")
@@ -61,7 +64,7 @@ def test_installs_and_their_failures_are_lines_of_their_own() -> None:
         "installed    b: mkdir x",
         "updated      c: nothing to change",
     ]
-    assert lines[-1] == "Synced: 3 packs: 1 installed, 1 updated, 3 unchanged, 1 failed; 1.23 s."
+    assert lines[-1] == "Synced: 3 packs: 1 installed, 1 updated, 1 failed; 1.23 s."
 
 
 def test_where_progress_was_told_in_the_same_place_only_what_needs_attention_is_told_again() -> None:
@@ -147,12 +150,130 @@ def test_empty_reports_say_what_to_do_and_end_with_a_period_or_a_path() -> None:
     assert "nothing was changed" in render.init(InitReport(ROOT, created=False))
 
 
-def test_a_pack_with_many_changes_has_one_line_and_a_plan_of_them_is_printed_whole() -> None:
-    changes = tuple(f"mkdir {name}" for name in "vwxyz")
+def test_many_changes_have_a_line_each_and_a_plan_of_them_is_printed_whole() -> None:
+    changes = tuple(f"mkdir /somewhere/{name}" for name in "abcdefghijkl")
     installed = PackReport("a", "declarative", "unchanged", install=InstallOutcome("a", "installed", changes))
     planned = PackReport("b", "declarative", "unchanged", install=InstallOutcome("b", "planned", changes))
     assert render.sync(SyncReport(Path("/ws"), False, (installed, planned))).splitlines()[:-1] == [
-        "installed    a: mkdir v; mkdir w; and 3 more",
-        "planned      b: 5 changes",
+        "installed    a",
+        *(f"             {change}" for change in changes[:9]),
+        "             and 3 more",
+        "planned      b",
         *(f"             {change}" for change in changes),
     ]
+
+
+def test_what_a_line_has_room_for_stays_on_one() -> None:
+    lines = synced(
+        PackReport("a", "plain", "unchanged", install=InstallOutcome("a", "installed", ("mkdir x", "mkdir y")))
+    )
+    assert lines[0] == "installed    a: mkdir x; mkdir y"
+
+
+def test_a_long_teardown_is_told_undo_by_undo_and_broken_at_the_width_of_the_terminal() -> None:
+    undone = tuple(f"undid symlink /home/somebody/.config/{name} -> /ws/shell/files/{name}" for name in ("vim", "git"))
+    note = "what its hooks did stays, for it has no `teardown` hook, and nobody else knows what that was"
+    report = TeardownReport(ROOT, False, (TeardownOutcome("shell", "torn-down", undone, (note,)),))
+    assert render.teardown(report).splitlines()[:-1] == [
+        "torn-down    shell",
+        *(f"             {text}" for text in (*undone, note)),
+    ]
+    lines = render.teardown(report, width=60).splitlines()
+    assert all(len(line) <= 60 or " " not in line.strip() for line in lines)
+    assert "".join(" ".join(lines).split()) == "".join(render.teardown(report).split())  # nothing is lost
+    assert all(line.startswith(" " * 13) for line in lines[1:-1])
+
+
+def test_what_a_teardown_could_not_take_back_has_a_line_each() -> None:
+    left = [f"symlink /home/somebody/{name} (it is not as it was left)" for name in ("vim", "git")]
+    message = f"shell: not everything could be undone: {'; '.join(left)}"
+    error = ActionError(message, hint="Put it right.", details={"left": left})
+    report = TeardownReport(ROOT, False, (TeardownOutcome("shell", "failed", error=error),))
+    assert render.teardown(report).splitlines()[:-1] == [
+        "failed       shell",
+        "             not everything could be undone:",
+        *(f"             {text}" for text in left),
+        "             hint: Put it right.",
+    ]
+
+
+def test_a_pack_counts_once_as_the_worst_that_became_of_it_and_the_root_where_it_installs() -> None:
+    failed = InstallOutcome("x", "failed", error=PackError("no"))
+    text = synced(
+        PackReport(".", "declarative", "unchanged", install=failed),
+        PackReport("a", "scripted", "unchanged", install=failed),
+        PackReport("b", "scripted", "cloned", install=InstallOutcome("b", "installed")),
+        PackReport("c", "scripted", "left", install=InstallOutcome("c", "not-reached")),
+        PackReport("d", "plain", "unchanged"),
+        PackReport("e", "declarative", "unchanged", install=InstallOutcome("e", "skipped")),
+        extra_errors=(("d", PackError("no")), ("f", PackError("no"))),
+    )[-1]
+    assert text == "Synced: 6 packs and the root: 1 cloned, 1 unchanged, 4 failed, 1 not-reached; 1.23 s."
+
+
+def test_what_a_command_said_is_told_once() -> None:
+    error = PackError(
+        "a/.grex/hooks/setup.sh: the hook exited with code 2", hint="Mend it.", details={"output": "no x"}
+    )
+    pack = PackReport("a", "scripted", "unchanged", install=InstallOutcome("a", "failed", error=error))
+    report = SyncReport(ROOT, dry_run=False, packs=(pack,))
+    assert render.sync(report).count("no x") == 1
+    assert render.sync(report, brief=True).count("no x") == 0  # it was shown as it was said
+    assert "hint: Mend it." in render.sync(report, brief=True)
+
+
+def test_a_status_says_what_to_do_and_names_every_problem_of_a_file() -> None:
+    details = {"problems": [{}, {"file": "f", "line": 2, "column": 1, "message": "m", "hint": "Write it."}]}
+    broken = PackStatus("a", ("error",), text="f:1:1: no", error=PackError("f:1:1: no", hint="Mend.", details=details))
+    barred = PackStatus("b", ("not-installed", "untrusted"), text="not installed yet", hint="If you trust it: x.")
+    assert render.status(StatusReport(ROOT, (broken, barred))).splitlines() == [
+        "a  f:1:1: no",
+        "  hint: Mend.",
+        "  f:2:1: m",
+        "    hint: Write it.",
+        "b  not installed yet",
+        "  hint: If you trust it: x.",
+        "2 packs to look at.",
+    ]
+
+
+def test_a_trust_says_what_it_changed_and_which_packs_that_is_about() -> None:
+    prefix = "https://host.example/team"
+
+    def told(**facts: object) -> list[str]:
+        report = TrustReport((prefix,), **{"changed": True, "prefix": prefix, **facts})  # type: ignore[arg-type] # by name
+        return render.trust(report).splitlines()[:-2]
+
+    assert told(covers=("a", "b")) == [f"Trusted from now on: {prefix}", "It covers 2 packs: a, b"]
+    assert told(covers=("a",), changed=False) == [f"Trusted already: {prefix}", "It covers 1 pack: a"]
+    assert told(covers=("a",), revoked=True) == [f"No longer trusted: {prefix}", "It covered 1 pack: a"]
+    assert told(covers=())[1].startswith("note: none of this workspace's packs begins with it")
+    assert told(covers=None, why_unknown="the file is empty")[1].endswith("cannot be told: the file is empty")
+    assert told(covers=(".",))[1] == "It covers the workspace's own actions."
+
+
+def test_a_workspace_inside_another_one_is_told_with_what_that_means() -> None:
+    report = InitReport(Path("/out/in"), created=True, outer=Path("/out"))
+    assert "note: it lies in another workspace, /out, which knows nothing of it" in render.init(report)
+    report = InitReport(Path("/out/in"), created=True, outer=Path("/out"), belongs_to_outer=True)
+    assert "/out, which declares it as its pack" in render.init(report)
+
+
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [
+        ("failed       a: one two three four", ["failed       a: one two", "             three four"]),
+        ("             hint: one two three", ["             hint: one two", "                   three"]),
+        ("note: one two three four five", ["note: one two three four", "  five"]),
+        ("             | one  two three four five six", ["             | one  two three four five six"]),
+        ("a/b | one two three four five six", ["a/b | one two three four five six"]),
+        ("  hint: then `grex sync one`, ok?", ["  hint: then", "        `grex sync one`,", "        ok?"]),
+        (
+            "cloned       a/very/long/path/that/has/no/blank",
+            ["cloned", "             a/very/long/path/that/has/no/blank"],
+        ),
+    ],
+)
+def test_a_line_is_broken_below_where_its_text_begins(line: str, broken: list[str]) -> None:
+    assert fitted([line], 26) == broken
+    assert fitted([line], None) == [line]

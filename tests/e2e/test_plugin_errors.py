@@ -188,9 +188,9 @@ def sync(tmp_path: Path, site: Path, sick: str, expect: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("action", "code", "message", "hint"),
     [
-        ("mkdir: {}", 4, "sick/.grex/pack.yaml:6:12: mkdir needs 'path'.", "give it a value"),
-        ("mkdir: {path: 7}", 4, "sick/.grex/pack.yaml:6:19: mkdir.path is text, and this is a number.", "write it in quotes"),
-        ("mkdir: {paht: a, path: b}", 4, "sick/.grex/pack.yaml:6:13: mkdir has no key 'paht'.", "did you mean 'path'?"),
+        ("mkdir: {}", 4, "sick/.grex/pack.yaml:6:12: mkdir needs 'path'.", "Give it a value."),
+        ("mkdir: {path: 7}", 4, "sick/.grex/pack.yaml:6:19: mkdir.path is text, and this is a number.", "Write it in quotes."),
+        ("mkdir: {paht: a, path: b}", 4, "sick/.grex/pack.yaml:6:13: mkdir has no key 'paht'.", "Did you mean 'path'?"),
         ("mkdir: {path: ''}", 4, AT + "mkdir needs a path that is not empty.", None),
         ("mkdir: {path: a/$NOWHERE}", 4, AT + "the variable 'NOWHERE' at offset 2 is not set", "Set the variable"),
         ("makedir: {path: a}", 8, AT + "no plugin registers the action 'makedir'", "Did you mean 'mkdir'?"),
@@ -214,7 +214,7 @@ def sync(tmp_path: Path, site: Path, sick: str, expect: int) -> dict[str, Any]:
         ("require: {all_of: [moody: check]}", 8, "sick/.grex/pack.yaml:6:24: the predicate 'moody' raised RuntimeError: boom at check", REPORT),
         ("require: {all_of: [moody: a]}", 8, "sick/.grex/pack.yaml:6:24: the predicate 'moody' raised RuntimeError: boom at holds", REPORT),
         ("require: {all_of: [elsewhere: a]}", 4, AT + "require: elsewhere a does not hold (elsewhere a cannot be decided on this platform)", "Make it hold"),
-        ("require: {all_of: [modoy: a]}", 4, "sick/.grex/pack.yaml:6:24: there is no predicate 'modoy'.", "did you mean 'moody'?"),
+        ("require: {all_of: [modoy: a]}", 4, "sick/.grex/pack.yaml:6:24: there is no predicate 'modoy'.", "Did you mean 'moody'?"),
         ("require: {all_of: [broken_predicate: a]}", 8, "sick/.grex/pack.yaml:6:24: the plugin 'broken_predicate' of grex-bad (not_there_at_all:Nothing) cannot be imported", "Update or reinstall grex-bad."),
         ("bad: {at: fetch, how: 'gopher://host.example/x'}", 8, AT + "no plugin fetches URLs of the scheme 'gopher'", "known here: bad, file."),
         ("bad: {at: fetch, how: 'bad://ann:s3cret@host.example/x'}", 8, AT + "the fetcher 'bad' raised RuntimeError: boom at bad://***@host.example/x", REPORT),

@@ -101,7 +101,8 @@ def test_every_problem_of_a_childs_pack_yaml_is_shown_at_once(workspace: Workspa
     assert "bad/.grex/pack.yaml:4:1: " in text
     (workspace / ".grex/pack.yaml").write_text('schema_version: "1"\nname: BAD\ntype: meta\nfoo: 1\n')
     told = workspace.grex("sync", expect=3).stderr
-    assert "\n      .grex/pack.yaml:4:1: " in told
+    assert "\n  .grex/pack.yaml:4:1: " in told
+    assert told.count("  hint: ") == 2
     assert "{" not in told
 
 
@@ -111,7 +112,7 @@ def test_each_pack_is_told_once_where_both_streams_are_one(workspace: Workspace,
     told = _sh(workspace, '"$@" 2>&1', "sync").stdout.decode().splitlines()
     assert [line for line in told if line.startswith("cloned")] == [told[0]]
     assert told[0].startswith("cloned       p: main at ")
-    assert [line.split()[:2] for line in told[1:]] == [["failed", "q:"], ["hint:", "check"], ["Synced:", "2"]]
+    assert [line.split()[:2] for line in told[1:]] == [["failed", "q:"], ["hint:", "Check"], ["Synced:", "2"]]
     plan = _sh(workspace, '"$@" 2>&1', "sync", "--dry-run").stdout.decode()
     assert plan.count("planned      q: ") == 1
 

@@ -427,6 +427,21 @@ async def test_an_unknown_type_or_action_stops_only_its_pack(place: Place, calls
     assert code(outcomes) == 8
 
 
+async def test_an_unknown_type_hides_nothing_else_that_is_wrong(place: Place, calls: Calls) -> None:
+    actions = [{"nonesuch": {"x": 1}}, {"mkdir": {"pathx": "a"}}]
+    outcomes = await installed(opened(place, calls), [present(place, "a", "exotic", actions=actions)])
+    error = outcomes["a"].error
+    assert isinstance(error, UnknownPackTypeError)
+    problems = error.details["problems"]
+    assert [(one["line"], one["message"]) for one in problems] == [
+        (3, "no plugin registers the pack type 'exotic'"),
+        (5, "no plugin registers the action 'nonesuch'"),
+        (6, "mkdir needs 'path'"),
+        (6, "mkdir has no key 'pathx'"),
+    ]
+    assert all(one["hint"][0].isupper() for one in problems[:2])
+
+
 async def test_arguments_are_checked_before_anything_of_any_pack_runs(place: Place, calls: Calls) -> None:
     packs = [present(place, "a", "declared", actions=[{"mark": {"name": "ok"}}, {"mark": {"nam": "x"}}, {"mark": {}}])]
     plan = planned(opened(place, calls), *packs)
@@ -575,8 +590,8 @@ async def test_only_what_was_installed_is_recorded(place: Place, calls: Calls) -
     session = opened(place, calls)
     await installed(session, [present(place, "a"), present(place, "b")])
     recorded = [(event.op, event.id) for event in place.log()]
-    assert recorded == [("installed", "a")]
-    hashes = [event.data["actions_hash"] for event in place.log()]
+    assert sorted(recorded) == [("install_failed", "b"), ("installed", "a")]
+    hashes = [event.data["actions_hash"] for event in place.log() if event.op == "installed"]
     async with session.exclusive():
         step = planned(session, present(place, "a", commit="c2")).steps[0]
     assert step.mode == "update"

@@ -236,7 +236,7 @@ def test_what_cannot_be_edited_for_sure_is_refused_with_the_reason(text: str, re
         insert_child(text, NEW, file="ws/.grex/pack.yaml")
     assert caught.value.message.startswith(f"ws/.grex/pack.yaml: the file cannot be edited: {reason}")
     assert "\n" not in caught.value.message
-    assert caught.value.hint == "edit the file by hand; nothing was written"
+    assert caught.value.hint == "Edit the file by hand; nothing was written."
 
 
 def test_an_entry_that_is_not_there_is_an_error() -> None:
@@ -386,7 +386,7 @@ def test_a_file_that_an_editor_saved_meanwhile_is_not_overwritten(path: Path) ->
 
     with pytest.raises(ManifestError, match="changed by somebody else") as caught:
         edit_root(path, appending("x: y\n"), hold=HOLD, check=save)
-    assert caught.value.hint == "run the command again; nothing was written"
+    assert caught.value.hint == "Run the command again; nothing was written."
     assert path.read_bytes() == b"saved by somebody"
 
 

@@ -21,6 +21,7 @@ from grex.manifest import (
     action_halted_event,
     action_started_event,
     add_event,
+    install_failed_event,
     installed_event,
     parse_line,
     prune_event,
@@ -66,6 +67,7 @@ def test_every_known_op_has_a_constructor_and_survives_a_round_trip() -> None:
         sync_event("a", sha="0" * 40, branch="main"),
         installed_event(ROOT_ID, actions_hash="1" * 64),
         installed_event("a", actions_hash=None),
+        install_failed_event("a", why="it broke"),
         action_started_event("a", action="0", kind="exec", run="r"),
         action_completed_event("a", action="0", kind="exec", run="r", undo=["x"], phase="undo"),
         action_halted_event("a", action="0", kind="exec", run="r", reason="cancelled"),
@@ -99,7 +101,7 @@ def test_another_schema_version_is_refused_before_anything_else_is_judged(versio
     assert caught.value.message == (
         f"grex.jsonl:7: schema version {json.dumps(version)} is not one that this grex reads"
     )
-    assert caught.value.hint == "use the newer grex that wrote it"
+    assert caught.value.hint == "Use the newer grex that wrote it."
 
 
 def deep(levels: int) -> bytes:

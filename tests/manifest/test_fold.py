@@ -13,6 +13,7 @@ from grex.manifest import (
     ROOT_ID,
     CompletedAction,
     Event,
+    FailedInstall,
     Folded,
     InstalledRecord,
     Json,
@@ -22,6 +23,7 @@ from grex.manifest import (
     action_started_event,
     add_event,
     fold,
+    install_failed_event,
     installed_event,
     prune_event,
     restore_event,
@@ -289,3 +291,13 @@ def test_a_later_run_that_fails_takes_nothing_from_a_killed_one() -> None:
 def test_what_was_begun_is_undone_once() -> None:
     undone = done("0", None, run="r3", phase="undo")
     assert stack(begun({"link": "x"}), ended("cancelled"), undone) == []
+
+
+def test_why_an_install_failed_is_known_until_one_gets_through_or_the_checkout_is_another_one() -> None:
+    failed = install_failed_event("a", why="make ended with 2", ts=ts(5))
+    record = fold([ADD, failed]).packs["a"]
+    assert record.failed == FailedInstall("make ended with 2", ts(5))
+    assert (record.installed, record.owned) == (None, True)
+    for over in (installed_event("a", actions_hash="h"), installed_event("a", actions_hash=None), ADD):
+        assert fold([ADD, failed, over]).packs["a"].failed is None
+    assert fold([ADD, failed, install_failed_event("a", why="no disk")]).packs["a"].failed != record.failed

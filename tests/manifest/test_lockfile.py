@@ -202,7 +202,7 @@ def test_an_unfinished_merge_of_git_is_recognised(tmp_path: Path) -> None:
     with pytest.raises(LockfileError) as caught:
         read_lockfile(path)
     assert caught.value.message == f"{path}:1: the lockfile holds an unfinished merge"
-    assert "finish the merge" in (caught.value.hint or "")
+    assert "Finish the merge" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

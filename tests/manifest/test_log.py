@@ -288,7 +288,7 @@ def test_a_full_disk_records_nothing_and_says_so(
     with pytest.raises(ManifestError) as caught:
         log.append([SECOND, THIRD], hold=HOLD)
     assert caught.value.message == f"{path}: the log cannot be written: No space left on device"
-    assert caught.value.hint == "free some space, then run the command again"
+    assert caught.value.hint == "Free some space, then run the command again."
     assert path.read_bytes() == before
     assert disk.calls["write"] == 1  # a short write is not gone on with
     disk.repair()

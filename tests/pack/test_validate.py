@@ -238,7 +238,7 @@ def test_what_is_no_regular_file_is_refused_without_being_read(tmp_path: Path, m
     with pytest.raises(PackSpecError) as caught:
         read(tmp_path)
     assert caught.value.message == message
-    assert caught.value.hint == "put a regular file in its place"
+    assert caught.value.hint == "Put a regular file in its place."
 
 
 def open_descriptors() -> int:
@@ -319,3 +319,19 @@ def test_declared_paths_start_at_the_workspace_and_a_broken_file_has_none(tmp_pa
     assert read_declared_paths(tmp_path, "libs", platform=platform) == set()
     (tmp_path / ".grex/pack.yaml").write_bytes(b"[")
     assert read_declared_paths(tmp_path, "", platform=platform) == set()
+
+
+def test_an_unknown_type_is_among_the_problems_of_a_file_and_no_problem_of_its_own() -> None:
+    def unknown(name: str) -> tuple[str, str] | None:
+        return None if name == "meta" else (f"no {name}", "use meta")
+
+    def told(text: str) -> list[tuple[int, str, str]]:
+        with pytest.raises(PackSpecError) as caught:
+            parse_pack_spec(text.encode(), file="p", is_root=False, check_type=unknown)
+        return [(one["line"], one["message"], one["hint"]) for one in caught.value.details["problems"]]
+
+    wrong = 'schema_version: "1"\nname: a\ntype: {}\nx: 1\n'
+    assert told(wrong.format("exotic"))[0] == (3, "no exotic", "Use meta.")
+    assert len(told(wrong.format("meta"))) == 1
+    right = 'schema_version: "1"\nname: a\ntype: exotic\n'
+    assert parse_pack_spec(right.encode(), file="p", is_root=False, check_type=unknown).type == "exotic"

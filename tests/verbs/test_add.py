@@ -9,7 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
+from grex.cli import render
 from grex.errors import FetchError, GrexError, PackError, UsageError
+from grex.progress import PackFinished
 from grex.verbs.add import AddReport, AddRequest, add
 from grex.workspace import TrustStore
 from tests.support.git_server import GitServer, git
@@ -73,7 +75,10 @@ async def test_a_pack_is_cloned_declared_and_locked(ready: Place, server: GitSer
     assert (ready / "tool/t").read_text() == "1\n"
     assert ready.locked() == ["tool"]
     assert ready.leftovers() == []
-    assert by_path(report.sync)["tool"].status == "unchanged"
+    assert by_path(report.sync)["tool"].status == "cloned"
+    assert "cloned       tool: main at " in render.add(report)
+    told = [(event.status, event.text[:8]) for event in ready.seen.events if isinstance(event, PackFinished)]
+    assert told == [("cloned", "main at ")]
     assert [(event.op, event.id) for event in ready.log()] == [("add", "tool"), ("sync", "tool")]
 
 

@@ -106,7 +106,14 @@ def test_every_document_of_a_workspace_is_what_its_type_says(terminal: Terminal,
 
 def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:
     terminal.grex("init")
-    assert terminal.grex("trust") == {"schema": "grex.trust/1", "prefixes": ["."], "changed": False, "exit_code": 0}
+    assert terminal.grex("trust") == {
+        "schema": "grex.trust/1",
+        "prefixes": ["."],
+        "changed": False,
+        "prefix": None,
+        "covers": [],
+        "exit_code": 0,
+    }
     assert terminal.grex("trust", "https://host.example/team/")["changed"]
     assert not terminal.grex("trust", "https://host.example/team")["changed"]
     assert terminal.grex("trust", "--revoke", "https://host.example/x", expect=2, document="error")

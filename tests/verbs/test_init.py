@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from grex.engine import survey
-from grex.errors import ConfigError, UsageError
+from grex.errors import ConfigError, ManifestError, UsageError
 from grex.verbs import init as init_module
 from grex.verbs.init import InitReport, InitRequest, init
 from grex.workspace import Layout, TrustStore
@@ -137,3 +137,18 @@ async def test_with_gitignore_the_block_stands_there_and_the_users_lines_stay(pl
 async def test_the_platform_does_not_matter(place: Place, tmp_path: Path) -> None:
     report = await init(InitRequest(tmp_path / "x"), replace(place.defaults, platform="windows"))
     assert report.created
+
+
+async def test_a_workspace_around_it_is_named_with_whose_commands_count(place: Place) -> None:
+    place.declare({"url": "https://host.example/mine"})
+    stranger = await init(InitRequest(place.root / "own"), place.settings())
+    assert (stranger.outer, stranger.belongs_to_outer) == (place.root, False)
+    declared = await init(InitRequest(place.root / "mine"), place.settings())
+    assert (declared.outer, declared.belongs_to_outer) == (place.root, True)
+    assert declared.to_json()["outer"] == str(place.root)
+
+
+async def test_a_directory_in_the_place_of_its_pack_yaml_is_refused(place: Place) -> None:
+    (place.root / ".grex/pack.yaml").mkdir(parents=True)
+    with pytest.raises(ManifestError, match="is a directory, and has to be a file"):
+        await init(InitRequest(place.root), place.settings())

@@ -189,10 +189,10 @@ async def test_a_queue_is_read_at_a_glance_and_a_note_that_was_left_behind_is_ma
         f"    1. pid {one.pid} tests.support.ticket_taker (waiting)",
         f"    2. pid {two.pid} tests.support.ticket_taker (waiting to read)",
         f"PACK       {place.root / 'a' / PACK_LOCK_NAME}",
-        f"  free; note left by pid {killed.pid}",
+        f"  free; nothing needs doing (its last holder left a record: pid {killed.pid}",
     ]
     assert " for " not in lines[5]
-    assert lines[5].endswith("; that process has ended")
+    assert lines[5].endswith("; that process has ended)")
     (held,) = document["held"]
     (other,) = document["others"]
     assert held["tier"] == "WORKSPACE"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grex.cli import render
+from grex.errors import UsageError
 from grex.verbs.ls import ListReport, ListRequest, ls
 from tests.support.git_server import GitServer
 from tests.support.place import Place
@@ -26,8 +27,8 @@ async def nested(place: Place, server: GitServer) -> Place:
     return place
 
 
-async def listed(place: Place) -> ListReport:
-    return await ls(ListRequest(place.root), place.settings(environ={"PATH": "/nonexistent"}))
+async def listed(place: Place, *packs: str) -> ListReport:
+    return await ls(ListRequest(place.root, packs), place.settings(environ={"PATH": "/nonexistent"}))
 
 
 async def test_packs_are_listed_by_path_with_their_parents(nested: Place) -> None:
@@ -59,3 +60,16 @@ async def test_a_broken_pack_is_listed_with_its_error_and_makes_the_exit_code(ne
     report = await listed(nested)
     assert report.exit_code == 4
     assert "error: a/.grex/pack.yaml:1:1" in render.ls(report, tree=False, long=True)
+
+
+async def test_named_packs_are_listed_with_what_lies_below_them(nested: Place) -> None:
+    assert [pack.path for pack in (await listed(nested, "a")).packs] == ["a", "libs/c"]
+    assert [pack.path for pack in (await listed(nested, "c", "./gone/")).packs] == ["gone", "libs/c"]
+    assert await listed(nested, ".") == await listed(nested)
+    with pytest.raises(UsageError, match="nonesuch"):
+        await listed(nested, "nonesuch")
+
+
+async def test_a_tree_of_named_packs_begins_at_them(nested: Place) -> None:
+    text = render.ls(await listed(nested, "b", "c"), tree=True, long=False)
+    assert text.splitlines() == ["└── b  meta  main", "    └── libs/c  plain  main"]

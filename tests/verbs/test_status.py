@@ -244,3 +244,53 @@ async def test_nothing_is_written_and_no_remote_is_asked(synced: Place, server: 
     before = stamps()
     assert (await synced.status()).is_clean
     assert stamps() == before
+
+
+def scripted(name: str, hook: str) -> dict[str, str]:
+    return {".grex/pack.yaml": pack_yaml(name, "scripted"), ".grex/hooks/setup.sh": hook}
+
+
+async def test_an_install_that_is_not_trusted_says_what_it_would_run_and_how_to_trust_it(
+    synced: Place, server: GitServer
+) -> None:
+    server.create("own", scripted("own", "true\n"))
+    synced.declare({"url": server.url("own"), "path": "own"})
+    assert (await synced.sync()).exit_code == 4
+    found = await synced.state_of("own")
+    assert set(found.states) == {"not-installed", "untrusted"}
+    assert found.text == "not installed yet, not trusted to run: hook .grex/hooks/setup.sh"
+    assert f"`grex trust {server.url('own')}`" in (found.hint or "")
+    assert found.to_json()["hint"] == found.hint
+    await synced.sync(settings={"trust": (server.url("own"),)})
+    assert (await synced.state_of("own")).states == ()
+
+
+async def test_an_install_that_failed_says_why_until_one_gets_through(synced: Place, server: GitServer) -> None:
+    trusted = {"trust": (server.url("own"),)}
+    server.create("own", scripted("own", "echo token=1 no disk >&2; exit 3\n"))
+    synced.declare({"url": server.url("own"), "path": "own"})
+    assert (await synced.sync(settings=trusted)).exit_code == 4
+    synced.defaults = synced.settings(**trusted)
+    found = await synced.state_of("own")
+    assert found.states == ("not-installed", "install-failed")
+    assert "last install failed: own/.grex/hooks/setup.sh: the hook exited with code 3: " in found.text
+    assert "no disk" in found.text
+    assert found.hint == "Mend what it complains about, then sync again."
+    server.commit("own", {".grex/hooks/setup.sh": "true\n"})
+    await synced.sync()
+    assert (await synced.state_of("own")).states == ()
+
+
+async def test_an_action_whose_plan_fails_is_a_failed_install_too(synced: Place) -> None:
+    synced.declare(type="declarative", actions=[{"mkdir": {"path": "made/up"}}])
+    (synced / "made").write_text("in the way")
+    assert (await synced.sync(settings={"trust": (".",)})).exit_code == 4
+    assert "install-failed" in (await synced.state_of(".")).states
+
+
+async def test_a_dot_is_the_whole_workspace(synced: Place) -> None:
+    assert await synced.status(".") == await synced.status()
+    assert [pack.path for pack in (await synced.sync("./")).packs] == ["a", "pin"]
+    assert [pack.path for pack in (await synced.sync("pin", ".")).packs] == ["a", "pin"]
+    with pytest.raises(UsageError):
+        await synced.sync(".", "nonesuch")

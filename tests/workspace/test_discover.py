@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from grex.errors import NotAWorkspaceError
+from grex.errors import ManifestError, NotAWorkspaceError
 from grex.pack import current_platform, read_declared_paths
 from grex.workspace import find_workspace
 
@@ -204,3 +204,14 @@ def test_with_real_files_a_broken_outer_pack_yaml_declares_nothing(tmp_path: Pat
     assert find() == tmp_path
     (tmp_path / ".grex/pack.yaml").write_text("[")
     assert find() == tmp_path / "libs/a"
+
+
+@pytest.mark.parametrize("explicit", ["ws", None])
+def test_a_directory_in_the_place_of_the_only_pack_yaml_is_named(tree: Tree, explicit: str | None) -> None:
+    (tree.root / "ws/.grex/pack.yaml").mkdir(parents=True)
+    with pytest.raises(ManifestError) as caught:
+        tree.find("ws/libs", explicit)
+    assert caught.value.message == f"{tree.root}/ws/.grex/pack.yaml is a directory, and has to be a file"
+    assert caught.value.hint
+    tree.add(".")
+    assert tree.find("ws/libs") == "."

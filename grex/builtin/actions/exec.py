@@ -26,6 +26,7 @@ from grex.errors import ActionError
 from grex.names import clean
 from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Exec as ExecArguments
+from grex.plugin.failures import with_last_line
 
 __all__ = ["Exec"]
 
@@ -99,7 +100,7 @@ class Exec(ActionType[ExecArguments]):
             if arguments.on_fail == "error":
                 raise
             if arguments.on_fail == "warn":
-                ctx.note(error.message)
+                ctx.note(with_last_line(error))
         else:
             if arguments.creates is not None and not _is_created(arguments, ctx):
                 ctx.note(f"{title}: succeeded and did not create {shown(arguments.creates)}, so it will run again")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from grex.builtin.command import exit_error, shown_command
-from grex.builtin.paths import disk_error, is_within
+from grex.builtin.paths import disk_error, is_within, shown
 from grex.errors import ActionError
 from grex.fs import open_regular
 from grex.plugin import ActionArguments, ActionContext, ActionType, Done, Pack, Planned
@@ -93,7 +93,6 @@ class HookAction(ActionType[HookArguments]):
 
         Cancellation: its process group has ended before the cancellation goes on.
         """
-        del arguments
         finished = await ctx.run_process(
             cast("tuple[str, ...]", planned.facts),
             cwd=ctx.pack.root,
@@ -102,7 +101,11 @@ class HookAction(ActionType[HookArguments]):
             label=planned.text,
         )
         if finished.returncode:
-            raise exit_error(planned.text, finished, hint="Correct what it complains about and try again.")
+            path = hook_file(ctx.pack, arguments.hook, ctx.platform)
+            file = planned.text if path is None else _place(path, ctx.pack)  # a hook may remove itself
+            raise exit_error(
+                f"{file}: the hook", finished, hint="Correct what it complains about and try again.", file=file
+            )
         return Done(planned.text, irreversible=True)
 
     async def drift(self, arguments: HookArguments, ctx: ActionContext) -> str | None:
@@ -115,22 +118,31 @@ def _title(path: Path, pack: Pack) -> str:
     return f"hook {shown_command([path.relative_to(pack.root).as_posix()])}"
 
 
+def _place(path: Path, pack: Pack) -> str:
+    """Where the hook is, from the workspace root; its failures are its own, not those of the pack.yaml."""
+    inside = shown(path.relative_to(pack.root).as_posix())
+    return inside if pack.path == "." else f"{pack.path}/{inside}"
+
+
 def _command(path: Path, ctx: ActionContext) -> tuple[str, ...]:
     """How the hook is started.
 
     Raises:
         ActionError: it is not a file of this pack, or cannot be read.
     """
-    title = _title(path, ctx.pack)
+    place = _place(path, ctx.pack)
     if not is_within(path, ctx.pack.root):
         raise ActionError(
-            f"{title} is a link that leads out of the pack {ctx.pack.name}",
-            hint="A hook has to be a file of the pack itself.",
+            f"{place}: the hook is a link that leads out of the pack {ctx.pack.name}",
+            hint="Put a file of the pack itself there.",
+            details={"file": place},
         )
     try:
         has_interpreter = _begins_with_interpreter(Path(os.path.realpath(path)))
     except OSError as error:
-        raise disk_error(f"{title} cannot be read", error) from error
+        refused = disk_error(f"{place}: the hook cannot be read", error)
+        refused.details["file"] = place
+        raise refused from error
     if ctx.platform == "windows":
         return ("powershell", "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", str(path))
     if has_interpreter and os.access(path, os.X_OK):

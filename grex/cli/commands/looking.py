@@ -29,7 +29,7 @@ def status(
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
 
     request = StatusRequest(call.root(), tuple(packs or ()), tuple(filters or ()), fail_on_drift=fail_on_drift)
-    return execute(call, request.root, partial(verb, request), render.status)
+    return execute(call, request.root, partial(verb, request), partial(render.status, width=call.width))
 
 
 @takes("json", "quiet", "workspace", "no_wait", "lock_timeout")

@@ -65,7 +65,9 @@ def add(
         no_install=no_install,
         trust_url=True,
     )
-    return execute(call, request.root, partial(verb, request), partial(render.add, brief=call.has_one_place))
+    return execute(
+        call, request.root, partial(verb, request), partial(render.add, brief=call.has_one_place, width=call.width)
+    )
 
 
 @takes("trust", *COMMON)
@@ -93,7 +95,9 @@ def sync(
         ask_trust=ask_trust,
         **how,
     )
-    return execute(call, request.root, partial(verb, request), partial(render.sync, brief=call.has_one_place))
+    return execute(
+        call, request.root, partial(verb, request), partial(render.sync, brief=call.has_one_place, width=call.width)
+    )
 
 
 @takes("trust", *COMMON)
@@ -119,7 +123,9 @@ def update(
         call.root(), tuple(packs or ()), tuple(filters or ()), groups=tuple(groups or ()), ask_trust=ask_trust, **how
     )
     request = UpdateRequest(wanted, force=force)
-    return execute(call, wanted.root, partial(verb, request), partial(render.update, brief=call.has_one_place))
+    return execute(
+        call, wanted.root, partial(verb, request), partial(render.update, brief=call.has_one_place, width=call.width)
+    )
 
 
 @takes("trust", *COMMON)
@@ -132,7 +138,9 @@ def teardown(call: Call, packs: Packs = None, filters: Filters = None, **how: Un
 
     ask_trust = trust_question(as_json=call.as_json)
     request = TeardownRequest(call.root(), tuple(packs or ()), tuple(filters or ()), ask_trust=ask_trust, **how)
-    return execute(call, request.root, partial(verb, request), partial(render.teardown, brief=call.has_one_place))
+    return execute(
+        call, request.root, partial(verb, request), partial(render.teardown, brief=call.has_one_place, width=call.width)
+    )
 
 
 @takes("trust", *COMMON)
@@ -151,4 +159,6 @@ def run(
 
     ask_trust = trust_question(as_json=call.as_json)
     request = RunRequest(call.root(), tuple(packs or ()), tuple(filters or ()), name=name, ask_trust=ask_trust, **how)
-    return execute(call, request.root, partial(verb, request), partial(render.run, brief=call.has_one_place))
+    return execute(
+        call, request.root, partial(verb, request), partial(render.run, brief=call.has_one_place, width=call.width)
+    )

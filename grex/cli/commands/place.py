@@ -32,7 +32,7 @@ def init(
     from grex.verbs.init import init as verb  # noqa: PLC0415 - only when run
 
     request = InitRequest(call.place(directory), name=name, gitignore=gitignore)
-    return execute(call, request.root, partial(verb, request), render.init)
+    return execute(call, request.root, partial(verb, request), partial(render.init, width=call.width))
 
 
 @takes("json", "quiet", "jobs", "no_wait", "lock_timeout", "trace")
@@ -66,7 +66,7 @@ def trust(
     from grex.verbs.trust import trust as verb  # noqa: PLC0415 - only when run
 
     request = TrustRequest(call.root(), None if prefix is None else call.from_here(prefix), revoke=revoke)
-    return execute(call, request.root, partial(verb, request), render.trust)
+    return execute(call, request.root, partial(verb, request), partial(render.trust, width=call.width))
 
 
 @takes()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from grex.cli.lines import is_for_the_report, pack_line
+from grex.cli.lines import fitted, is_for_the_report, pack_line, step_lines
 from grex.cli.render.layout import WIDTH, aligned, counted, note_lines, wrapped
-from grex.verbs.report import further_problems
+from grex.verbs.report import explained
 
 if TYPE_CHECKING:
     from grex.engine import StepOutcome
@@ -28,27 +28,67 @@ __all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sy
 
 _SHORT = 10
 _QUIET = "unchanged"
+_WORST_FIRST = (
+    "failed",
+    "not-reached",
+    "untrusted",
+    "left",
+    "planned",
+    "cloned",
+    "moved",
+    "installed",
+    "updated",
+    "synced",
+    "unchanged",
+)
 
 
-def init(report: InitReport) -> str:
+def init(report: InitReport, *, width: int | None = None) -> str:
     """What init says."""
     if not report.created and report.gitignore_changed:
         return f"There is a workspace already; its .gitignore hides grex's files now: {report.root}"
     if not report.created:
         return f"There is a workspace already; nothing was changed: {report.root}"
-    return f"Made a workspace; `grex add URL` adds the first pack: {report.root}"
+    made = f"Made a workspace; `grex add URL` adds the first pack: {report.root}"
+    if report.outer is None:
+        return made
+    if report.belongs_to_outer:
+        what = "which declares it as its pack: commands that are started in here work on that one"
+    else:
+        what = "which knows nothing of it: commands that are started in here work on this one only"
+    return "\n".join([made, *fitted([f"note: it lies in another workspace, {report.outer}, {what}."], width)])
 
 
-def add(report: AddReport, *, brief: bool = False) -> str:
+def add(report: AddReport, *, brief: bool = False, width: int | None = None) -> str:
     """What add says."""
-    return f"Added {report.path} from {report.url}.\n{sync(report.sync, brief=brief)}"
+    return f"Added {report.path} from {report.url}.\n{sync(report.sync, brief=brief, width=width)}"
 
 
-def trust(report: TrustReport) -> str:
-    """What trust says."""
-    if not report.prefixes:
-        return "Nothing is trusted in this workspace."
-    return "\n".join(["Trusted in this workspace:", *(f"  {prefix}" for prefix in report.prefixes)])
+def trust(report: TrustReport, *, width: int | None = None) -> str:
+    """What trust says: what this call changed and which packs that is about, then all that is trusted."""
+    lines = [] if report.prefix is None else _trust_change(report, report.prefix)
+    if report.prefixes:
+        lines += ["Trusted in this workspace:", *(f"  {prefix}" for prefix in report.prefixes)]
+    else:
+        lines.append("Nothing is trusted in this workspace.")
+    return "\n".join(fitted(lines, width))
+
+
+def _trust_change(report: TrustReport, prefix: str) -> list[str]:
+    if report.revoked:
+        lead, covers = "No longer trusted", "It covered"
+    else:
+        lead, covers = ("Trusted from now on" if report.changed else "Trusted already"), "It covers"
+    lines = [f"{lead}: {prefix}"]
+    if report.covers is None:
+        lines.append(f"note: which packs begin with it cannot be told: {report.why_unknown}")
+    elif not report.covers:
+        lines.append("note: none of this workspace's packs begins with it; `grex ls --long` shows their URLs.")
+    elif report.covers == (".",):
+        lines.append(f"{covers} the workspace's own actions.")
+    else:
+        lines.append(f"{covers} {counted(len(report.covers), 'pack')}: {', '.join(report.covers)}")
+    return lines
 
 
 def locks(report: LocksReport, *, width: int = WIDTH) -> str:
@@ -78,7 +118,7 @@ def ls(report: ListReport, *, tree: bool, long: bool) -> str:
         return "\n".join(["No packs are declared; `grex add URL` adds one.", *notes])
     if not tree:
         return "\n".join([*aligned([_listed(pack, long=long) for pack in report.packs]), *notes])
-    lines = [f"{report.name} ({report.type})"]
+    lines = [f"{report.name} ({report.type})"] if not report.is_narrowed else []
     seen: set[str] = set()
 
     def draw(children: Sequence[ListedPack], indent: str) -> None:
@@ -91,7 +131,7 @@ def ls(report: ListReport, *, tree: bool, long: bool) -> str:
                 seen.add(pack.path)
                 draw(report.children_of(pack.path), indent + ("    " if last else "│   "))
 
-    draw(report.children_of(), "")
+    draw(report.tops(), "")
     return "\n".join([*lines, *notes])
 
 
@@ -109,7 +149,7 @@ def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
     return (pack.path, pack.type, where, (pack.sha or "-")[:_SHORT], pack.ref or "-", pack.url)
 
 
-def status(report: StatusReport) -> str:
+def status(report: StatusReport, *, width: int | None = None) -> str:
     """What status says; what needs attention comes first."""
     attention = [pack for pack in report.packs if pack.is_drift]
     notes = note_lines(report.notes)
@@ -121,27 +161,31 @@ def status(report: StatusReport) -> str:
             lead = f"Clean: {counted(count, 'pack')}, all as declared{beside}."
         else:
             lead = "Clean: there is no such pack." if report.is_narrowed else "Clean: no packs are declared."
-        return "\n".join([lead, *notes])
+        return "\n".join(fitted([lead, *notes], width))
     rows = aligned([(pack.path, pack.text) for pack in attention])
     lines: list[str] = []
     for row, pack in zip(rows, attention, strict=True):
         lines.append(row)
         lines.extend(f"  tampered: {line}" for line in pack.tampered)
+        lines.extend(f"  {line}" for line in explained(pack.error))
+        if pack.hint:
+            lines.append(f"  hint: {pack.hint}")
     clean = len(report.packs) - len(attention) - inactive
     tail = f"{counted(len(attention), 'pack')} to look at{f', {clean} as declared' if clean else ''}{beside}."
-    return "\n".join([*lines, *notes, tail])
+    return "\n".join(fitted([*lines, *notes, tail], width))
 
 
-def sync(report: SyncReport, *, brief: bool = False) -> str:
+def sync(report: SyncReport, *, brief: bool = False, width: int | None = None) -> str:
     """What sync says: what moved, what was left alone and why, what to do next.
 
     Args:
         report: the report.
-        brief: leave out what went well: it was told in the same place as it happened.
+        brief: leave out what went well, and what commands said: it was told in the same place as it happened.
+        width: of the terminal, where lines are broken; None where it goes elsewhere.
     """
     lines: list[str] = [f"recovered: {text}." for text in report.recovered]
     for pack in report.packs:
-        lines.extend(_pack_lines(pack, brief=brief))
+        lines.extend(_pack_lines(pack, brief=brief, width=width))
     for path, error in report.extra_errors:
         lines.append(pack_line("failed", path, error.message))
         if error.hint:
@@ -149,39 +193,46 @@ def sync(report: SyncReport, *, brief: bool = False) -> str:
     lines.extend(f"undeclared   {path}: no pack declares it; it was left there." for path in report.undeclared)
     lines.extend(note_lines(report.notes))
     lines.append(_summary(report))
-    return "\n".join(lines)
+    return "\n".join(fitted(lines, width))
 
 
-def update(report: UpdateReport, *, brief: bool = False) -> str:
+def update(report: UpdateReport, *, brief: bool = False, width: int | None = None) -> str:
     """What update says: what its sync says."""
-    return sync(report.sync, brief=brief)
+    return sync(report.sync, brief=brief, width=width)
 
 
-def _pack_lines(pack: PackReport, *, brief: bool) -> list[str]:
+def _pack_lines(pack: PackReport, *, brief: bool, width: int | None) -> list[str]:
     lines: list[str] = []
     if pack.status != _QUIET and (not brief or is_for_the_report(pack.status)):
         lines.append(pack_line(pack.status, pack.path, pack.line()))
-        lines.extend(f"{'':<12} {problem}" for problem in further_problems(pack.error))
-        if pack.hint and pack.status in ("left", "failed"):
-            lines.append(f"{'':<12} hint: {pack.hint}")
+        below = explained(pack.error)
+        if not below and pack.hint and pack.status in ("left", "failed"):
+            below = [f"hint: {pack.hint}"]
+        lines.extend(f"{'':<12} {line}" for line in below)
     lines.extend(f"{'note':<12} {pack.path}: {note}." for note in pack.notes)
     if pack.install is not None and (not brief or is_for_the_report(pack.install.status)):
-        lines.extend(_step_lines(pack.install))
+        lines.extend(_step_lines(pack.install, brief=brief, width=width))
     return lines
 
 
 def _summary(report: SyncReport) -> str:
-    counts: dict[str, int] = {}
+    """How many packs there are of each kind: every pack counts once, and as the worst that became of it."""
+    found: dict[str, str] = {}
     for pack in report.packs:
-        if pack.path != ".":  # the root is no pack; only what it installs counts
-            counts[pack.status] = counts.get(pack.status, 0) + 1
+        statuses: list[str] = (
+            [] if pack.path == "." else [pack.status]
+        )  # the root is no checkout; only what it installs counts
         if pack.install is not None and pack.install.status != "skipped":
-            counts[pack.install.status] = counts.get(pack.install.status, 0) + 1
+            statuses.append(pack.install.status)
+        if statuses:
+            found[pack.path] = min(statuses, key=_WORST_FIRST.index)
+    found.update((path, "failed") for path, _ in report.extra_errors)
     order = (
         "cloned",
         "moved",
         "installed",
         "updated",
+        "synced",
         "planned",
         "unchanged",
         "left",
@@ -189,10 +240,10 @@ def _summary(report: SyncReport) -> str:
         "failed",
         "not-reached",
     )
-    told = ", ".join(f"{counts[status]} {status}" for status in order if status in counts) or "nothing to do"
+    told = _counted(list(found.values()), order) or "nothing to do"
     lead = "Plan" if report.dry_run else "Synced"
-    packs = sum(1 for pack in report.packs if pack.path != ".")
-    return f"{lead}: {counted(packs, 'pack')}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."
+    packs = counted(len(found) - ("." in found), "pack") + (" and the root" if "." in found else "")
+    return f"{lead}: {packs}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."
 
 
 def _of_them_waiting(report: SyncReport) -> str:
@@ -204,46 +255,40 @@ def _of_them_waiting(report: SyncReport) -> str:
     return f", {report.waited_s:.2f} s of them waiting for {whom}"
 
 
-def teardown(report: TeardownReport, *, brief: bool = False) -> str:
+def teardown(report: TeardownReport, *, brief: bool = False, width: int | None = None) -> str:
     """What teardown says: what was taken back, what is left and why; `brief` as for `sync`."""
     if not report.packs:
         return "\n".join(["Nothing of these packs is installed.", *note_lines(report.notes)])
     shown = [pack for pack in report.packs if not brief or is_for_the_report(pack.status)]
-    lines = [line for pack in shown for line in _step_lines(pack)]
+    lines = [line for pack in shown for line in _step_lines(pack, brief=brief, width=width)]
     order = ("torn-down", "planned", "skipped", "untrusted", "failed", "not-reached")
     told = _counted([pack.status for pack in report.packs], order)
     lines.extend(note_lines(report.notes))
     lines.append(f"{'Plan' if report.dry_run else 'Torn down'}: {told}; {report.elapsed_s:.2f} s.")
-    return "\n".join(lines)
+    return "\n".join(fitted(lines, width))
 
 
-def run(report: RunReport, *, brief: bool = False) -> str:
+def run(report: RunReport, *, brief: bool = False, width: int | None = None) -> str:
     """What run says: per pack what was done, and below it what its commands said; `brief` as for `sync`."""
     lines: list[str] = []
     for pack in report.packs:
         if not brief:
-            lines.extend(_step_lines(pack, output=report.output.get(pack.path, "")))
+            lines.extend(_step_lines(pack, brief=brief, width=width, output=report.output.get(pack.path, "")))
         elif is_for_the_report(pack.status):
-            lines.extend(_step_lines(pack))
+            lines.extend(_step_lines(pack, brief=brief, width=width))
     order = ("ran", "unchanged", "planned", "skipped", "untrusted", "failed", "not-reached")
     told = _counted([pack.status for pack in report.packs], order) or "nothing to do"
     lines.extend(note_lines(report.notes))
     lines.append(f"{'Plan' if report.dry_run else 'Run'} {report.name}: {told}; {report.elapsed_s:.2f} s.")
-    return "\n".join(lines)
+    return "\n".join(fitted(lines, width))
 
 
-def _step_lines(step: StepOutcome[str], *, output: str = "") -> list[str]:
-    """One pack's line, and below it what was said; of an error its hint."""
-    if step.status == "planned" and step.is_cut:  # a plan is printed whole
-        lines = [pack_line("planned", step.path, f"{len(step.changes)} changes")]
-        lines.extend(f"             {text}" for text in (*step.changes, *step.notes))
-    else:
-        lines = [pack_line(step.status, step.path, step.line())]
-    lines.extend(f"{'':<12} {problem}" for problem in further_problems(step.error))
-    shown = output or ("" if step.error is None else str(step.error.details.get("output", "")))
+def _step_lines(step: StepOutcome[str], *, brief: bool, width: int | None, output: str = "") -> list[str]:
+    """What became of one pack; below it what was said, unless it was shown as it was said, and what there is to do."""
+    lines = step_lines(step.status, step.path, step.told(), width)
+    shown = output or ("" if step.error is None or brief else str(step.error.details.get("output", "")))
     lines.extend(f"{'':<12} | {line}" for line in shown.splitlines())
-    if step.error is not None and step.error.hint:
-        lines.append(f"{'':<12} hint: {step.error.hint}")
+    lines.extend(f"{'':<12} {line}" for line in explained(step.error))
     return lines
 
 

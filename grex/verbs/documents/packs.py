@@ -52,12 +52,14 @@ class ErrorDocument(TypedDict):
 
 
 class InitDocument(TypedDict):
-    """`grex init --json`."""
+    """`grex init --json`; `outer` is the workspace around a new one, which may declare it as a pack of its own."""
 
     schema: Literal["grex.init/1"]
     workspace: str
     created: bool
     gitignore_changed: bool
+    outer: str | None
+    belongs_to_outer: bool
     exit_code: int
 
 
@@ -169,6 +171,7 @@ class PackStatusObject(TypedDict):
     behind: int
     tampered: list[str]
     text: str
+    hint: str | None
     error: FailureObject | None
 
 
@@ -252,11 +255,13 @@ class PluginsDocument(TypedDict):
 
 
 class TrustDocument(TypedDict):
-    """`grex trust --json`."""
+    """`grex trust --json`; `covers` has the declared packs under `prefix`, null where that cannot be told."""
 
     schema: Literal["grex.trust/1"]
     prefixes: list[str]
     changed: bool
+    prefix: str | None
+    covers: list[str] | None
     exit_code: int
 
 
