@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
+from grex.engine.owners import Owners
 from grex.engine.said import Said
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError, PackError, PluginError
@@ -68,6 +69,8 @@ class RunContext:
         """Where the end of what commands said is kept; None where nobody asks for it."""
         self.rereads = rereads
         """Whether each pack is looked at again once it is held, because WORKSPACE is not."""
+        self.owners = Owners(session)
+        """Which places other packs have by now, for what is taken back."""
         self.is_stopped = False
         """Set to let no further pack begin; those that are held already are finished."""
 
@@ -232,14 +235,15 @@ class EngineHold:
         state.check_held()
         given = {implementation.name: implementation for implementation in using}
         state.notes += _what_stays(state, given)
+        stack = _without_what_is_anothers(state)
         if state.context.dry_run:
-            told = [(done.action, done.kind, _described(state, given, done)) for done in reversed(undoable(state))]
+            told = [(done.action, done.kind, _described(state, given, done)) for done in stack]
             # One action may have been done twice, as by an `update --force`, and is taken back twice: told once.
             state.changes += [f"undo {what}" for _, _, what in dict.fromkeys(told)]
             return
         failed: list[str] = []
         undone: set[tuple[str, str, str]] = set()
-        for done in reversed(undoable(state)):
+        for done in stack:
             try:
                 implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
             except GrexError as error:
@@ -298,6 +302,19 @@ def _what_stays(state: HoldState, given: Mapping[str, ActionType[Any]]) -> list[
                 if implementation.stays is not None:
                     found[f"{done.kind}: {implementation.stays}"] = None
     return list(found)
+
+
+def _without_what_is_anothers(state: HoldState) -> list[Undoable]:
+    """What there is to take back, last first, without what is at a place that another pack has by now."""
+    found: list[Undoable] = []
+    for done in reversed(undoable(state)):
+        taken = state.context.owners.successor(state.pack.path, done.kind, done.undo)
+        if taken is None:
+            found.append(done)
+        else:
+            place, other = taken
+            state.notes.append(clean(f"{place} stays: {other} has installed it since", _DESCRIBED_CHARACTERS))
+    return found
 
 
 def undoable(state: HoldState) -> list[Undoable]:

@@ -43,7 +43,14 @@ from grex.builtin.backups import free_backup
 from grex.builtin.blocks import Block, BlockError, block_sum, find_block, with_block, without_block
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, shown
-from grex.builtin.recorded import recorded_number, recorded_path, recorded_paths, recorded_text, remove_temporary
+from grex.builtin.recorded import (
+    made_directories,
+    recorded_number,
+    recorded_path,
+    recorded_paths,
+    recorded_text,
+    remove_temporary,
+)
 from grex.builtin.shells import Startup, assignment, startup_file
 from grex.errors import ActionError
 from grex.fs import TEMP_PREFIX, read_regular, replace_file
@@ -149,6 +156,10 @@ class Env(ActionType[EnvArguments]):
     def describe_undo(self, undo: Mapping[str, Any]) -> str:
         """The variable and the file."""
         return f"env {shown(recorded_text(undo, 'name'))} in {shown(recorded_path(undo, 'file'))}"
+
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The directories that were made for the file. The block has an id of its own, whoever sets the variable."""
+        return made_directories(undo)
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Take the block out, or put back what it was."""
@@ -298,7 +309,7 @@ def _take_back(undo: Mapping[str, Any], file: Path, ctx: ActionContext) -> None:
     data, _ = _load(file)
     if data is not None and not _restored(undo, file, data, ctx):
         _take_out(undo, file, data, ctx)
-    remove_made(made)
+    remove_made(made, ctx)
 
 
 def _restored(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionContext) -> bool:

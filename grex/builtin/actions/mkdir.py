@@ -16,7 +16,7 @@ from typing import Any, cast
 from grex.builtin.backups import bring_back, free_backup, move_aside, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, is_inside, resolve, shown
-from grex.builtin.recorded import has_backup, recorded_path, recorded_paths, stays_inside
+from grex.builtin.recorded import has_backup, made_directories, recorded_path, recorded_paths, stays_inside
 from grex.errors import ActionError
 from grex.pack import mode_bits
 from grex.plugin import ActionContext, ActionType, Done, Planned
@@ -99,12 +99,17 @@ class Mkdir(ActionType[MkdirArguments]):
         made = tuple(f"directory {path}" for path in recorded_paths(undo, "made") if path.is_dir())
         return (*made, str(recorded_path(undo, "path"))) if has_backup(undo) else made
 
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The directories that were made; the place of a backup."""
+        made = made_directories(undo)
+        return made if undo.get("backup") is None else (*made, str(recorded_path(undo, "path")))
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove what was made, as far as it is empty; bring back what was in its place."""
         made, backup = recorded_paths(undo, "made"), undo.get("backup")
         path = None if backup is None else recorded_path(undo, "path")
         try:
-            remove_made(made)
+            remove_made(made, ctx)
             if path is not None:
                 kept = recorded_path(undo, "backup")
                 if not stays_beside(undo, "path", kept, ctx):

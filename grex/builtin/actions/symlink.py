@@ -46,6 +46,7 @@ from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_
 from grex.builtin.recorded import (
     has_backup,
     has_temporary,
+    made_directories,
     recorded_path,
     recorded_paths,
     recorded_text,
@@ -160,6 +161,10 @@ class Symlink(ActionType[SymlinkArguments]):
         is_ours = _link_text(dst) == recorded_text(undo, "src")
         return (str(dst),) if is_ours or has_backup(undo) else ()
 
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The link, and the directories that were made for it."""
+        return (str(recorded_path(undo, "link")), *made_directories(undo))
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove the link if it is still ours, bring back what was there if its place is free, remove empty parents."""
         dst, text = recorded_path(undo, "link"), recorded_text(undo, "src")
@@ -178,7 +183,7 @@ class Symlink(ActionType[SymlinkArguments]):
                 ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
             if backup is not None and not stays_beside(undo, "link", backup, ctx):
                 bring_back(backup, dst, ctx)
-            remove_made(made)
+            remove_made(made, ctx)
         except OSError as error:
             raise disk_error(f"the symlink {shown(dst)} cannot be undone", error) from error
 
