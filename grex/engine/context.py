@@ -23,6 +23,7 @@ from grex.errors import ActionError, GrexError, PackError, PluginError
 from grex.git import observe
 from grex.manifest import NOT_WHOLE, installed_event
 from grex.names import clean
+from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 from grex.plugin.decoding import decode_actions
 from grex.plugin.failures import is_failure
@@ -241,13 +242,13 @@ class EngineHold:
             # One action may have been done twice, as by an `update --force`, and is taken back twice: told once.
             state.changes += [f"undo {what}" for _, _, what in dict.fromkeys(told)]
             return
-        failed: list[str] = []
+        failed: list[_Failed] = []
         undone: set[tuple[str, str, str]] = set()
         for done in stack:
             try:
                 implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
             except GrexError as error:
-                failed.append(f"{done.kind} ({error.message})")
+                failed.append(_Failed(f"{done.kind} ({error.message})", _origin(state, done, None)))
                 continue
             run = ActionRun(state, done.action, done.kind, is_teardown=True)
             with not_counted():
@@ -257,13 +258,9 @@ class EngineHold:
                 undone.add((done.action, done.kind, what))
                 state.changes.append(f"undid {what}")
             elif why is not None:
-                failed.append(f"{what} ({why})")
+                failed.append(_Failed(f"{what} ({why})", _origin(state, done, implementation)))
         if failed:
-            raise ActionError(
-                f"{state.pack.path}: not everything could be undone: {'; '.join(failed)}",
-                hint="Put right what it says and run it again; what was undone stays undone.",
-                details={"left": failed},
-            )
+            raise _not_everything(state.pack.path, failed)
 
     def outcome(self) -> Outcome:
         """What has been done under this hold."""
@@ -278,6 +275,33 @@ class Undoable(Struct, frozen=True):
     action: str
     kind: str
     undo: Mapping[str, Any]
+
+
+class _Failed(Struct, frozen=True):
+    """What could not be taken back and why, and where that is declared or recorded."""
+
+    said: str
+    mark: Mark | None
+
+
+def _origin(state: HoldState, done: Undoable, implementation: ActionType[Any] | None) -> Mark | None:
+    from grex.engine.origins import origin  # noqa: PLC0415 - for failures alone
+
+    return origin(state, done.action, done.kind, done.undo, implementation)
+
+
+def _not_everything(pack: str, failed: Sequence[_Failed]) -> ActionError:
+    """The failure of a teardown, at the place of the first thing that is left; each other thing has its own."""
+    first, *others = failed
+    told = [first.said, *(one.said if one.mark is None else f"{one.mark}: {one.said}" for one in others)]
+    details: dict[str, Any] = {"left": [one.said for one in failed]}
+    if first.mark is not None:
+        details.update(file=first.mark.file, line=first.mark.line, column=first.mark.column)
+    return ActionError(
+        f"{pack if first.mark is None else first.mark}: not everything could be undone: {'; '.join(told)}",
+        hint="Put right what it says and run it again; what was undone stays undone.",
+        details=details,
+    )
 
 
 def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: Undoable) -> str:

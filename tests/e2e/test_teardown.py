@@ -128,7 +128,7 @@ def test_a_pack_that_could_not_be_taken_back_keeps_what_it_needs_and_stops_nobod
     assert statuses(found) == {"alone": "torn-down", "base": "not-reached", "top": "failed"}
     assert found.packs["base"]["notes"] == ["top depends on it and was not torn down"]
     error = found.packs["top"]["error"]
-    assert "top/.grex/pack.yaml:3:1: not everything could be undone: exec /bin/sh -c" in error["message"]
+    assert "top/.grex/pack.yaml:8:6: not everything could be undone: exec /bin/sh -c" in error["message"]
     assert len(error["details"]["left"]) == 1
     assert not (workspace.home / "top").exists()
     assert (workspace.home / "base").is_dir()
