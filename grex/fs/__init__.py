@@ -8,6 +8,7 @@ that it was given, or deletes a tree in its own way. Everything here is synchron
 from grex.fs.atomic import (
     TEMP_PREFIX,
     fsync_dir,
+    keep_attributes,
     replace_file,
     sweep_temporary_files,
     write_all,
@@ -24,6 +25,7 @@ __all__ = [
     "UnsafeJoinError",
     "canonical",
     "fsync_dir",
+    "keep_attributes",
     "move_to_trash",
     "open_regular",
     "read_regular",

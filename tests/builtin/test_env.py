@@ -22,6 +22,7 @@ from grex.errors import ActionError
 from grex.plugin import Done, Exec
 from grex.plugin import Env as Arguments
 from grex.plugin.testing import RecordingActionContext, RecordingContext, perform, would
+from tests.support.attributes import set_attribute
 
 pytestmark = pytest.mark.anyio
 
@@ -440,6 +441,18 @@ async def test_a_block_that_was_edited_by_hand_is_an_error_and_force_keeps_the_f
     await ENV.undo(facts(forced_done), run)  # a run that failed later
     assert state(rc) == before
     assert list(run.home.iterdir()) == [rc]
+
+
+async def test_the_file_and_its_backup_have_the_extended_attributes_that_the_file_had(
+    context: RecordingContext, rc: Path
+) -> None:
+    set_attribute(rc, b"mine")
+    await install(actions_of(context))
+    assert os.getxattr(rc, "user.note") == b"mine"
+    rc.write_text(rc.read_text().replace("'vim'", "'emacs'"))
+    await install(actions_of(context, force=True))
+    (backup,) = rc.parent.glob(".bashrc.grex-bak.*")
+    assert os.getxattr(backup, "user.note") == b"mine"
 
 
 async def test_the_undo_of_a_forced_block_loses_nothing_that_was_written_since(

@@ -53,7 +53,7 @@ from grex.builtin.recorded import (
 )
 from grex.builtin.shells import Startup, assignment, startup_file
 from grex.errors import ActionError
-from grex.fs import TEMP_PREFIX, read_regular, replace_file
+from grex.fs import TEMP_PREFIX, keep_attributes, read_regular, replace_file
 from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Env as EnvArguments
 
@@ -142,7 +142,7 @@ class Env(ActionType[EnvArguments]):
             if undo["backup"] is not None and data is not None and status is not None:
                 for earlier in before:
                     _forget_copy(earlier, block.file, data, status)
-                _keep(data, status, recorded_path(undo, "backup"), temp)
+                _keep(block.file, data, status, recorded_path(undo, "backup"), temp)
             replace_file(block.file, new, temp=temp)
 
         try:
@@ -285,8 +285,9 @@ def _earlier(block: _Wanted, earlier_sum: str, ctx: ActionContext) -> dict[str, 
     return {"sum": earlier_sum, "value": values[-1] if values else None, "dialect": block.startup.dialect}
 
 
-def _keep(data: bytes, status: os.stat_result, backup: Path, temp: Path) -> None:
+def _keep(file: Path, data: bytes, status: os.stat_result, backup: Path, temp: Path) -> None:
     replace_file(backup, data, mode=stat.S_IMODE(status.st_mode), temp=temp, must_be_new=True)
+    keep_attributes(file, backup)
     os.utime(backup, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
