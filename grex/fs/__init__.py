@@ -17,6 +17,7 @@ from grex.fs.atomic import (
 from grex.fs.canonical import canonical
 from grex.fs.regular import open_regular, read_regular
 from grex.fs.remove import move_to_trash, remove_tree
+from grex.fs.renaming import rename_to_free_name
 from grex.fs.safe_join import UnsafeJoinError, safe_join
 from grex.fs.stamp import utc_stamp
 
@@ -30,6 +31,7 @@ __all__ = [
     "open_regular",
     "read_regular",
     "remove_tree",
+    "rename_to_free_name",
     "replace_file",
     "safe_join",
     "sweep_temporary_files",

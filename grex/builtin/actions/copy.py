@@ -34,7 +34,7 @@ from typing import Any, Literal, cast
 import anyio.to_thread
 from msgspec import Struct
 
-from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside
+from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside, take_away
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
 from grex.builtin.recorded import (
@@ -169,6 +169,7 @@ class Copy(ActionType[CopyArguments]):
         dst, digest = recorded_path(undo, "dst"), recorded_text(undo, "sha256")
         backup = None if undo.get("backup") is None else recorded_path(undo, "backup")
         made = recorded_paths(undo, "made")
+        ours = {digest, *(content.sha256 for content in _ours(ctx, dst))}
         try:
             remove_temporary(undo, beside=dst)
             if undo.get("replaced"):
@@ -176,9 +177,7 @@ class Copy(ActionType[CopyArguments]):
             if backup is not None and not os.path.lexists(backup):
                 if os.path.lexists(dst):  # what it may be is the very file that was to be moved
                     ctx.note(f"{shown(dst)} stays: the backup of what was there before is gone")
-            elif _holds(dst, {digest, *(content.sha256 for content in _ours(ctx, dst))}):
-                dst.unlink()
-            elif os.path.lexists(dst):
+            elif not take_away(dst, lambda path: _holds(path, ours), ctx) and os.path.lexists(dst):
                 ctx.note(f"{shown(dst)} stays: it is no longer the file that grex copied")
             if backup is not None and not stays_beside(undo, "dst", backup, ctx):
                 bring_back(backup, dst, ctx)

@@ -40,7 +40,15 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
-from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link, stays_beside
+from grex.builtin.backups import (
+    bring_back,
+    free_backup,
+    move_aside,
+    refuse_to_move,
+    replace_link,
+    stays_beside,
+    take_away,
+)
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
 from grex.builtin.recorded import (
@@ -174,12 +182,13 @@ class Symlink(ActionType[SymlinkArguments]):
         try:
             if was is not None:
                 remove_temporary(undo, beside=dst)
-            if _link_text(dst) == text:
-                if was is None:
-                    dst.unlink()
-                else:
-                    replace_link(dst, was, is_directory=False, temp=recorded_path(undo, "temp"))
-            elif os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != was:
+            if was is not None and _link_text(dst) == text:
+                replace_link(dst, was, is_directory=False, temp=recorded_path(undo, "temp"))
+            elif was is None and take_away(dst, lambda path: _link_text(path) == text, ctx):
+                pass
+            elif (
+                os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != (was or "")
+            ):
                 ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
             if backup is not None and not stays_beside(undo, "link", backup, ctx):
                 bring_back(backup, dst, ctx)
