@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -17,12 +18,13 @@ from msgspec import Struct
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
 from grex.engine.owners import Owners
+from grex.engine.places import missing_directories
 from grex.engine.said import Said
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError, PackError, PluginError
 from grex.git import observe
 from grex.manifest import NOT_WHOLE, installed_event
-from grex.names import clean
+from grex.names import PACK_LOCK_NAME, clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 from grex.plugin.decoding import decode_actions
@@ -146,8 +148,10 @@ class RunContext:
             state.is_over = True
             return
         async with AsyncExitStack() as held:
+            made = missing_directories(pack.root) if self.tears_down else []
             with not_counted():
                 await held.enter_async_context(self.session.holds.pack(pack.path, pack.root, "disk"))
+            held.callback(_remove_made, pack.root, made)
             held.callback(setattr, state, "is_over", True)
             if self.is_stopped:
                 raise RunStoppedError
@@ -176,6 +180,16 @@ class RunContext:
         record = self.session.folded.packs.get(path)
         if record is not None and record.installed is not None:
             await self.session.record(path, [installed_event(path, actions_hash=NOT_WHOLE)])
+
+
+def _remove_made(root: Path, made: Sequence[Path]) -> None:
+    """Take away the directories that only the lock of a pack without a checkout was made in, and it. PACK is held."""
+    if root not in made or any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
+        return
+    (root / PACK_LOCK_NAME).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else appeared in it meanwhile
+        for directory in made:
+            directory.rmdir()
 
 
 def _check_commit(pack: Pack) -> None:

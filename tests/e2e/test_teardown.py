@@ -212,6 +212,7 @@ def test_a_pack_that_nobody_declares_any_more_is_taken_back_too(
     assert statuses(found) == {"b": "torn-down"}
     assert found.packs["b"]["notes"] == ["its checkout is gone, so no hook and no `teardown:` of it could be run"]
     assert not (workspace.home / "b").exists()
+    assert not (workspace / "b").exists(), "nor is there a directory that only has a lock file in it"
 
 
 def test_an_empty_teardown_undoes_nothing_and_an_absent_one_everything(server: GitServer, workspace: Workspace) -> None:
