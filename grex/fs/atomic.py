@@ -94,6 +94,7 @@ def replace_file(
     follow: bool = False,
     temp: Path | None = None,
     must_be_new: bool = False,
+    still: os.stat_result | None = None,
 ) -> None:
     """Give a file these bytes, atomically and durably; it is created if it is not there.
 
@@ -105,10 +106,13 @@ def replace_file(
         follow: write through a symlink at `path` instead of refusing it.
         temp: the temporary file, for callers that keep a record of it; it must not be there.
         must_be_new: never replace anything, whatever appears at `path` meanwhile.
+        still: what the file was when it was read; one that somebody has written since is not replaced. It is looked at
+            last of all, after the flush, so that next to no time is left to write to it.
 
     Raises:
         OSError: nothing was changed (the module says which one case is different). ELOOP for a symlink, EINVAL for
-            a target that is neither a file nor missing, FileExistsError for one that must be new.
+            a target that is neither a file nor missing, FileExistsError for one that must be new, EBUSY for one that
+            is not what it was.
     """
     if follow:
         path = Path(os.path.realpath(path))
@@ -123,7 +127,7 @@ def replace_file(
     for tries_left in reversed(range(tries)):
         new = temp or path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
         try:
-            _replace(path, chunks, mode, old, new, must_be_new=must_be_new, like=like)
+            _replace(path, chunks, mode, old, new, must_be_new=must_be_new, like=like, still=still)
         except _SweptAwayError:
             # Somebody took it for a dead process's; that costs the work, never the target.
             if not tries_left:
@@ -146,6 +150,7 @@ def _replace(
     *,
     must_be_new: bool,
     like: Path | None,
+    still: os.stat_result | None,
 ) -> None:
     # Never readable by more people than the file will be: the final bits are set before the rename.
     fd = os.open(temp, _TEMP_FLAGS, _NEW_FILE_MODE if mode is None else 0o600)
@@ -164,6 +169,8 @@ def _replace(
             os.fsync(fd)
         finally:
             os.close(fd)
+        if still is not None:
+            _check_still(path, still)
         try:
             if must_be_new:
                 _move_to_free_name(temp, path)
@@ -175,6 +182,15 @@ def _replace(
         with contextlib.suppress(OSError):  # the first failure is the one to report
             temp.unlink()
         raise
+
+
+def _check_still(path: Path, before: os.stat_result) -> None:
+    if _written(path.lstat()) != _written(before):
+        raise OSError(errno.EBUSY, "somebody has written to it meanwhile", str(path))
+
+
+def _written(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _move_to_free_name(temp: Path, path: Path) -> None:

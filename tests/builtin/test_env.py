@@ -443,6 +443,32 @@ async def test_a_block_that_was_edited_by_hand_is_an_error_and_force_keeps_the_f
     assert list(run.home.iterdir()) == [rc]
 
 
+@pytest.mark.parametrize("when", ["do", "do without a file", "undo"])
+async def test_what_somebody_saves_while_the_file_is_replaced_stays(
+    context: RecordingContext, rc: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It is saved after the new version is written beside it."""
+    fsync = os.fsync
+
+    def save_and_flush(fd: int) -> None:
+        if not (rc.parent / "saved").exists():
+            (rc.parent / "saved").touch()
+            (rc.parent / "new").write_text("the user's\n")
+            (rc.parent / "new").replace(rc)
+        fsync(fd)
+
+    actions = actions_of(context)
+    done = await install(actions) if when == "undo" else None
+    if when == "do without a file":
+        rc.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", save_and_flush)
+        with pytest.raises(ActionError, match="somebody has written to it meanwhile|file exists"):
+            await (install(actions) if done is None else ENV.undo(facts(done), actions))
+    assert rc.read_text() == "the user's\n"
+    assert sorted(path.name for path in rc.parent.iterdir()) == [".bashrc", "saved"]
+
+
 async def test_the_file_and_its_backup_have_the_extended_attributes_that_the_file_had(
     context: RecordingContext, rc: Path
 ) -> None:

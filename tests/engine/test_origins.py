@@ -25,6 +25,8 @@ LINK = {"symlink": {"src": "f", "dst": "~/link"}}
 OTHER_LINK = {"symlink": {"src": "f", "dst": "~/other"}}
 ENV = {"env": {"name": "A", "value": "1"}}
 OTHER_ENV = {"env": {"name": "B", "value": "1"}}
+LINUX_ENV = {"when": {"os": "linux", "actions": [ENV]}}
+MAC_ENV = {"when": {"os": "macos", "actions": [ENV]}}
 COMMAND = {"exec": {"cmd": ["true"], "undo": ["false"]}}
 LAST = {"mkdir": {"path": "~/made"}}
 FIRST_LINE = 5  # of the actions in the pack.yaml
@@ -83,7 +85,8 @@ def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
         ((COMMAND, LAST), (COMMAND, LAST), 0),
         ((LAST, LINK), (LAST, LINK), 1),
         ((LINK,), (LAST, {"when": {"os": "linux", "actions": [OTHER_LINK, LINK]}}), 1),
-        (({"when": {"os": "linux", "actions": [ENV]}},), ({"when": {"os": "linux", "actions": [ENV]}},), 0),
+        ((LINUX_ENV,), (LINUX_ENV,), 0),
+        ((MAC_ENV, LINUX_ENV), (MAC_ENV, LINUX_ENV), 1),
         ((LINK,), (OTHER_LINK,), None),
         ((ENV,), (OTHER_ENV,), None),
         ((LINK,), (LAST,), None),

@@ -143,7 +143,7 @@ class Env(ActionType[EnvArguments]):
                 for earlier in before:
                     _forget_copy(earlier, block.file, data, status)
                 _keep(block.file, data, status, recorded_path(undo, "backup"), temp)
-            replace_file(block.file, new, temp=temp)
+            replace_file(block.file, new, temp=temp, still=status, must_be_new=status is None)
 
         try:
             await ctx.exclusively(block.file, change)
@@ -247,7 +247,8 @@ def _contents(block: _Wanted) -> tuple[bytes | None, os.stat_result | None]:
 
 def _load(file: Path) -> tuple[bytes | None, os.stat_result | None]:
     try:
-        return read_regular(file, limit_bytes=_LARGEST_FILE), file.stat()
+        status = file.stat()  # before the bytes: what is written after it makes the file another one
+        return read_regular(file, limit_bytes=_LARGEST_FILE), status
     except (FileNotFoundError, NotADirectoryError):
         return None, None
 
@@ -307,9 +308,9 @@ def _forget_copy(undo: Mapping[str, Any], file: Path, data: bytes, status: os.st
 def _take_back(undo: Mapping[str, Any], file: Path, ctx: ActionContext) -> None:
     made = recorded_paths(undo, "made")
     remove_temporary(undo, beside=file)
-    data, _ = _load(file)
-    if data is not None and not _restored(undo, file, data, ctx):
-        _take_out(undo, file, data, ctx)
+    data, status = _load(file)
+    if data is not None and status is not None and not _restored(undo, file, data, ctx):
+        _take_out(undo, file, data, status, ctx)
     remove_made(made, ctx)
 
 
@@ -332,7 +333,7 @@ def _restored(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionConte
     return True
 
 
-def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionContext) -> None:
+def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, status: os.stat_result, ctx: ActionContext) -> None:
     block_id, title = _checked_id(recorded_text(undo, "id")), f"env {shown(recorded_text(undo, 'name'))}"
     found = _find(data, block_id, file, title)
     was = undo.get("was")
@@ -350,7 +351,7 @@ def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionConte
     if new is None:
         file.unlink()
         return
-    replace_file(file, new, temp=recorded_path(undo, "temp"))
+    replace_file(file, new, temp=recorded_path(undo, "temp"), still=status)
     _put_back_time(undo, file, new)
 
 
