@@ -463,7 +463,7 @@ async def test_what_somebody_saves_while_the_file_is_replaced_stays(
         rc.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", save_and_flush)
-        with pytest.raises(ActionError, match="somebody has written to it meanwhile|file exists"):
+        with pytest.raises(ActionError, match=r"somebody has written to it meanwhile|file exists"):
             await (install(actions) if done is None else ENV.undo(facts(done), actions))
     assert rc.read_text() == "the user's\n"
     assert sorted(path.name for path in rc.parent.iterdir()) == [".bashrc", "saved"]
