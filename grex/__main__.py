@@ -11,7 +11,12 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         from grex import __version__  # noqa: PLC0415 - nothing else is needed
 
-        print(f"grex {__version__}")  # noqa: T201 - this is the command line
+        try:
+            print(f"grex {__version__}", flush=True)  # noqa: T201 - this is the command line
+        except OSError as error:
+            from grex.cli.streams import give_up  # noqa: PLC0415 - as below
+
+            give_up(error)
         return
     # A call lives for a moment and makes next to no cycles: looking for them while the modules load costs a tenth of
     # the start. Still on, and rare, for a run over very many packs.

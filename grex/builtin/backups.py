@@ -8,14 +8,15 @@ a backup never takes the name of anything that is there.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from grex.builtin.paths import is_within, shown
 from grex.errors import ActionError
-from grex.fs import utc_stamp
+from grex.fs import rename_to_free_name, utc_stamp
 from grex.plugin import ActionContext
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "refuse_to_move",
     "replace_link",
     "stays_beside",
+    "take_away",
 ]
 
 _TRIES = 1000
@@ -87,7 +89,7 @@ def move_aside(path: Path, backup: Path) -> None:
         FileExistsError: something has the backup's name by now.
         OSError: it cannot be renamed.
     """
-    if os.path.lexists(backup):
+    if os.path.lexists(backup):  # the name has this microsecond in it
         raise FileExistsError(f"{backup} is taken")
     path.rename(backup)
 
@@ -100,10 +102,43 @@ def bring_back(backup: Path, path: Path, ctx: ActionContext) -> None:
     """
     if not os.path.lexists(backup):
         return  # it was never made, or is back already
-    if os.path.lexists(path):
+    try:
+        rename_to_free_name(backup, path)
+    except FileExistsError:
         ctx.note(f"{shown(backup)} stays: {shown(path)} is in its place")
-    else:
-        backup.rename(path)
+
+
+def take_away(path: Path, is_ours: Callable[[Path], bool], ctx: ActionContext) -> bool:
+    """Remove a file or link if it is the one that grex made. Whether it was.
+
+    Between a look at a file and its removal somebody may put another one into its place, as editors do. So it is
+    renamed first, to a name that nobody else uses, looked at once more there, and goes back if it is not ours. What a
+    kill in between leaves under that name is put right by the next call.
+
+    Args:
+        path: where it is.
+        is_ours: whether what is at a path is what grex made.
+        ctx: of the undo.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    aside = path.with_name(f".grex-undo-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}")
+    try:
+        if os.path.lexists(aside) and is_ours(aside):
+            aside.unlink()
+        is_left = os.path.lexists(aside)
+        is_gone = is_ours(path)
+        if is_gone and is_left:
+            path.unlink()
+        elif is_gone:
+            rename_to_free_name(path, aside)
+            is_gone = is_ours(aside)
+            if is_gone:
+                aside.unlink()
+    finally:
+        bring_back(aside, path, ctx)
+    return is_gone
 
 
 def stays_beside(undo: Mapping[str, Any], key: str, backup: Path, ctx: ActionContext) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from grex.builtin.paths import disk_error, shown
 from grex.errors import ActionError
+from grex.plugin import ActionContext
 
 __all__ = ["make_missing", "missing_directories", "remove_made"]
 
@@ -77,14 +78,18 @@ def make_missing(missing: Iterable[Path], what: str, *, mode: int | None = None)
     return tuple(made)
 
 
-def remove_made(made: Iterable[Path]) -> None:
+def remove_made(made: Iterable[Path], ctx: ActionContext | None = None) -> None:
     """Remove those of the directories that are still there and empty, given outermost first.
+
+    Args:
+        made: the directories.
+        ctx: of the undo; directories that are another pack's by now stay.
 
     Raises:
         OSError: one that is empty could not be removed, for the first such reason; the others were.
     """
     first: OSError | None = None
-    ours = list(made)
+    ours = [path for path in made if ctx is None or not ctx.is_anothers(path)]
     for path in reversed(ours):
         try:
             _remove(path, ours)

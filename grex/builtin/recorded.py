@@ -19,6 +19,7 @@ from grex.plugin import ActionContext
 __all__ = [
     "has_backup",
     "has_temporary",
+    "made_directories",
     "recorded_number",
     "recorded_path",
     "recorded_paths",
@@ -111,6 +112,15 @@ def has_backup(undo: Mapping[str, Any]) -> bool:
     """Whether there is a backup that an undo would bring back."""
     backup = undo.get("backup")
     return isinstance(backup, str) and os.path.lexists(backup)
+
+
+def made_directories(undo: Mapping[str, Any]) -> tuple[str, ...]:
+    """The directories that were made, as claims.
+
+    Raises:
+        ActionError: there is no list of them.
+    """
+    return tuple(f"directory {path}" for path in recorded_paths(undo, "made"))
 
 
 def has_temporary(undo: Mapping[str, Any]) -> bool:

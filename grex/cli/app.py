@@ -29,6 +29,7 @@ from grex.cli.commands import (
 )
 from grex.cli.commands import run as run_name
 from grex.cli.signature import COMMON, takes
+from grex.cli.streams import give_up, say
 from grex.errors import GrexError, UsageError
 
 __all__ = ["app", "run"]
@@ -56,7 +57,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"grex {__version__}")
+        say(f"grex {__version__}")
         raise typer.Exit
 
 
@@ -94,6 +95,10 @@ def run(arguments: list[str] | None = None) -> int:
         return explain(wrong, as_json="--json" in given)
     except GrexError as error:
         return explain(error, as_json="--json" in given)
+    except OSError as error:
+        if not {"--help", "-h"}.intersection(given):
+            raise
+        give_up(error)  # the framework prints the help, and nothing else was done
     return code if isinstance(code, int) else 0
 
 

@@ -13,9 +13,9 @@ import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
-__all__ = ["is_one_place", "prepare_streams", "say", "terminal_width"]
+__all__ = ["give_up", "is_one_place", "prepare_streams", "say", "terminal_width"]
 
 READER_GONE_EXIT_CODE = 128 + 13
 """As of a program that SIGPIPE ends."""
@@ -70,10 +70,19 @@ def say(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)  # what is still buffered has somewhere to go when the process ends
-        os.close(null)
-        if isinstance(error, BrokenPipeError):
-            raise SystemExit(READER_GONE_EXIT_CODE) from None
-        print(f"grex: the report cannot be written: {error.strerror}", file=sys.stderr)
-        raise SystemExit(1) from None
+        give_up(error)
+
+
+def give_up(error: OSError) -> NoReturn:
+    """Leave, because standard output takes no more.
+
+    Raises:
+        SystemExit: always.
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)  # what is still buffered has somewhere to go when the process ends
+    os.close(null)
+    if isinstance(error, BrokenPipeError):
+        raise SystemExit(READER_GONE_EXIT_CODE) from None
+    print(f"grex: the report cannot be written: {error.strerror}", file=sys.stderr)
+    raise SystemExit(1) from None

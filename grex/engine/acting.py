@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from grex.engine.action_context import ActionRun
 from grex.engine.session import Session
 from grex.engine.watchdog import plugin_code
+from grex.engine.whereabouts import Kept, Places, is_directory, path_of
 from grex.errors import ActionError, GrexError, PluginError
 from grex.manifest import (
     Event,
@@ -37,6 +38,7 @@ from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
 from grex.plugin.arguments import mark_of
+from grex.plugin.decoding import nested_entries
 from grex.plugin.failures import blamed, described, is_failure, tell_what_is_left, with_last_line
 from grex.plugin.limits import limited
 from grex.progress import Slice
@@ -212,6 +214,8 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
         with limited(implementation, pack, limit_s):
             planned = await plugin_code(implementation, pack, implementation.plan(arguments, run))
         _check_planned(planned, pack, kind)
+        if planned is not None:
+            _check_claims(state, implementation, arguments, run)
     if planned is None or context.dry_run:
         return _noted(state, None if planned is None else planned.text)
     bracket = _Bracket(pack, name, kind, session.run_id)
@@ -288,6 +292,27 @@ async def _take_back_begun(
 
 def _why(error: BaseException) -> str:
     return clean(with_last_line(error) if isinstance(error, GrexError) else described(error), _WHY_CHARACTERS)
+
+
+def _check_claims(
+    state: HoldState, implementation: ActionType[Any], arguments: ActionArguments, run: ActionRun
+) -> None:
+    """Insist that the action wants nothing that grex keeps for itself.
+
+    It was asked before anything was run, but may not have known: a variable is set by an earlier action, a link that
+    leads there is made by a command. What actions inside of this one want, they are asked themselves.
+    """
+    if nested_entries(arguments):
+        return
+    places = Places()
+    kept = Kept(state.context.session.layout.records, places)
+    for claim in implementation.claims(arguments, run):
+        if kept.is_on(tuple(places.on_the_way(path_of(claim))), shared=is_directory(claim)):
+            what = clean(path_of(claim), _WHY_CHARACTERS)
+            raise ActionError(
+                f"the action {arguments.action!r} wants {what}, and grex keeps its own files there",
+                hint="Give it another place (`dst`, `path`, `name`).",
+            )
 
 
 def _check_planned(planned: object, pack: str, kind: str) -> None:

@@ -63,6 +63,10 @@ class ActionRun:
         """The undo data of what this kind of action has done for this pack, oldest first."""
         return self._state.recorded(self._kind)
 
+    def is_anothers(self, directory: Path) -> bool:
+        """Whether another pack has made this directory later than this one; only a teardown has to know."""
+        return self.is_teardown and self._state.context.owners.made_since(self.pack.path, directory)
+
     def export(self, name: str, value: str, declared: str | None = None) -> None:
         """Set a variable for what runs later in this pack."""
         self._state.exported[name] = value

@@ -21,7 +21,6 @@ from msgspec.structs import replace
 from grex.engine import planner
 from grex.engine.cloning import (
     clone_pack,
-    missing_directories,
     moved_tag_note,
     remove_made,
 )
@@ -39,6 +38,7 @@ from grex.engine.moving import (
     tracking_of,
 )
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, short
+from grex.engine.places import missing_directories
 from grex.engine.session import Session
 from grex.errors import GrexError, PackError, PackGoneError
 from grex.fs import canonical

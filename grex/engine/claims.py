@@ -23,14 +23,16 @@ for something foreign. So the newcomer is refused, and told which teardown makes
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from grex.engine.context import RunContext
+from grex.engine.graph import ROOT
 from grex.engine.installable import Installable
 from grex.engine.session import Session
+from grex.engine.whereabouts import Kept, Places, is_directory, path_of
 from grex.errors import ClaimError, GrexError, PluginError
 from grex.manifest import CompletedAction
 from grex.names import clean, shown_argument
@@ -40,7 +42,6 @@ from grex.plugin.failures import is_failure
 __all__ = ["Claimant", "claims_of", "conflicts", "taken", "what_is_left"]
 
 _SHOWN_CHARACTERS = 400
-_DIRECTORY = "directory "
 _ELSEWHERE = "Give it another place (`dst`, `path`, `name`)."
 _APART = (
     "Give one of the two another place (`dst`, `path`, `name`), or put it into a `when` that does not hold together "
@@ -97,17 +98,16 @@ def conflicts(
     claims = [(claimant, claim) for claimant in claimants for claim in claimant.claims]
     claims.sort(key=lambda one: (one[0].path, one[1].place, one[1].what))
     wanted = [_Wanted(number, claimant, claim) for number, (claimant, claim) in enumerate(claims)]
-    places = _Places()
+    places = Places()
     owners: dict[str, list[_Wanted]] = {}
     for one in wanted:
         if not one.is_directory:
             owners.setdefault(places.own(one.what), []).append(one)
     found: dict[str, dict[str, str]] = {}
-    kept = {places.own(str(path)) for path in records}
-    around = {place for path in kept for place in places.on_the_way(path)}
+    kept = Kept(records, places)
     for one in wanted:
         way = tuple(places.on_the_way(one.what))
-        if not kept.isdisjoint(way) or (not one.is_directory and way[0] in around):
+        if kept.is_on(way, shared=one.is_directory):
             found.setdefault(one.claimant.path, {})[_sentence_about_records(one)] = _ELSEWHERE
         for place in way:
             for other in owners.get(place, ()):
@@ -152,7 +152,7 @@ def taken(claimants: Iterable[Claimant], left: Iterable[Claimant]) -> Mapping[st
         claimants: the packs that are about to be installed.
         left: what `what_is_left` gave.
     """
-    places = _Places()
+    places = Places()
     new = [_Wanted(0, claimant, claim) for claimant in claimants for claim in claimant.claims]
     old = [_Wanted(1, claimant, claim) for claimant in left for claim in claimant.claims]
     owners: dict[str, list[_Wanted]] = {}
@@ -160,6 +160,7 @@ def taken(claimants: Iterable[Claimant], left: Iterable[Claimant]) -> Mapping[st
         if not one.is_directory:
             owners.setdefault(places.own(one.what), []).append(one)
     found: dict[str, dict[str, set[str]]] = {}
+    of_the_root: dict[str, None] = {}
     for inner in (*new, *old):
         for place in places.on_the_way(inner.what):
             for outer in owners.get(place, ()):
@@ -167,7 +168,9 @@ def taken(claimants: Iterable[Claimant], left: Iterable[Claimant]) -> Mapping[st
                     newcomer, owner = (inner, outer) if outer.number else (outer, inner)
                     told = found.setdefault(newcomer.claimant.path, {})
                     told.setdefault(_taken_sentence(newcomer, owner), set()).add(owner.claimant.path)
-    return {path: _taken_error(path, found) for path in found}
+                    if owner.claimant.path == ROOT:
+                        of_the_root[clean(owner.what, _SHOWN_CHARACTERS)] = None
+    return {path: _taken_error(path, found, sorted(of_the_root)) for path in found}
 
 
 def _taken_sentence(newcomer: _Wanted, owner: _Wanted) -> str:
@@ -178,7 +181,7 @@ def _taken_sentence(newcomer: _Wanted, owner: _Wanted) -> str:
     return f"{wants}, and {told}"
 
 
-def _taken_error(path: str, found: Mapping[str, Mapping[str, set[str]]]) -> GrexError:
+def _taken_error(path: str, found: Mapping[str, Mapping[str, set[str]]], of_the_root: Sequence[str]) -> GrexError:
     owners: set[str] = set()
     waiting = [path]
     while waiting:  # the pack that has to go may itself wait for a place, maybe for one of this pack
@@ -186,10 +189,18 @@ def _taken_error(path: str, found: Mapping[str, Mapping[str, set[str]]]) -> Grex
         owners |= fresh
         waiting += fresh
     sentences = sorted(found[path])
+    todo = []
+    if ROOT in owners:  # a teardown of the root is one of all packs
+        todo.append(
+            f"take {', '.join(of_the_root)} away by hand, and give what is kept beside as `.grex-bak.` its name back"
+        )
+    if owners - {ROOT}:
+        todo.append(f"`grex teardown {' '.join(shown_argument(owner) for owner in sorted(owners - {ROOT}))}`")
+    first = f"{todo[0][0].upper()}{todo[0][1:]}"
+    steps = "; ".join([first, *todo[1:]])
     return ClaimError(
         sentences[0],
-        hint=f"`grex teardown {' '.join(shown_argument(owner) for owner in sorted(owners))}`, then `grex sync`, which "
-        "installs what they name now.",
+        hint=f"{steps}, then `grex sync`, which installs what they name now.",
         details={"problems": sentences},
     )
 
@@ -203,47 +214,14 @@ class _Wanted(Struct, frozen=True):
 
     @property
     def is_directory(self) -> bool:
-        return self.claim.what.startswith(_DIRECTORY + "/")
+        return is_directory(self.claim.what)
 
     @property
     def what(self) -> str:
-        what = self.claim.what.removeprefix(_DIRECTORY) if self.is_directory else self.claim.what
-        # Python keeps two slashes at the beginning, for they may mean something on other systems: `//` has no parent
-        # but itself. Here it is the root.
-        return f"/{what.lstrip('/')}" if what.startswith("//") else what
+        return path_of(self.claim.what)
 
 
-class _Places:
-    """Where paths are; each directory is resolved once."""
-
-    def __init__(self) -> None:
-        self._real: dict[str, str] = {}
-
-    def own(self, what: str) -> str:
-        """Where a path is itself; any other name as it stands."""
-        if not what.startswith("/"):
-            return what
-        parent, name = os.path.split(what.rstrip("/") or "/")
-        if name in ("", ".", ".."):
-            return self._resolved(what)
-        return os.path.join(self._resolved(parent), name)  # noqa: PTH118 - asked for each directory of each claim
-
-    def on_the_way(self, what: str) -> Iterator[str]:
-        """Where the path is itself, then each directory above it."""
-        yield self.own(what)
-        if what.startswith("/"):
-            path = os.path.dirname(what.rstrip("/"))  # noqa: PTH120 - as above
-            while path not in ("", "/"):
-                yield self.own(path)
-                path = os.path.dirname(path)  # noqa: PTH120 - as above
-
-    def _resolved(self, directory: str) -> str:
-        if directory not in self._real:
-            self._real[directory] = os.path.realpath(directory)
-        return self._real[directory]
-
-
-def _is_worth_telling(outer: _Wanted, inner: _Wanted, places: _Places) -> bool:
+def _is_worth_telling(outer: _Wanted, inner: _Wanted, places: Places) -> bool:
     """Whether this pair is not told yet: two claims of one place meet twice, an outer and an inner one once."""
     if inner.is_directory or places.own(outer.what) != places.own(inner.what):
         return True

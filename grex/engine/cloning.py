@@ -7,7 +7,6 @@ kills the run, `engine.recovery` finishes or clears what the note speaks of.
 
 from __future__ import annotations
 
-import os
 import posixpath
 import secrets
 from pathlib import Path
@@ -30,7 +29,6 @@ from grex.names import GREX_TMP_PREFIX, PACK_LOCK_NAME
 __all__ = [
     "arrival_events",
     "clone_pack",
-    "missing_directories",
     "moved_tag_note",
     "noted_places",
     "remove_made",
@@ -144,16 +142,6 @@ def _pinned_commit(wanted: Wanted) -> str | None:
     if line is None:
         return None
     return line.sha if wanted.locked or (line.branch is None and not wanted.anew) else None
-
-
-def missing_directories(root: Path) -> list[Path]:
-    """The directories from `root` upwards that do not exist yet, innermost first; `root` is no link."""
-    missing: list[Path] = []
-    current = root
-    while not os.path.lexists(current):
-        missing.append(current)
-        current = current.parent
-    return missing
 
 
 def remove_made(root: Path, made: list[Path]) -> None:

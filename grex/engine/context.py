@@ -10,18 +10,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
+from grex.engine.owners import Owners
+from grex.engine.places import missing_directories
 from grex.engine.said import Said
 from grex.engine.session import Session
 from grex.errors import ActionError, GrexError, PackError, PluginError
 from grex.git import observe
 from grex.manifest import NOT_WHOLE, installed_event
-from grex.names import clean
+from grex.names import PACK_LOCK_NAME, clean
+from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 from grex.plugin.decoding import decode_actions
 from grex.plugin.failures import is_failure
@@ -68,6 +72,8 @@ class RunContext:
         """Where the end of what commands said is kept; None where nobody asks for it."""
         self.rereads = rereads
         """Whether each pack is looked at again once it is held, because WORKSPACE is not."""
+        self.owners = Owners(session)
+        """Which places other packs have by now, for what is taken back."""
         self.is_stopped = False
         """Set to let no further pack begin; those that are held already are finished."""
 
@@ -142,8 +148,10 @@ class RunContext:
             state.is_over = True
             return
         async with AsyncExitStack() as held:
+            made = missing_directories(pack.root) if self.tears_down else []
             with not_counted():
                 await held.enter_async_context(self.session.holds.pack(pack.path, pack.root, "disk"))
+            held.callback(_remove_made, pack.root, made)
             held.callback(setattr, state, "is_over", True)
             if self.is_stopped:
                 raise RunStoppedError
@@ -172,6 +180,16 @@ class RunContext:
         record = self.session.folded.packs.get(path)
         if record is not None and record.installed is not None:
             await self.session.record(path, [installed_event(path, actions_hash=NOT_WHOLE)])
+
+
+def _remove_made(root: Path, made: Sequence[Path]) -> None:
+    """Take away the directories that only the lock of a pack without a checkout was made in, and it. PACK is held."""
+    if root not in made or any(entry.name != PACK_LOCK_NAME for entry in root.iterdir()):
+        return
+    (root / PACK_LOCK_NAME).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else appeared in it meanwhile
+        for directory in made:
+            directory.rmdir()
 
 
 def _check_commit(pack: Pack) -> None:
@@ -232,18 +250,19 @@ class EngineHold:
         state.check_held()
         given = {implementation.name: implementation for implementation in using}
         state.notes += _what_stays(state, given)
+        stack = _without_what_is_anothers(state)
         if state.context.dry_run:
-            told = [(done.action, done.kind, _described(state, given, done)) for done in reversed(undoable(state))]
+            told = [(done.action, done.kind, _described(state, given, done)) for done in stack]
             # One action may have been done twice, as by an `update --force`, and is taken back twice: told once.
             state.changes += [f"undo {what}" for _, _, what in dict.fromkeys(told)]
             return
-        failed: list[str] = []
+        failed: list[_Failed] = []
         undone: set[tuple[str, str, str]] = set()
-        for done in reversed(undoable(state)):
+        for done in stack:
             try:
                 implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
             except GrexError as error:
-                failed.append(f"{done.kind} ({error.message})")
+                failed.append(_Failed(f"{done.kind} ({error.message})", _origin(state, done, None)))
                 continue
             run = ActionRun(state, done.action, done.kind, is_teardown=True)
             with not_counted():
@@ -253,13 +272,9 @@ class EngineHold:
                 undone.add((done.action, done.kind, what))
                 state.changes.append(f"undid {what}")
             elif why is not None:
-                failed.append(f"{what} ({why})")
+                failed.append(_Failed(f"{what} ({why})", _origin(state, done, implementation)))
         if failed:
-            raise ActionError(
-                f"{state.pack.path}: not everything could be undone: {'; '.join(failed)}",
-                hint="Put right what it says and run it again; what was undone stays undone.",
-                details={"left": failed},
-            )
+            raise _not_everything(state.pack.path, failed)
 
     def outcome(self) -> Outcome:
         """What has been done under this hold."""
@@ -274,6 +289,33 @@ class Undoable(Struct, frozen=True):
     action: str
     kind: str
     undo: Mapping[str, Any]
+
+
+class _Failed(Struct, frozen=True):
+    """What could not be taken back and why, and where that is declared or recorded."""
+
+    said: str
+    mark: Mark | None
+
+
+def _origin(state: HoldState, done: Undoable, implementation: ActionType[Any] | None) -> Mark | None:
+    from grex.engine.origins import origin  # noqa: PLC0415 - for failures alone
+
+    return origin(state, done.action, done.kind, done.undo, implementation)
+
+
+def _not_everything(pack: str, failed: Sequence[_Failed]) -> ActionError:
+    """The failure of a teardown, at the place of the first thing that is left; each other thing has its own."""
+    first, *others = failed
+    told = [first.said, *(one.said if one.mark is None else f"{one.mark}: {one.said}" for one in others)]
+    details: dict[str, Any] = {"left": [one.said for one in failed]}
+    if first.mark is not None:
+        details.update(file=first.mark.file, line=first.mark.line, column=first.mark.column)
+    return ActionError(
+        f"{pack if first.mark is None else first.mark}: not everything could be undone: {'; '.join(told)}",
+        hint="Put right what it says and run it again; what was undone stays undone.",
+        details=details,
+    )
 
 
 def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: Undoable) -> str:
@@ -298,6 +340,19 @@ def _what_stays(state: HoldState, given: Mapping[str, ActionType[Any]]) -> list[
                 if implementation.stays is not None:
                     found[f"{done.kind}: {implementation.stays}"] = None
     return list(found)
+
+
+def _without_what_is_anothers(state: HoldState) -> list[Undoable]:
+    """What there is to take back, last first, without what is at a place that another pack has by now."""
+    found: list[Undoable] = []
+    for done in reversed(undoable(state)):
+        taken = state.context.owners.successor(state.pack.path, done.kind, done.undo)
+        if taken is None:
+            found.append(done)
+        else:
+            place, other = taken
+            state.notes.append(clean(f"{place} stays: {other} has installed it since", _DESCRIBED_CHARACTERS))
+    return found
 
 
 def undoable(state: HoldState) -> list[Undoable]:

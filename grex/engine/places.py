@@ -11,7 +11,7 @@ from grex.fs import canonical
 from grex.git import CheckoutState, observe
 from grex.names import check_pack_path
 
-__all__ = ["look_at", "misplaced"]
+__all__ = ["look_at", "misplaced", "missing_directories"]
 
 
 def look_at(root: Path, *, is_plain: bool = False) -> CheckoutState:
@@ -25,6 +25,16 @@ def look_at(root: Path, *, is_plain: bool = False) -> CheckoutState:
     if state.kind == "other" and state.is_symlink and not os.path.lexists(state.real) and state.real.parent.is_dir():
         return replace(state, kind="absent")
     return state
+
+
+def missing_directories(root: Path) -> list[Path]:
+    """The directories from `root` upwards that do not exist yet, innermost first; `root` is no link."""
+    missing: list[Path] = []
+    current = root
+    while not os.path.lexists(current):
+        missing.append(current)
+        current = current.parent
+    return missing
 
 
 def misplaced(top: Path, pack: str) -> str | None:

@@ -189,6 +189,7 @@ class _TearingDown(Phase[Step, TeardownStatus]):
         if self.context.dry_run:
             return StepOutcome(path, "planned", outcome.changes or ("teardown: nothing to undo",), notes)
         await self.session.record(path, [installed_event(path, actions_hash=None)])
+        self.context.owners.release(path)
         return StepOutcome(path, "torn-down", outcome.changes, notes)
 
     def blocked(self, missing: Sequence[str]) -> str:

@@ -65,7 +65,8 @@ class Watchdog:
 
     @contextmanager
     def asking(self, pack: str) -> Generator[None]:
-        """Look after a block that asks the plugins of one pack and in which nothing is awaited."""
+        """Look after a block that asks the plugins of one pack and in which nothing is awaited; blocks may nest."""
+        outer = self._asked
         self._asked = pack
         self._mark = time.monotonic()
         if self._third_parties:
@@ -73,8 +74,9 @@ class Watchdog:
         try:
             yield
         finally:
-            self._asked = None
-            if self._looks_at_asking:
+            self._asked = outer
+            self._mark = time.monotonic()
+            if outer is None and self._looks_at_asking:
                 self._looks_at_asking = False
                 self._end()
 

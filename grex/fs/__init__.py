@@ -8,6 +8,7 @@ that it was given, or deletes a tree in its own way. Everything here is synchron
 from grex.fs.atomic import (
     TEMP_PREFIX,
     fsync_dir,
+    keep_attributes,
     replace_file,
     sweep_temporary_files,
     write_all,
@@ -16,6 +17,7 @@ from grex.fs.atomic import (
 from grex.fs.canonical import canonical
 from grex.fs.regular import open_regular, read_regular
 from grex.fs.remove import move_to_trash, remove_tree
+from grex.fs.renaming import rename_to_free_name
 from grex.fs.safe_join import UnsafeJoinError, safe_join
 from grex.fs.stamp import utc_stamp
 
@@ -24,10 +26,12 @@ __all__ = [
     "UnsafeJoinError",
     "canonical",
     "fsync_dir",
+    "keep_attributes",
     "move_to_trash",
     "open_regular",
     "read_regular",
     "remove_tree",
+    "rename_to_free_name",
     "replace_file",
     "safe_join",
     "sweep_temporary_files",

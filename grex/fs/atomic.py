@@ -26,12 +26,21 @@ from pathlib import Path
 
 from grex.fs.regular import read_regular
 
-__all__ = ["TEMP_PREFIX", "fsync_dir", "replace_file", "sweep_temporary_files", "write_all", "write_if_changed"]
+__all__ = [
+    "TEMP_PREFIX",
+    "fsync_dir",
+    "keep_attributes",
+    "replace_file",
+    "sweep_temporary_files",
+    "write_all",
+    "write_if_changed",
+]
 
 TEMP_PREFIX = ".grex-tmp-"
 """How every temporary file and directory of grex begins; pack paths may not."""
 
 _TRIES = 3
+_PERMISSIONS = 0o777
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # what file systems without hard links say
 _NEW_FILE_MODE = 0o666  # before the umask, as any program creates files
 _TEMP_FLAGS = (
@@ -85,35 +94,40 @@ def replace_file(
     follow: bool = False,
     temp: Path | None = None,
     must_be_new: bool = False,
+    still: os.stat_result | None = None,
 ) -> None:
     """Give a file these bytes, atomically and durably; it is created if it is not there.
 
     Args:
         path: the file; its directory must exist.
         data: all that it shall hold, in one piece or in several; what the iterable raises leaves the file untouched.
-        mode: its permission bits; by default an existing file keeps its own (and its owner, where we may set it)
-            and a new one gets what the umask allows.
+        mode: its permission bits; by default an existing file keeps its own (and its owner and extended attributes,
+            access control lists among them, where we may set these) and a new one gets what the umask allows.
         follow: write through a symlink at `path` instead of refusing it.
         temp: the temporary file, for callers that keep a record of it; it must not be there.
         must_be_new: never replace anything, whatever appears at `path` meanwhile.
+        still: what the file was when it was read; one that somebody has written since is not replaced. It is looked at
+            last of all, after the flush, so that next to no time is left to write to it.
 
     Raises:
         OSError: nothing was changed (the module says which one case is different). ELOOP for a symlink, EINVAL for
-            a target that is neither a file nor missing, FileExistsError for one that must be new.
+            a target that is neither a file nor missing, FileExistsError for one that must be new, EBUSY for one that
+            is not what it was.
     """
     if follow:
         path = Path(os.path.realpath(path))
     old = _target_status(path)
     if old is not None and must_be_new:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    like = None
     if mode is None and old is not None:
-        mode = stat.S_IMODE(old.st_mode)
+        mode, like = stat.S_IMODE(old.st_mode), path
     chunks = (data,) if isinstance(data, bytes) else data
     tries = _TRIES if temp is None and isinstance(data, bytes) else 1  # what was iterated once is gone
     for tries_left in reversed(range(tries)):
         new = temp or path.with_name(f"{TEMP_PREFIX}{os.urandom(8).hex()}")
         try:
-            _replace(path, chunks, mode, old, new, must_be_new=must_be_new)
+            _replace(path, chunks, mode, old, new, must_be_new=must_be_new, like=like, still=still)
         except _SweptAwayError:
             # Somebody took it for a dead process's; that costs the work, never the target.
             if not tries_left:
@@ -128,7 +142,15 @@ class _SweptAwayError(FileNotFoundError):
 
 
 def _replace(
-    path: Path, chunks: Iterable[bytes], mode: int | None, old: os.stat_result | None, temp: Path, *, must_be_new: bool
+    path: Path,
+    chunks: Iterable[bytes],
+    mode: int | None,
+    old: os.stat_result | None,
+    temp: Path,
+    *,
+    must_be_new: bool,
+    like: Path | None,
+    still: os.stat_result | None,
 ) -> None:
     # Never readable by more people than the file will be: the final bits are set before the rename.
     fd = os.open(temp, _TEMP_FLAGS, _NEW_FILE_MODE if mode is None else 0o600)
@@ -137,12 +159,18 @@ def _replace(
             if old is not None:
                 _keep_owner(fd, old)
             if mode is not None and hasattr(os, "fchmod"):
-                os.fchmod(fd, mode)
+                os.fchmod(fd, mode & _PERMISSIONS)
+            if like is not None:
+                keep_attributes(like, fd)
             for chunk in chunks:
                 write_all(fd, chunk)
+            if mode is not None and mode & ~_PERMISSIONS and hasattr(os, "fchmod"):
+                os.fchmod(fd, mode)  # a write takes set-user-ID bits away from whoever is not root
             os.fsync(fd)
         finally:
             os.close(fd)
+        if still is not None:
+            _check_still(path, still)
         try:
             if must_be_new:
                 _move_to_free_name(temp, path)
@@ -154,6 +182,15 @@ def _replace(
         with contextlib.suppress(OSError):  # the first failure is the one to report
             temp.unlink()
         raise
+
+
+def _check_still(path: Path, before: os.stat_result) -> None:
+    if _written(path.lstat()) != _written(before):
+        raise OSError(errno.EBUSY, "somebody has written to it meanwhile", str(path))
+
+
+def _written(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _move_to_free_name(temp: Path, path: Path) -> None:
@@ -216,6 +253,24 @@ def _target_status(path: Path) -> os.stat_result | None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return status
+
+
+def keep_attributes(source: Path, target: Path | int) -> None:
+    """Give a file the extended attributes of another one, as far as this system has such and lets us set them.
+
+    Args:
+        source: the file that has them; a link is not followed.
+        target: a path, or an open descriptor.
+
+    Raises:
+        OSError: never: bytes and permissions matter more.
+    """
+    if not hasattr(os, "listxattr"):
+        return
+    with contextlib.suppress(OSError):  # a file system without any, or the file is gone
+        for name in os.listxattr(source, follow_symlinks=False):
+            with contextlib.suppress(OSError):  # some are for root alone
+                os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False))
 
 
 def _keep_owner(fd: int, old: os.stat_result) -> None:

@@ -55,6 +55,12 @@ class ActionContext(PredicateContext, Protocol):
         An action knows by this what is its own work. The log can be edited: look at it before relying on it.
         """
 
+    def is_anothers(self, directory: Path) -> bool:
+        """Whether another pack has made this directory later than this one, by the log; asked in a teardown.
+
+        An undo leaves such a directory to that pack, also if it is empty.
+        """
+
     def evaluate(self, predicate: PredicateNode) -> bool | None:
         """Whether the condition holds; None where this platform cannot tell."""
 
@@ -261,6 +267,18 @@ class ActionType(ABC, Generic[A]):
         """
         del undo
         return ()
+
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The places that `undo` is about, in the words of `claims`, whatever is there by now.
+
+        What another pack has done later at such a place is that pack's: a teardown then leaves this action's `undo`
+        out and says so. For a `directory PATH` it does not: `undo` asks `ctx.is_anothers` before it takes one away.
+        The default: what `still_claims` says.
+
+        Args:
+            undo: what was recorded. The disk is not looked at.
+        """
+        return self.still_claims(undo)
 
     async def drift(self, arguments: A, ctx: ActionContext) -> str | None:
         """What is not any more as `do` left it, a line for each thing, or None. The default: what `plan` would change.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from grex.engine import ROOT, CheckoutOptions, CheckoutOutcome, Checkouts, Hiding, Session, Settings, survey
-from grex.engine.cloning import missing_directories
+from grex.engine.places import missing_directories
 from grex.engine.survey import open_graph
 from grex.engine.withdrawal import withdraw_clone
 from grex.errors import ConfigError, GrexError, ManifestError, PackError, UsageError

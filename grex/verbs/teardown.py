@@ -96,7 +96,7 @@ async def _teardown(session: Session, request: TeardownRequest) -> TeardownRepor
     if not request.dry_run:
         await ask_for_trust(session, request.ask_trust, plan.steps)
     outcomes = await run_teardown(session, context, plan, fail_fast=request.fail_fast)
-    if not request.dry_run:
-        await session.compact_log()
+    if not request.dry_run and all(outcome.error is None for outcome in outcomes.values()):
+        await session.compact_log()  # not after a failure, which may name a line of it
     packs = tuple(outcomes[path] for path in sorted(outcomes))
     return TeardownReport(session.layout.root, request.dry_run, packs, time.monotonic() - started, chosen.notes)

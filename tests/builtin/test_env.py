@@ -22,6 +22,7 @@ from grex.errors import ActionError
 from grex.plugin import Done, Exec
 from grex.plugin import Env as Arguments
 from grex.plugin.testing import RecordingActionContext, RecordingContext, perform, would
+from tests.support.attributes import set_attribute
 
 pytestmark = pytest.mark.anyio
 
@@ -440,6 +441,44 @@ async def test_a_block_that_was_edited_by_hand_is_an_error_and_force_keeps_the_f
     await ENV.undo(facts(forced_done), run)  # a run that failed later
     assert state(rc) == before
     assert list(run.home.iterdir()) == [rc]
+
+
+@pytest.mark.parametrize("when", ["do", "do without a file", "undo"])
+async def test_what_somebody_saves_while_the_file_is_replaced_stays(
+    context: RecordingContext, rc: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It is saved after the new version is written beside it."""
+    fsync = os.fsync
+
+    def save_and_flush(fd: int) -> None:
+        if not (rc.parent / "saved").exists():
+            (rc.parent / "saved").touch()
+            (rc.parent / "new").write_text("the user's\n")
+            (rc.parent / "new").replace(rc)
+        fsync(fd)
+
+    actions = actions_of(context)
+    done = await install(actions) if when == "undo" else None
+    if when == "do without a file":
+        rc.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", save_and_flush)
+        with pytest.raises(ActionError, match=r"somebody has written to it meanwhile|file exists"):
+            await (install(actions) if done is None else ENV.undo(facts(done), actions))
+    assert rc.read_text() == "the user's\n"
+    assert sorted(path.name for path in rc.parent.iterdir()) == [".bashrc", "saved"]
+
+
+async def test_the_file_and_its_backup_have_the_extended_attributes_that_the_file_had(
+    context: RecordingContext, rc: Path
+) -> None:
+    set_attribute(rc, b"mine")
+    await install(actions_of(context))
+    assert os.getxattr(rc, "user.note") == b"mine"
+    rc.write_text(rc.read_text().replace("'vim'", "'emacs'"))
+    await install(actions_of(context, force=True))
+    (backup,) = rc.parent.glob(".bashrc.grex-bak.*")
+    assert os.getxattr(backup, "user.note") == b"mine"
 
 
 async def test_the_undo_of_a_forced_block_loses_nothing_that_was_written_since(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from grex.builtin.actions.mkdir import Mkdir
 from grex.builtin.directories import make_missing
+from grex.builtin.pack_types.declarative import Declarative
 from grex.errors import ActionError
 from grex.pack import Mode
 from grex.plugin import Mkdir as Arguments
@@ -232,3 +234,42 @@ async def test_a_directory_has_its_mode_from_the_first_moment(
         os.umask(before)
         monkeypatch.undo()
     assert permissions(ctx.home / "made") == 0o755
+
+
+@pytest.mark.parametrize("at", ["a", "a/b", "a/b/c"])
+@pytest.mark.parametrize("what", ["file", "link", "nothing"])
+async def test_force_makes_again_what_was_made_and_is_something_else_by_now_at_whatever_depth(
+    context: RecordingContext, at: str, what: str
+) -> None:
+    pack = context.make_pack(actions=[Arguments(path="~/a/b/c")])
+    await Declarative().install(context, pack)
+    place = context.home / at
+    shutil.rmtree(place)
+    if what == "file":
+        place.write_text("the user's\n")
+    elif what == "link":
+        place.symlink_to("nowhere")
+    context.force = True
+    await Declarative().install(context, pack)
+    assert (context.home / "a/b/c").is_dir()
+    kept = [path.name.split(".grex-bak.")[0] for path in context.home.rglob("*.grex-bak.*")]
+    assert kept == ([] if what == "nothing" else [place.name])
+    context.force = False
+    await Declarative().teardown(context, pack)
+    assert place.exists() is (what == "file")
+    assert place.is_symlink() is (what == "link")
+    assert not list(context.home.rglob("*.grex-bak.*"))
+
+
+async def test_force_moves_nothing_that_is_in_the_place_of_a_directory_that_the_pack_had_not_made(
+    context: RecordingContext,
+) -> None:
+    (context.home / "a").mkdir()
+    pack = context.make_pack(actions=[Arguments(path="~/a/b")])
+    await Declarative().install(context, pack)
+    shutil.rmtree(context.home / "a")
+    (context.home / "a").write_text("the user's\n")
+    context.force = True
+    with pytest.raises(ActionError, match="is in the way and is not a directory"):
+        await Declarative().install(context, pack)
+    assert [path.name for path in context.home.iterdir()] == ["a"]

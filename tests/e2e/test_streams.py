@@ -86,11 +86,13 @@ def test_a_damaged_checkout_does_not_hide_how_the_others_stand(workspace: Worksp
     assert packs["good"]["states"] == ["edited"]
 
 
-def test_a_report_that_cannot_be_written_is_said(workspace: Workspace) -> None:
-    done = _sh(workspace, '"$@" > /dev/full', "sync")
+@pytest.mark.parametrize("arguments", ["sync", "--version", "--quiet --version", "sync --help"])
+def test_a_report_that_cannot_be_written_is_said(workspace: Workspace, arguments: str) -> None:
+    done = _sh(workspace, '"$@" > /dev/full', *arguments.split())
     assert done.returncode == 1
-    assert b"the report cannot be written" in done.stderr
+    assert done.stderr.endswith(b"grex: the report cannot be written: No space left on device\n")
     assert b"Traceback" not in done.stderr
+    assert arguments == "sync" or done.stderr.count(b"\n") == 1
 
 
 def test_every_problem_of_a_childs_pack_yaml_is_shown_at_once(workspace: Workspace, server: GitServer) -> None:

@@ -128,7 +128,7 @@ def test_a_pack_that_could_not_be_taken_back_keeps_what_it_needs_and_stops_nobod
     assert statuses(found) == {"alone": "torn-down", "base": "not-reached", "top": "failed"}
     assert found.packs["base"]["notes"] == ["top depends on it and was not torn down"]
     error = found.packs["top"]["error"]
-    assert "top/.grex/pack.yaml:3:1: not everything could be undone: exec /bin/sh -c" in error["message"]
+    assert "top/.grex/pack.yaml:8:6: not everything could be undone: exec /bin/sh -c" in error["message"]
     assert len(error["details"]["left"]) == 1
     assert not (workspace.home / "top").exists()
     assert (workspace.home / "base").is_dir()
@@ -212,6 +212,7 @@ def test_a_pack_that_nobody_declares_any_more_is_taken_back_too(
     assert statuses(found) == {"b": "torn-down"}
     assert found.packs["b"]["notes"] == ["its checkout is gone, so no hook and no `teardown:` of it could be run"]
     assert not (workspace.home / "b").exists()
+    assert not (workspace / "b").exists(), "nor is there a directory that only has a lock file in it"
 
 
 def test_an_empty_teardown_undoes_nothing_and_an_absent_one_everything(server: GitServer, workspace: Workspace) -> None:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from grex.engine import InstallOutcome, Present, RunContext, Session, prepare, run
+from grex.engine.watchdog import Watchdog
 from grex.pack import parse_pack_spec
 from grex.plugin import ActionContext, Context, Done, Outcome, Pack, Planned
 from grex.progress import Event, PluginBlocks
@@ -131,6 +132,19 @@ async def test_a_method_that_blocks_while_the_run_is_planned_is_named_as_well(
     assert outcomes["a"].status == "installed"
     told = listening.told[0]
     assert (told.pack, told.plugin, told.place) == ("a", "tests.engine.test_watchdog.BlockingType", BLOCKS_AT)
+
+
+def test_asking_goes_on_after_another_asking_inside_of_it() -> None:
+    listening = Listening()
+    watchdog = Watchdog(listening, after_s=SOON_S)
+    watchdog.expect_third_parties()
+    with watchdog.asking("outer"):
+        with watchdog.asking("inner"):
+            block(listening.heard)
+        listening.heard.clear()
+        block(listening.heard)
+    assert [told.pack for told in listening.told] == ["inner", "outer"]
+    assert not any(thread.name == "grex watchdog" for thread in threading.enumerate())
 
 
 async def test_one_block_is_told_once(tmp_path: Path) -> None:

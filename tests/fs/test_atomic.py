@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from grex.fs import TEMP_PREFIX, fsync_dir, replace_file, sweep_temporary_files, write_all, write_if_changed
+from tests.support.attributes import set_attribute
 from tests.support.broken_disk import BrokenDisk, Operation
 
 
@@ -153,6 +154,32 @@ def test_the_temporary_file_is_recognisable_and_beside_the_target(
     monkeypatch.setattr(os, "replace", replace)
     replace_file(tmp_path / "file", b"new")
     assert [name.startswith(TEMP_PREFIX) for name in seen] == [True]
+
+
+@pytest.mark.parametrize("mode", [0o4755, 0o2711, 0o1777, 0o6644])
+def test_set_user_id_and_sticky_bits_are_there_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """The kernel takes them away at each write of whoever is not root."""
+
+    def write(fd: int, data: bytes) -> None:
+        assert stat.S_IMODE(os.fstat(fd).st_mode) & ~0o777 == 0, "nobody may run it with these rights half written"
+        write_all(fd, data)
+        os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) & 0o1777)
+
+    monkeypatch.setattr("grex.fs.atomic.write_all", write)
+    replace_file(tmp_path / "file", b"new", mode=mode)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+def test_an_existing_file_keeps_its_extended_attributes(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    set_attribute(target, b"mine")
+    replace_file(target, b"new")
+    assert os.getxattr(target, "user.note") == b"mine"
+    replace_file(target, b"newer", mode=0o600)
+    assert os.listxattr(target) == [], "with a mode of its own it is a new file"
 
 
 def test_an_equal_file_is_left_alone_to_the_nanosecond(tmp_path: Path) -> None:

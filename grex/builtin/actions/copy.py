@@ -34,12 +34,13 @@ from typing import Any, Literal, cast
 import anyio.to_thread
 from msgspec import Struct
 
-from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside
+from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, stays_beside, take_away
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
 from grex.builtin.recorded import (
     has_backup,
     has_temporary,
+    made_directories,
     recorded_path,
     recorded_paths,
     recorded_text,
@@ -151,15 +152,24 @@ class Copy(ActionType[CopyArguments]):
         return f"copy {shown(recorded_path(undo, 'dst'))}"
 
     def still_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
-        """The file, while there is one, or while there is something to bring back to its place."""
-        dst = recorded_path(undo, "dst")
-        return (str(dst),) if (dst.is_file() and not dst.is_symlink()) or has_backup(undo) else ()
+        """The file, while it is the copy that was made, or while there is something to bring back to its place."""
+        dst, digest = recorded_path(undo, "dst"), recorded_text(undo, "sha256")
+        try:
+            is_ours = _holds(dst, {digest})
+        except OSError:  # what may not be read may be ours
+            is_ours = os.path.lexists(dst)
+        return (str(dst),) if is_ours or has_backup(undo) else ()
+
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The file, and the directories that were made for it."""
+        return (str(recorded_path(undo, "dst")), *made_directories(undo))
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove the copy if it is still ours, bring back what was there if its place is free, remove empty parents."""
         dst, digest = recorded_path(undo, "dst"), recorded_text(undo, "sha256")
         backup = None if undo.get("backup") is None else recorded_path(undo, "backup")
         made = recorded_paths(undo, "made")
+        ours = {digest, *(content.sha256 for content in _ours(ctx, dst))}
         try:
             remove_temporary(undo, beside=dst)
             if undo.get("replaced"):
@@ -167,13 +177,11 @@ class Copy(ActionType[CopyArguments]):
             if backup is not None and not os.path.lexists(backup):
                 if os.path.lexists(dst):  # what it may be is the very file that was to be moved
                     ctx.note(f"{shown(dst)} stays: the backup of what was there before is gone")
-            elif _holds(dst, {digest, *(content.sha256 for content in _ours(ctx, dst))}):
-                dst.unlink()
-            elif os.path.lexists(dst):
+            elif not take_away(dst, lambda path: _holds(path, ours), ctx) and os.path.lexists(dst):
                 ctx.note(f"{shown(dst)} stays: it is no longer the file that grex copied")
             if backup is not None and not stays_beside(undo, "dst", backup, ctx):
                 bring_back(backup, dst, ctx)
-            remove_made(made)
+            remove_made(made, ctx)
         except OSError as error:
             raise disk_error(f"the copy {shown(dst)} cannot be undone", error) from error
 

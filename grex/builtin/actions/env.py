@@ -43,10 +43,17 @@ from grex.builtin.backups import free_backup
 from grex.builtin.blocks import Block, BlockError, block_sum, find_block, with_block, without_block
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, shown
-from grex.builtin.recorded import recorded_number, recorded_path, recorded_paths, recorded_text, remove_temporary
+from grex.builtin.recorded import (
+    made_directories,
+    recorded_number,
+    recorded_path,
+    recorded_paths,
+    recorded_text,
+    remove_temporary,
+)
 from grex.builtin.shells import Startup, assignment, startup_file
 from grex.errors import ActionError
-from grex.fs import TEMP_PREFIX, read_regular, replace_file
+from grex.fs import TEMP_PREFIX, keep_attributes, read_regular, replace_file
 from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Env as EnvArguments
 
@@ -135,8 +142,8 @@ class Env(ActionType[EnvArguments]):
             if undo["backup"] is not None and data is not None and status is not None:
                 for earlier in before:
                     _forget_copy(earlier, block.file, data, status)
-                _keep(data, status, recorded_path(undo, "backup"), temp)
-            replace_file(block.file, new, temp=temp)
+                _keep(block.file, data, status, recorded_path(undo, "backup"), temp)
+            replace_file(block.file, new, temp=temp, still=status, must_be_new=status is None)
 
         try:
             await ctx.exclusively(block.file, change)
@@ -149,6 +156,10 @@ class Env(ActionType[EnvArguments]):
     def describe_undo(self, undo: Mapping[str, Any]) -> str:
         """The variable and the file."""
         return f"env {shown(recorded_text(undo, 'name'))} in {shown(recorded_path(undo, 'file'))}"
+
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The directories that were made for the file. The block has an id of its own, whoever sets the variable."""
+        return made_directories(undo)
 
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Take the block out, or put back what it was."""
@@ -236,7 +247,8 @@ def _contents(block: _Wanted) -> tuple[bytes | None, os.stat_result | None]:
 
 def _load(file: Path) -> tuple[bytes | None, os.stat_result | None]:
     try:
-        return read_regular(file, limit_bytes=_LARGEST_FILE), file.stat()
+        status = file.stat()  # before the bytes: what is written after it makes the file another one
+        return read_regular(file, limit_bytes=_LARGEST_FILE), status
     except (FileNotFoundError, NotADirectoryError):
         return None, None
 
@@ -274,8 +286,9 @@ def _earlier(block: _Wanted, earlier_sum: str, ctx: ActionContext) -> dict[str, 
     return {"sum": earlier_sum, "value": values[-1] if values else None, "dialect": block.startup.dialect}
 
 
-def _keep(data: bytes, status: os.stat_result, backup: Path, temp: Path) -> None:
+def _keep(file: Path, data: bytes, status: os.stat_result, backup: Path, temp: Path) -> None:
     replace_file(backup, data, mode=stat.S_IMODE(status.st_mode), temp=temp, must_be_new=True)
+    keep_attributes(file, backup)
     os.utime(backup, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
@@ -295,10 +308,10 @@ def _forget_copy(undo: Mapping[str, Any], file: Path, data: bytes, status: os.st
 def _take_back(undo: Mapping[str, Any], file: Path, ctx: ActionContext) -> None:
     made = recorded_paths(undo, "made")
     remove_temporary(undo, beside=file)
-    data, _ = _load(file)
-    if data is not None and not _restored(undo, file, data, ctx):
-        _take_out(undo, file, data, ctx)
-    remove_made(made)
+    data, status = _load(file)
+    if data is not None and status is not None and not _restored(undo, file, data, ctx):
+        _take_out(undo, file, data, status, ctx)
+    remove_made(made, ctx)
 
 
 def _restored(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionContext) -> bool:
@@ -320,7 +333,7 @@ def _restored(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionConte
     return True
 
 
-def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionContext) -> None:
+def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, status: os.stat_result, ctx: ActionContext) -> None:
     block_id, title = _checked_id(recorded_text(undo, "id")), f"env {shown(recorded_text(undo, 'name'))}"
     found = _find(data, block_id, file, title)
     was = undo.get("was")
@@ -338,7 +351,7 @@ def _take_out(undo: Mapping[str, Any], file: Path, data: bytes, ctx: ActionConte
     if new is None:
         file.unlink()
         return
-    replace_file(file, new, temp=recorded_path(undo, "temp"))
+    replace_file(file, new, temp=recorded_path(undo, "temp"), still=status)
     _put_back_time(undo, file, new)
 
 

@@ -3,7 +3,7 @@
 A directory that exists is as it should be, whatever its mode; the mode is for what is made. It is set exactly, on every
 directory that is made, because a umask that differs between two machines is no part of what a pack declares. The undo
 data is `{"made": [paths, outermost first]}`. Where `update --force` moves away what somebody has put in the place of a
-directory that this pack had made, `path` and `backup` are in it as well.
+directory that this pack had made, or of one above it, `path` and `backup` are in it as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, cast
 from grex.builtin.backups import bring_back, free_backup, move_aside, stays_beside
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, is_inside, resolve, shown
-from grex.builtin.recorded import has_backup, recorded_path, recorded_paths, stays_inside
+from grex.builtin.recorded import has_backup, made_directories, recorded_path, recorded_paths, stays_inside
 from grex.errors import ActionError
 from grex.pack import mode_bits
 from grex.plugin import ActionContext, ActionType, Done, Planned
@@ -62,10 +62,13 @@ class Mkdir(ActionType[MkdirArguments]):
         """The path, if there is no directory yet."""
         path = resolve(ctx, arguments.path, "mkdir")
         title = f"mkdir {shown(path)}"
-        if _is_replaced(path, ctx):
-            backup = free_backup(path)
-            facts = {"made": [str(path)], "path": str(path), "backup": str(backup)}
-            return Planned(f"{title}, with a backup of what is there", undo=facts, facts=(path,))
+        replaced = _replaced(path, ctx)
+        if replaced is not None:
+            backup = free_backup(replaced)
+            below = [directory for directory in path.parents if directory.is_relative_to(replaced)]
+            missing = (*reversed(below), path)
+            facts = {"made": [str(directory) for directory in missing], "path": str(replaced), "backup": str(backup)}
+            return Planned(f"{title}, with a backup of what is there", undo=facts, facts=missing)
         missing = missing_directories(path, title)
         if not missing:
             return None
@@ -86,7 +89,7 @@ class Mkdir(ActionType[MkdirArguments]):
                 raise disk_error(planned.text, error) from error
             kept = f": kept what was there as {shown(backup.name)}"
         made = make_missing(missing, planned.text, mode=mode_bits(arguments.mode))
-        title = planned.text if not kept else f"mkdir {shown(missing[0])}{kept}"
+        title = planned.text if not kept else f"mkdir {shown(missing[-1])}{kept}"
         return Done(title, undo={**undo, "made": [str(directory) for directory in made]})
 
     def describe_undo(self, undo: Mapping[str, Any]) -> str:
@@ -99,12 +102,17 @@ class Mkdir(ActionType[MkdirArguments]):
         made = tuple(f"directory {path}" for path in recorded_paths(undo, "made") if path.is_dir())
         return (*made, str(recorded_path(undo, "path"))) if has_backup(undo) else made
 
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The directories that were made; the place of a backup."""
+        made = made_directories(undo)
+        return made if undo.get("backup") is None else (*made, str(recorded_path(undo, "path")))
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove what was made, as far as it is empty; bring back what was in its place."""
         made, backup = recorded_paths(undo, "made"), undo.get("backup")
         path = None if backup is None else recorded_path(undo, "path")
         try:
-            remove_made(made)
+            remove_made(made, ctx)
             if path is not None:
                 kept = recorded_path(undo, "backup")
                 if not stays_beside(undo, "path", kept, ctx):
@@ -113,8 +121,12 @@ class Mkdir(ActionType[MkdirArguments]):
             raise disk_error(f"{self.describe_undo(undo)} cannot be undone", error) from error
 
 
-def _is_replaced(path: Path, ctx: ActionContext) -> bool:
-    """Whether `update --force` finds something else where this pack had made a directory."""
-    if not ctx.force or not os.path.lexists(path) or os.path.isdir(path):  # noqa: PTH112
-        return False
-    return any(path in recorded_paths(done, "made") for done in ctx.recorded())
+def _replaced(path: Path, ctx: ActionContext) -> Path | None:
+    """Where `update --force` finds something else in the place of a directory that this pack had made: it, or above."""
+    if not ctx.force or ".." in path.parts:
+        return None
+    made = {directory for done in ctx.recorded() for directory in recorded_paths(done, "made")}
+    for directory in (*reversed(path.parents), path):
+        if os.path.lexists(directory) and not os.path.isdir(directory):  # noqa: PTH112 - Path raises where it may not look
+            return directory if directory in made else None
+    return None

@@ -114,6 +114,10 @@ class Rmdir(ActionType[RmdirArguments]):
         comes_back = has_backup(undo) if way == "backup" else way == "empty" and not os.path.lexists(path)
         return (str(path),) if comes_back else ()
 
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The directory."""
+        return (str(recorded_path(undo, "path")),)
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Make the empty directory again, bring the one with content back, or finish what cannot be taken back."""
         path, way = recorded_path(undo, "path"), recorded_text(undo, "way")

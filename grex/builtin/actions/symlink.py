@@ -40,12 +40,21 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
-from grex.builtin.backups import bring_back, free_backup, move_aside, refuse_to_move, replace_link, stays_beside
+from grex.builtin.backups import (
+    bring_back,
+    free_backup,
+    move_aside,
+    refuse_to_move,
+    replace_link,
+    stays_beside,
+    take_away,
+)
 from grex.builtin.directories import make_missing, missing_directories, remove_made
 from grex.builtin.paths import disk_error, empty_path, resolve, shown, stays_in_pack
 from grex.builtin.recorded import (
     has_backup,
     has_temporary,
+    made_directories,
     recorded_path,
     recorded_paths,
     recorded_text,
@@ -160,6 +169,10 @@ class Symlink(ActionType[SymlinkArguments]):
         is_ours = _link_text(dst) == recorded_text(undo, "src")
         return (str(dst),) if is_ours or has_backup(undo) else ()
 
+    def undo_claims(self, undo: Mapping[str, Any]) -> tuple[str, ...]:
+        """The link, and the directories that were made for it."""
+        return (str(recorded_path(undo, "link")), *made_directories(undo))
+
     async def undo(self, undo: Mapping[str, Any], ctx: ActionContext) -> None:
         """Remove the link if it is still ours, bring back what was there if its place is free, remove empty parents."""
         dst, text = recorded_path(undo, "link"), recorded_text(undo, "src")
@@ -169,16 +182,17 @@ class Symlink(ActionType[SymlinkArguments]):
         try:
             if was is not None:
                 remove_temporary(undo, beside=dst)
-            if _link_text(dst) == text:
-                if was is None:
-                    dst.unlink()
-                else:
-                    replace_link(dst, was, is_directory=False, temp=recorded_path(undo, "temp"))
-            elif os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != was:
+            if was is not None and _link_text(dst) == text:
+                replace_link(dst, was, is_directory=False, temp=recorded_path(undo, "temp"))
+            elif was is None and take_away(dst, lambda path: _link_text(path) == text, ctx):
+                pass
+            elif (
+                os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != (was or "")
+            ):
                 ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
             if backup is not None and not stays_beside(undo, "link", backup, ctx):
                 bring_back(backup, dst, ctx)
-            remove_made(made)
+            remove_made(made, ctx)
         except OSError as error:
             raise disk_error(f"the symlink {shown(dst)} cannot be undone", error) from error
 

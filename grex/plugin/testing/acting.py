@@ -111,6 +111,11 @@ class RecordingActionContext:
             if one.implementation.name == self._kind and one.done.undo is not None
         )
 
+    def is_anothers(self, directory: Path) -> bool:
+        """False: nothing is known of other packs here."""
+        del directory
+        return False
+
     def export(self, name: str, value: str, declared: str | None = None) -> None:
         """Set a variable for what runs later under this hold."""
         self.hold.exported[name] = value

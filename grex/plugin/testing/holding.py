@@ -170,6 +170,7 @@ class RecordingHold:
             self.changes += [f"undo {_described(one)}" for one in reversed(self.recorded) if one.done.undo]
             return
         failed: list[str] = []
+        marks: list[Mark | None] = []
         for one in reversed(self.recorded):
             if one.done.undo is None:
                 continue
@@ -177,13 +178,20 @@ class RecordingHold:
             why = await self._take_back(implementation, one, is_teardown=True)
             if why is not None:
                 failed.append(f"{_described(one)} ({why})")
+                marks.append(one.mark)
             else:
                 self.changes.append(f"undid {_described(one)}")
         if failed:
+            mark, *others = marks
+            told = [
+                failed[0],
+                *(f"{place or self.pack.path}: {said}" for place, said in zip(others, failed[1:], strict=True)),
+            ]
+            place = {} if mark is None else {"file": mark.file, "line": mark.line, "column": mark.column}
             raise ActionError(
-                f"{self.pack.path}: not everything could be undone: {'; '.join(failed)}",
+                f"{mark or self.pack.path}: not everything could be undone: {'; '.join(told)}",
                 hint="Put right what it says and run it again; what was undone stays undone.",
-                details={"left": failed},
+                details={"left": failed, **place},
             )
 
     async def take_back(self, failure: BaseException) -> None:
