@@ -29,7 +29,7 @@ from grex.locks.cancel import CancelToken
 from grex.locks.file_system import abilities, be_without_tickets, warn_of_polling
 from grex.locks.guard import take_guard
 from grex.locks.hold import Grant, give_up, unlock
-from grex.locks.holder import read_record, write_record
+from grex.locks.holder import prepare_record, read_record, write_record
 from grex.locks.kernel import WRITER, OpenedFile, lock_failure
 from grex.locks.line import NEVER_THERE, KernelLine, Line, first_in_line
 from grex.locks.path_mutex import PATH_MUTEXES, Ticket, TicketState
@@ -302,13 +302,16 @@ class Attempt:
         return self._target.file.path if self._opened is None else self._opened.fd
 
     def _begin_to_wait(self) -> None:
-        self._target.kernel.prepare()
+        target = self._target
+        target.kernel.prepare()
         prepare_to_watch()
+        if target.kernel.mode == "x":
+            prepare_record(target.tier)
         if self._place().granted:  # it is another process that is in the way; who is behind a task finds out later
             self._waits = True
             record = read_record(self._file())
             if record is not None:
-                held.check_ancestor(self._target.tier, self._target.subject, record)
+                held.check_ancestor(target.tier, target.subject, record)
 
     def _end_or_report(self) -> None:
         ticket = self._place()

@@ -84,7 +84,7 @@ class OpenedFile:
         path: Where it was found.
         fd: The descriptor.
         key: Device and inode.
-        size: In bytes, when it was opened or last looked at.
+        size: In bytes, when it was opened or last looked at; of a file that is longer than a record, that it is longer.
         guard: The descriptor of the guard; -1 without one.
         is_kept: Whether the inode is kept by a second link, so that it needs no guard.
         was_kept: Whether it was opened by that link.

@@ -76,10 +76,11 @@ def refuse_foreign_content(opened: OpenedFile) -> None:
         LockUnavailableError: it does.
     """
     try:
-        opened.size = os.fstat(opened.fd).st_size  # a holder may have died and left a record since it was opened
-        content = os.pread(opened.fd, MAX_RECORD_BYTES, 0) if opened.size else b""
+        # The size too is as it is now: a holder may have died and left a record since the file was opened.
+        content = os.pread(opened.fd, MAX_RECORD_BYTES + 1, 0)
     except OSError as error:
         raise lock_failure(opened.path, error) from error
+    opened.size = len(content)
     if content and is_foreign(content):
         raise LockUnavailableError(
             f"{opened.path} should be a lock file and holds content that is not grex's.",

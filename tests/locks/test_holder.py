@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from grex.locks import PACK_LOCK_FILE_NAME, ManifestLock, PackLock, Tier, inspect_locks, processes
+from grex.locks import PACK_LOCK_FILE_NAME, ManifestLock, PackLock, Tier, holder, inspect_locks, processes
 from grex.locks.holder import is_foreign, parse_record, render_record
 from grex.locks.manifest_lock import MANIFEST_LOCK_FILE_NAME
 from tests.support.lock_holder import LockHolder
@@ -96,6 +97,39 @@ def test_a_record_cannot_put_words_into_messages() -> None:
 )
 def test_content_that_is_not_ours_is_told_from_what_a_crash_leaves(data: bytes, *, expected: bool) -> None:
     assert is_foreign(data) is expected
+
+
+@pytest.mark.anyio
+@pytest.mark.invariant("L10")
+async def test_who_waits_finds_out_what_its_record_will_say_before_its_turn(workspace: Path) -> None:
+    lock = PackLock.open(workspace / "pack")
+    found_out = holder._record_head
+
+    async def wait() -> None:
+        async with await lock.acquire_async():
+            pass
+
+    with LockHolder("pack", lock.path) as other:
+        assert other.ask("take") == "held"
+        found_out.cache_clear()
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            assert found_out.cache_info().currsize == 1
+            assert other.ask("release") == "ok"
+    assert found_out.cache_info().currsize == 1  # nothing was left to find out when it had the lock
+
+
+@pytest.mark.invariant("L10")
+def test_a_record_that_is_longer_than_ours_can_be_is_gone_to_its_last_byte(workspace: Path) -> None:
+    lock = PackLock.open(workspace / "pack")
+    file = lock.path / PACK_LOCK_FILE_NAME
+    file.write_bytes(b'{"v":9,"pid":1,"note":"' + b"x" * 5000 + b'"}')
+    with lock.try_acquire():
+        parsed = parse_record(file.read_bytes())
+    assert parsed is not None
+    assert parsed.pid == os.getpid()
+    assert file.read_bytes().strip() == b""
 
 
 def test_inspection_tells_free_held_shared_and_stale_and_changes_nothing(workspace: Path) -> None:

@@ -261,4 +261,16 @@ HOLDS: tuple[Mutation, ...] = (
             ),
         ),
     ),
+    Mutation(
+        "a-long-record-keeps-its-end",
+        "L10",
+        f"{_LOCKS}/test_holder.py::test_a_record_that_is_longer_than_ours_can_be_is_gone_to_its_last_byte",
+        (
+            Edit(
+                "grex/locks/target.py",
+                "os.pread(opened.fd, MAX_RECORD_BYTES + 1, 0)",
+                "os.pread(opened.fd, MAX_RECORD_BYTES, 0)",
+            ),
+        ),
+    ),
 )

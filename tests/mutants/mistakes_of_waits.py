@@ -220,6 +220,13 @@ WAITS: tuple[Mutation, ...] = (
             ),
         ),
     ),
+    # The record, whose making would otherwise be a part of every hand-over.
+    Mutation(
+        "record-is-found-out-after-the-grant",
+        "L10",
+        f"{_LOCKS}/test_holder.py::test_who_waits_finds_out_what_its_record_will_say_before_its_turn",
+        (Edit("grex/locks/attempt.py", "            prepare_record(target.tier)\n", "            pass\n"),),
+    ),
     # The watch of an event loop.
     Mutation(
         "one-wait-takes-the-events-of-another",
