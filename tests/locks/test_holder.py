@@ -159,7 +159,7 @@ def test_inspection_tells_free_held_shared_and_stale_and_changes_nothing(workspa
     assert stale.holder is not None
     assert stale.holder.is_stale
     assert stale.describe().startswith("free; nothing needs doing (its last holder left a record: ")
-    assert stale.describe().endswith("; that process has ended")
+    assert stale.describe().endswith("; that process has ended)")
     assert " for " not in stale.describe()  # nobody holds it: an age would only ever grow
     for info in (held, free, never, shared, stale):
         assert json.loads(json.dumps(info.to_json()))["path"] == str(info.path)
