@@ -15,6 +15,9 @@ from grex.cli.call import Call, explain
 from grex.cli.commands import (
     add,
     demo,
+    export,
+    freeze,
+    import_packs,
     init,
     locks,
     ls,
@@ -73,7 +76,10 @@ def _options_before_the_verb(
     del call, version  # the one is kept for the verb, the other is printed already
 
 
-for _command in (init, add, sync, update, status, ls, trust, locks, teardown, run_name, plugins, demo, schema):
+for _command in (
+    *(init, add, sync, update, status, ls, trust, locks, teardown, run_name),
+    *(import_packs, export, freeze, plugins, demo, schema),
+):
     app.command()(_command)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 

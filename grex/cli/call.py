@@ -305,6 +305,7 @@ def _print_json(document: Mapping[str, Any]) -> None:
 
 _GO_ON = {
     "add": "run it again if the pack is not declared yet, else the next sync goes on from here",
+    "import": "run it again if the packs are not declared yet, else the next sync goes on from here",
     "run": "run it again to go on from here",
     "teardown": "run it again to go on from here",
 }

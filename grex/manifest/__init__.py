@@ -57,7 +57,17 @@ from grex.manifest.log import AppendReport, CompactReport, Log, LogContents, Man
 from grex.manifest.strict_json import MAX_LINE_BYTES, Json
 
 if TYPE_CHECKING:
-    from grex.manifest.edit import change_child, edit_root, insert_child, insert_item, remove_child, replace_item
+    from grex.manifest.edit import (
+        change_child,
+        change_children,
+        change_key,
+        edit_root,
+        insert_child,
+        insert_children,
+        insert_item,
+        remove_child,
+        replace_item,
+    )
     from grex.manifest.state import CloneNote, DamagedNote, read_notes, remove_note, write_note
     from grex.manifest.yaml_text import Value
 
@@ -95,10 +105,13 @@ __all__ = [
     "action_started_event",
     "add_event",
     "change_child",
+    "change_children",
+    "change_key",
     "compact",
     "edit_root",
     "fold",
     "insert_child",
+    "insert_children",
     "insert_item",
     "install_failed_event",
     "installed_event",
@@ -129,8 +142,11 @@ _LATER = {
     "DamagedNote": "state",
     "Value": "yaml_text",
     "change_child": "edit",
+    "change_children": "edit",
+    "change_key": "edit",
     "edit_root": "edit",
     "insert_child": "edit",
+    "insert_children": "edit",
     "insert_item": "edit",
     "read_notes": "state",
     "remove_child": "edit",

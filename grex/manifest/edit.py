@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -39,10 +39,13 @@ from grex.manifest.yaml_text import (
 
 __all__ = [
     "change_child",
+    "change_children",
+    "change_key",
     "copy_entry",
     "copy_value",
     "edit_root",
     "insert_child",
+    "insert_children",
     "insert_item",
     "remove_child",
     "replace_item",
@@ -114,7 +117,44 @@ def insert_child(text: str, child: Mapping[str, Value], *, file: str, section: s
     Raises:
         ManifestError: the text has no shape that can be edited.
     """
-    return _Edit(text, file, section).insert(child)
+    return _Edit(text, file, section).insert([child])
+
+
+def insert_children(
+    text: str, children: Sequence[Mapping[str, Value]], *, file: str, section: str = "children"
+) -> str:
+    """The text with several entries more, in their order; as `insert_child`, and proven once for all of them.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited.
+    """
+    return _Edit(text, file, section).insert(children) if children else text
+
+
+def change_children(
+    text: str, changes: Mapping[int, Mapping[str, Value | None]], *, file: str, section: str = "children"
+) -> str:
+    """The text with keys of several entries set or taken away; as `change_child`, and proven once for all of them.
+
+    Args:
+        text: of the file.
+        changes: by the index of the entry, from 0.
+        file: its name, for messages.
+        section: the list.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited, or no such entry.
+    """
+    return _Edit(text, file, section).change(changes)
+
+
+def change_key(text: str, key: str, value: str, *, file: str) -> str:
+    """The text with the value of a key of the top level replaced; the key has to be there.
+
+    Raises:
+        ManifestError: the text has no shape that can be edited, or no such key.
+    """
+    return _Edit(text, file, key).replace_value(value)
 
 
 def remove_child(text: str, index: int, *, file: str, section: str = "children") -> str:
@@ -134,9 +174,7 @@ def change_child(
     Raises:
         ManifestError: the text has no shape that can be edited, or no such entry.
     """
-    for key, value in changes.items():
-        text = _Edit(text, file, section).change(index, key, value)
-    return text
+    return change_children(text, {index: changes}, file=file, section=section)
 
 
 def copy_entry(source: str, index: int, text: str, *, file: str, section: str = "children") -> str:
@@ -159,7 +197,7 @@ def copy_value(
         ManifestError: one of the texts has no shape that can be edited, or there is no such entry.
     """
     value = _Edit(source, file, section).value_of(source_index, key)
-    return _Edit(text, file, section).change(index, key, value)
+    return _Edit(text, file, section).change({index: {key: value}})
 
 
 def insert_item(text: str, item: str, *, file: str, section: str) -> str:
@@ -168,7 +206,7 @@ def insert_item(text: str, item: str, *, file: str, section: str) -> str:
     Raises:
         ManifestError: the text has no shape that can be edited.
     """
-    return _Edit(text, file, section).insert(item)
+    return _Edit(text, file, section).insert([item])
 
 
 def replace_item(text: str, index: int, item: str, *, file: str, section: str) -> str:
@@ -194,17 +232,23 @@ class _Edit:
         self._list = found[1] if found else None
         if self._document.root.kind != "mapping":
             raise self._refused("it is not a mapping")
-        if self._list is not None and self._list.kind != "sequence" and not self._list.is_null:
-            raise self._refused(f"{section!r} is not a list")
 
-    # --- the three edits -----------------------------------------------------------------------------------------
+    # --- the edits -----------------------------------------------------------------------------------------------
 
-    def insert(self, entry: _Entry) -> str:
-        new = self._inserted(entry)
-        plain: Plain = entry if isinstance(entry, str) else [(key, _plain(value)) for key, value in entry.items()]
-        return self._proven(new, [*self._entries(), plain])
+    def insert(self, added: Sequence[_Entry]) -> str:
+        self._require_list()
+        new = self._inserted(added)
+        plain: list[Plain] = [entry if isinstance(entry, str) else _plain(entry) for entry in added]
+        return self._proven(new, [*self._entries(), *plain])
+
+    def replace_value(self, value: str) -> str:
+        if self._key is None or self._list is None or self._list.kind != "scalar":
+            raise self._refused(f"it has no {self._section!r} that is a text")
+        at = next(at for at, pair in enumerate(self._document.root.pairs) if pair[0] is self._key)
+        return self._proven(self._with_value(self._text, self._document.root, at, value), value)
 
     def replace(self, index: int, item: str) -> str:
+        self._require_list()
         entries, node = self._entries(), self._entry(index)
         if node.kind != "scalar" or node.end == node.start or self._text[node.end - 1] == "\n":
             raise self._refused(f"entry {index + 1} of {self._section!r} is no single word")
@@ -212,10 +256,11 @@ class _Edit:
         return self._proven(new, [*entries[:index], item, *entries[index + 1 :]])
 
     def insert_copy(self, source: _Edit, index: int) -> str:
+        self._require_list()
         node = source._entry(index)
         entry = node.plain()
         if source._sequence().flow or (self._list is not None and self._list.flow and not self._list_is_bare):
-            new = self._inserted({key.text: source.value_of(index, key.text) or "" for key, _ in node.pairs})
+            new = self._inserted([{key.text: source.value_of(index, key.text) or "" for key, _ in node.pairs}])
         else:
             new = self._inserted_lines(source._lines_of(node))
         return self._proven(new, [*self._entries(), entry])
@@ -237,74 +282,94 @@ class _Edit:
         raise self._refused(f"{key!r} of entry {index + 1} of {self._section!r} is not text, a number or a list")
 
     def remove(self, index: int) -> str:
+        self._require_list()
         entries = self._entries()
         node = self._entry(index)
         items = self._sequence().items
         if self._sequence().flow:
-            new = self._cut_from_flow([(item.start, item.end) for item in items], index)
+            new = self._cut_from_flow(self._text, [(item.start, item.end) for item in items], index)
         else:
             start = self._line_start(node.start)
-            new = self._text[:start] + self._text[self._behind(node, self._sequence().column) :]
+            new = self._text[:start] + self._text[self._behind(self._text, node, self._sequence().column) :]
             if len(items) == 1:
                 new = self._emptied(new)
         return self._proven(new, entries[:index] + entries[index + 1 :])
 
-    def change(self, index: int, key: str, value: Value | None) -> str:
+    def change(self, changes: Mapping[int, Mapping[str, Value | None]]) -> str:
+        """From the last entry to the first: what is changed behind an entry leaves its places as they are."""
+        self._require_list()
         entries = self._entries()
+        text = self._text
+        for index in sorted(changes, reverse=True):
+            text, entries[index] = self._changed(text, index, changes[index])
+        return self._proven(text, entries)
+
+    def _changed(self, text: str, index: int, changes: Mapping[str, Value | None]) -> tuple[str, Plain]:
+        """The text with one entry changed, and what the entry says then; behind it the text may be another already."""
         node = self._entry(index)
         if node.kind != "mapping":
             raise self._refused(f"entry {index + 1} of {self._section!r} is not a mapping")
-        found = node.find(key)
         keys = [pair[0].text for pair in node.pairs]
-        pairs: list[Plain] = [(name.plain(), old.plain()) for name, old in node.pairs]
-        if value is None:
-            if found is None:
-                return self._text
-            at = keys.index(key)
-            new = self._without_pair(node, at)
-            pairs = pairs[:at] + pairs[at + 1 :]
-        elif found is None:
-            new = self._with_pair(node, key, value)
-            pairs = [*pairs, (key, _plain(value))]
-        else:
-            at = keys.index(key)
-            new = self._with_value(node, at, value)
-            pairs[at] = (key, _plain(value))
-        return self._proven(new, [*entries[:index], pairs, *entries[index + 1 :]])
+        pairs: dict[str, Plain] = {name.text: old.plain() for name, old in node.pairs}
+        added = {key: value for key, value in changes.items() if key not in keys and value is not None}
+        if added:
+            text = self._with_pairs(text, node, added)
+        taken = 0
+        for at, key in reversed(list(enumerate(keys))):
+            if key not in changes:
+                continue
+            value = changes[key]
+            if value is not None:
+                text = self._with_value(text, node, at, value)
+                pairs[key] = _plain(value)
+                continue
+            taken += 1
+            if taken == len(keys):
+                raise self._refused(f"{key!r} is all that the entry says")
+            text = self._without_pair(text, node, at)
+            del pairs[key]
+        pairs |= {key: _plain(value) for key, value in added.items()}
+        return text, list(pairs.items())
 
     # --- inserting an entry --------------------------------------------------------------------------------------
 
-    def _inserted(self, child: _Entry) -> str:
+    def _inserted(self, added: Sequence[_Entry]) -> str:
         root, text = self._document.root, self._text
+        in_flow = ", ".join(map(_rendered, added))
         if self._key is None or self._list is None:
             if root.flow:
-                return self._into_flow(root, [pair[1] for pair in root.pairs], f"{self._section}: [{_rendered(child)}]")
-            block = self._eol.join([f"{self._section}:", *self._block_lines(child, 2)])
-            return self._insert_lines(self._document.end, block)
+                values = [pair[1] for pair in root.pairs]
+                return self._into_flow(text, root, values, f"{self._section}: [{in_flow}]")
+            block = self._eol.join([f"{self._section}:", *self._block_lines(added, 2)])
+            return self._insert_lines(text, self._document.end, block)
         if self._list.is_null or self._list_is_bare:
             colon = self._colon(self._key)
             if root.flow:
-                return f"{text[:colon]} [{_rendered(child)}]{text[self._list.end :]}"
+                return f"{text[:colon]} [{in_flow}]{text[self._list.end :]}"
             emptied = text[:colon] + text[self._list.end :]
-            return _Edit(emptied, self._file, self._section)._below_key(child)  # noqa: SLF001 - another of this class
+            return _Edit(emptied, self._file, self._section)._below_key(added)  # noqa: SLF001 - another of this class
         if self._list.flow:
-            return self._into_flow(self._list, self._list.items, _rendered(child))
-        behind = self._behind(self._list.items[-1], self._list.column)
-        return self._insert_lines(behind, self._eol.join(self._block_lines(child, self._list.column)))
+            return self._into_flow(text, self._list, self._list.items, in_flow)
+        behind = self._behind(text, self._list.items[-1], self._list.column)
+        return self._insert_lines(text, behind, self._eol.join(self._block_lines(added, self._list.column)))
 
-    def _below_key(self, child: _Entry) -> str:
+    def _below_key(self, added: Sequence[_Entry]) -> str:
         colon = self._colon(self._key)
-        return self._insert_lines(line_end(self._text, colon), self._eol.join(self._block_lines(child, 2)))
+        block = self._eol.join(self._block_lines(added, 2))
+        return self._insert_lines(self._text, line_end(self._text, colon), block)
 
-    def _block_lines(self, child: _Entry, indentation: int) -> list[str]:
-        if isinstance(child, str):
-            return [f"{' ' * indentation}- {render_value(child)}"]
-        lines = [f"{key}: {render_value(value)}" for key, value in child.items()]
-        return [" " * indentation + ("  " if number else "- ") + line for number, line in enumerate(lines)]
+    def _block_lines(self, added: Sequence[_Entry], indentation: int) -> list[str]:
+        found: list[str] = []
+        for entry in added:
+            if isinstance(entry, str):
+                found.append(f"{' ' * indentation}- {render_value(entry)}")
+                continue
+            lines = (f"{key}: {render_value(value)}" for key, value in entry.items())
+            found += [" " * indentation + ("  " if number else "- ") + line for number, line in enumerate(lines)]
+        return found
 
-    def _insert_lines(self, index: int, block: str) -> str:
+    def _insert_lines(self, text: str, index: int, block: str) -> str:
         """Put whole lines at the beginning of a line, or behind a last line that has no break."""
-        text = self._text
         if index > 0 and text[index - 1] != "\n":
             return f"{text[:index]}{self._eol}{block}{self._eol if index < len(text) else ''}{text[index:]}"
         return f"{text[:index]}{block}{self._eol}{text[index:]}"
@@ -314,20 +379,21 @@ class _Edit:
         if self._key is None or self._list is None:
             if self._document.root.flow:
                 raise self._refused("it is written between braces")
-            return self._insert_lines(self._document.end, self._eol.join([f"{self._section}:", *_indented(lines, 2)]))
+            block = self._eol.join([f"{self._section}:", *_indented(lines, 2)])
+            return self._insert_lines(self._text, self._document.end, block)
         if self._list.is_null or self._list_is_bare:
             colon = self._colon(self._key)
             emptied = self._text[:colon] + self._text[self._list.end :]
             again = _Edit(emptied, self._file, self._section)
             place = line_end(again._text, again._colon(again._key))
-            return again._insert_lines(place, self._eol.join(_indented(lines, 2)))
-        behind = self._behind(self._list.items[-1], self._list.column)
-        return self._insert_lines(behind, self._eol.join(_indented(lines, self._list.column)))
+            return again._insert_lines(again._text, place, self._eol.join(_indented(lines, 2)))
+        behind = self._behind(self._text, self._list.items[-1], self._list.column)
+        return self._insert_lines(self._text, behind, self._eol.join(_indented(lines, self._list.column)))
 
     def _lines_of(self, node: Node) -> list[str]:
         """The lines of an entry of a block list with the comments that belong to it, from its dash on."""
         column = self._sequence().column
-        text = self._text[self._line_start(node.start) : self._behind(node, column)]
+        text = self._text[self._line_start(node.start) : self._behind(self._text, node, column)]
         return [line[column:] if not line[:column].strip() else line for line in text.splitlines()]
 
     def _scalar(self, node: Node) -> Value:
@@ -338,9 +404,8 @@ class _Edit:
             return node.text == "true"
         return int(node.text) if re.fullmatch(r"0|[1-9][0-9]*", node.text, re.ASCII) else node.text
 
-    def _into_flow(self, collection: Node, items: list[Node], rendered: str) -> str:
+    def _into_flow(self, text: str, collection: Node, items: list[Node], rendered: str) -> str:
         """Put an element behind the last one between brackets."""
-        text = self._text
         if not items:
             return f"{text[: collection.start + 1]}{rendered}{text[collection.start + 1 :]}"
         last = items[-1]
@@ -364,9 +429,8 @@ class _Edit:
         colon = self._colon(self._key)
         return f"{text[:colon]} []{text[colon:]}"
 
-    def _cut_from_flow(self, spans: list[tuple[int, int]], index: int) -> str:
+    def _cut_from_flow(self, text: str, spans: list[tuple[int, int]], index: int) -> str:
         """Take away an element between brackets, with one comma, or with its line if it has one for itself."""
-        text = self._text
         start, end = spans[index]
         comma = end + len(text[end:]) - len(text[end:].lstrip())
         behind = comma + 1 if text[comma : comma + 1] == "," else end
@@ -380,28 +444,25 @@ class _Edit:
             return text[: spans[index - 1][1]] + text[end:]
         return text[:start] + text[behind:]
 
-    def _without_pair(self, node: Node, at: int) -> str:
-        text = self._text
+    def _without_pair(self, text: str, node: Node, at: int) -> str:
         key, value = node.pairs[at]
-        if len(node.pairs) == 1:
-            raise self._refused(f"{key.text!r} is all that the entry says")
         if node.flow:
-            return self._cut_from_flow([(name.start, old.end) for name, old in node.pairs], at)
+            return self._cut_from_flow(text, [(name.start, old.end) for name, old in node.pairs], at)
         if at == 0:  # it stands behind the dash, and the next one takes its place
             return text[: key.start] + text[node.pairs[1][0].start :]
-        return text[: self._line_start(key.start)] + text[self._behind(value, key.column) :]
+        return text[: self._line_start(key.start)] + text[self._behind(text, value, key.column) :]
 
     # --- changing an entry ---------------------------------------------------------------------------------------
 
-    def _with_pair(self, node: Node, key: str, value: Value) -> str:
+    def _with_pairs(self, text: str, node: Node, added: Mapping[str, Value]) -> str:
         if node.flow:
-            rendered = f"{key}: {render_value(value, in_flow=True)}"
-            return self._into_flow(node, [old for _, old in node.pairs], rendered)
-        behind = self._behind(node, node.column - 1)
-        return self._insert_lines(behind, f"{' ' * node.column}{key}: {render_value(value)}")
+            rendered = ", ".join(f"{key}: {render_value(value, in_flow=True)}" for key, value in added.items())
+            return self._into_flow(text, node, [old for _, old in node.pairs], rendered)
+        behind = self._behind(text, node, node.column - 1)
+        lines = (f"{' ' * node.column}{key}: {render_value(value)}" for key, value in added.items())
+        return self._insert_lines(text, behind, self._eol.join(lines))
 
-    def _with_value(self, node: Node, at: int, value: Value) -> str:
-        text = self._text
+    def _with_value(self, text: str, node: Node, at: int, value: Value) -> str:
         key, old = node.pairs[at]
         rendered = render_value(value, in_flow=node.flow)
         is_inline = old.flow and old.end > old.start and text[old.end - 1] != "\n"
@@ -423,9 +484,12 @@ class _Edit:
 
     # --- places and proof ----------------------------------------------------------------------------------------
 
-    def _behind(self, node: Node, column: int) -> int:
+    def _require_list(self) -> None:
+        if self._list is not None and self._list.kind != "sequence" and not self._list.is_null:
+            raise self._refused(f"{self._section!r} is not a list")
+
+    def _behind(self, text: str, node: Node, column: int) -> int:
         """The beginning of the line behind a block node and the comments below it that stand deeper than `column`."""
-        text = self._text
         index = line_end(text, node.end)
         while index < len(text):
             end = line_end(text, index + 1)
@@ -465,8 +529,8 @@ class _Edit:
         except YamlTextError as error:
             raise self._refused(str(error)) from error
 
-    def _proven(self, new: str, entries: list[Plain]) -> str:
-        """The new text, if it says what the old one said but for the list, which has these entries now."""
+    def _proven(self, new: str, entries: Plain) -> str:
+        """The new text, if it says what the old one said but for the key, which has this value now."""
         reason = f"the change of {self._section!r} would change something else too"
         try:
             root = compose(new).root
@@ -500,4 +564,8 @@ def _plain(value: Value) -> Plain:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    return value if isinstance(value, str) else list(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return [(key, _plain(item)) for key, item in value.items()]
+    return [_plain(item) for item in value]

@@ -33,7 +33,7 @@ __all__ = [
     "render_value",
 ]
 
-Value: TypeAlias = "str | int | Sequence[str]"
+Value: TypeAlias = "str | int | Sequence[Value] | Mapping[str, Value]"
 """What an entry's key can be set to; `bool` is an `int`."""
 
 Plain: TypeAlias = "str | Sequence[Plain]"
@@ -185,11 +185,13 @@ def line_end(text: str, index: int) -> int:
 
 
 def render_value(value: Value, *, in_flow: bool = False) -> str:
-    """A value as YAML that every reader, of 1.1 or 1.2, takes for the same; lists between brackets."""
+    """A value as YAML that every reader, of 1.1 or 1.2, takes for the same; lists and mappings between brackets."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Mapping):
+        return render_flow(value)
     if not isinstance(value, str):
         return "[" + ", ".join(render_value(item, in_flow=True) for item in value) + "]"
     is_plain = (
@@ -206,4 +208,7 @@ def render_value(value: Value, *, in_flow: bool = False) -> str:
 
 def render_flow(entry: Mapping[str, Value]) -> str:
     """A mapping between braces."""
-    return "{" + ", ".join(f"{key}: {render_value(value, in_flow=True)}" for key, value in entry.items()) + "}"
+    rendered = (
+        f"{render_value(key, in_flow=True)}: {render_value(value, in_flow=True)}" for key, value in entry.items()
+    )
+    return "{" + ", ".join(rendered) + "}"

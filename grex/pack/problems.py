@@ -90,6 +90,12 @@ class Problems(Struct):
         if len(self._found) < MAX_PROBLEMS:
             self._found.append(Problem(mark.file, mark.line, mark.column, message, hint))
 
+    def extend(self, others: Problems) -> None:
+        """Take over what another reading found."""
+        self._total += others._total
+        self._found.extend(others._found[: max(0, MAX_PROBLEMS - len(self._found))])
+        self._files.extend(file for file in others._files if file not in self._files)
+
     @property
     def is_full(self) -> bool:
         """Whether another problem would only be counted, so that looking for its hint is wasted work."""

@@ -2,6 +2,10 @@
 
 Each action is done again without change, so an update is an install: what is right stays, what is new is done. What an
 earlier version of the pack.yaml did and this one no longer names is known to the log, and goes with the teardown.
+
+The workspace's root is no checkout, and what it copies may come from other packs, which move without the root changing.
+So a sync looks after its copies and links each time: a new version is copied, and what a `when` waited for is made. Of
+its other actions nothing is run then.
 """
 
 from __future__ import annotations
@@ -10,9 +14,22 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from grex.plugin import ActionArguments, Context, Hold, Outcome, Pack, PackSkippedError, PackType
+from grex.plugin import (
+    ActionArguments,
+    Context,
+    Copy,
+    Hold,
+    Outcome,
+    Pack,
+    PackSkippedError,
+    PackType,
+    Symlink,
+    When,
+)
 
 __all__ = ["Declarative"]
+
+_ROOT = "."
 
 
 class Declarative(PackType):
@@ -23,6 +40,18 @@ class Declarative(PackType):
     def has_install(self, pack: Pack) -> bool:
         """Whether any action is declared."""
         return pack.spec is not None and bool(pack.spec.actions)
+
+    def wants_sync(self, pack: Pack) -> bool:
+        """Whether this is the root, and it copies files or waits with that for something."""
+        if pack.path != _ROOT or pack.spec is None:
+            return False
+        return any(entry.kind in ("copy", "when") for entry in pack.spec.actions)
+
+    async def sync(self, ctx: Context, pack: Pack) -> Outcome:
+        """Look after the copies and links."""
+        links = [arguments for arguments in ctx.actions(pack) if _is_link(arguments)]
+        async with ctx.hold(pack) as hold:
+            return await _run(hold, links)
 
     def needs_trust(self, ctx: Context, pack: Pack) -> tuple[str, ...]:
         """What any of its actions would run or touch outside the pack, those of its teardown among them."""
@@ -49,6 +78,13 @@ class Declarative(PackType):
                 await hold.undo()
                 return hold.outcome()
             return await _run(hold, declared)
+
+
+def _is_link(arguments: ActionArguments) -> bool:
+    """Whether an action only copies or links, at once or when something holds."""
+    if isinstance(arguments, When):
+        return all(inner.kind in ("copy", "symlink") for inner in arguments.actions)
+    return isinstance(arguments, Copy | Symlink)
 
 
 async def _run(hold: Hold, actions: Iterable[ActionArguments]) -> Outcome:

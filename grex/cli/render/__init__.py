@@ -5,13 +5,33 @@ from typing import TYPE_CHECKING
 from grex.later import imported_later
 
 if TYPE_CHECKING:
+    from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
 
-__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
+__all__ = [
+    "add",
+    "demo",
+    "export",
+    "freeze",
+    "import_packs",
+    "init",
+    "locks",
+    "ls",
+    "plugins",
+    "run",
+    "status",
+    "sync",
+    "teardown",
+    "trust",
+    "update",
+]
 
 _LATER = {
     "add": "packs",
     "demo": "packs",
+    "export": "interchange",
+    "freeze": "interchange",
+    "import_packs": "interchange",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",

@@ -4,6 +4,14 @@ Each has a `schema` with a version; within a version, keys are only added. `grex
 that follows from these types, and the tests hold every verb's real output against it.
 """
 
+from grex.verbs.documents.interchange import (
+    ChangedEntryObject,
+    ExportDocument,
+    FreezeDocument,
+    ImportDocument,
+    ImportedPackObject,
+    SkippedCheckoutObject,
+)
 from grex.verbs.documents.packs import (
     AddDocument,
     DemoDocument,
@@ -35,10 +43,15 @@ from grex.verbs.documents.packs import (
 __all__ = [
     "DOCUMENTS",
     "AddDocument",
+    "ChangedEntryObject",
     "DemoDocument",
     "ErrorDocument",
+    "ExportDocument",
     "FailureObject",
+    "FreezeDocument",
     "HolderObject",
+    "ImportDocument",
+    "ImportedPackObject",
     "InitDocument",
     "InstallObject",
     "ListDocument",
@@ -52,6 +65,7 @@ __all__ = [
     "QueuedWaiterObject",
     "RanObject",
     "RunDocument",
+    "SkippedCheckoutObject",
     "StatusDocument",
     "SyncDocument",
     "SyncPackObject",
@@ -65,6 +79,9 @@ DOCUMENTS: dict[str, type] = {
     "add": AddDocument,
     "demo": DemoDocument,
     "error": ErrorDocument,
+    "export": ExportDocument,
+    "freeze": FreezeDocument,
+    "import": ImportDocument,
     "init": InitDocument,
     "locks": LocksDocument,
     "ls": ListDocument,
