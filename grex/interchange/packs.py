@@ -130,34 +130,30 @@ def fit_for_grex(imported: Imported, problems: Problems, *, groups: Sequence[str
 
 def _judged(pack: ImportedPack, problems: Problems) -> ImportedPack | None:
     path = posixpath.normpath(pack.path) if pack.path and not pack.path.startswith("../") else pack.path
-    reasons = [
-        ("path", f"the path {quoted(pack.path)}", check_pack_path(path), "give the repository another path"),
-        ("url", "the URL", *_wrong_url(pack.url)),
+    wrong_path = check_pack_path(path)
+    found = [
+        (pack.mark_of("path"), f"the path {quoted(pack.path)}", wrong_path, "give the repository another path"),
+        (pack.mark_of("url"), "the URL", *_wrong_url(pack.url)),
     ]
     if pack.ref is not None:
-        reasons.append(
-            ("ref", f"the ref {quoted(pack.ref)}", _wrong_ref(pack.ref), "a branch, a tag or a whole commit id")
-        )
+        told = f"the ref {quoted(pack.ref)}"
+        found.append((pack.mark_of("ref"), told, _wrong_ref(pack.ref), "a branch, a tag or a whole commit id"))
     for name, url in pack.remotes.items():
-        if not is_group_name(name) or name == "origin":
-            reasons.append(
-                ("remotes", f"the remote {quoted(name)}", "has a name that cannot be taken over", "rename it")
-            )
-        reasons.append(("remotes", f"the URL of the remote {quoted(name)}", *_wrong_url(url)))
+        wrong = None if is_group_name(name) and name != "origin" and check_ref(name) is None else "has a name that cannot be taken over"
+        found.append((pack.mark, f"the remote {quoted(name)}", wrong, "rename it"))
+        found.append((pack.mark, f"the remote {quoted(name)}", *_wrong_url(url)))
     for group in pack.groups:
         wrong = None if is_group_name(group) else "cannot be the name of a group"
-        reasons.append(("groups", quoted(group), wrong, "letters, digits and . _ -, the first a letter or digit"))
-    if pack.depth is not None and pack.depth < 1:
-        reasons.append(("depth", f"the depth {pack.depth}", "is less than 1", "leave it out for all of the history"))
-    reasons += [
-        ("links", f"the path {quoted(text)}", check_pack_path(text), "a file stays in the workspace")
+        found.append((pack.mark, quoted(group), wrong, "letters, digits and . _ -, the first a letter or digit"))
+    found += [
+        (link.mark, f"the path {quoted(text)}", check_pack_path(text), "a file stays in the workspace")
         for link in pack.links
-        for text in (link.src, link.dst)
+        for text in ((link.dst,) if wrong_path else (link.src, link.dst))
     ]
-    found = [(name, f"{what} {reason}", hint) for name, what, reason, hint in reasons if reason is not None]
-    for name, message, hint in found:
-        problems.add(pack.mark_of(name), message, hint)
-    return None if found else replace(pack, path=path)
+    wrong_ones = [one for one in found if one[2] is not None]
+    for mark, what, reason, hint in wrong_ones:
+        problems.add(mark, f"{what} {reason}", hint)
+    return None if wrong_ones else replace(pack, path=path)
 
 
 def _wrong_url(url: str) -> tuple[str | None, str]:
@@ -167,7 +163,7 @@ def _wrong_url(url: str) -> tuple[str | None, str]:
         return str(error), error.hint
     if redact(url) != url:
         return (
-            f"{quoted(url)} holds credentials, and pack.yaml is made to be committed",
+            f"{quoted(redact(url))} holds credentials, and pack.yaml is made to be committed",
             "write it without them, and set up a credential helper or an ssh key",
         )
     return None, ""

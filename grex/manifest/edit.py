@@ -120,9 +120,7 @@ def insert_child(text: str, child: Mapping[str, Value], *, file: str, section: s
     return _Edit(text, file, section).insert([child])
 
 
-def insert_children(
-    text: str, children: Sequence[Mapping[str, Value]], *, file: str, section: str = "children"
-) -> str:
+def insert_children(text: str, children: Sequence[Mapping[str, Value]], *, file: str, section: str = "children") -> str:
     """The text with several entries more, in their order; as `insert_child`, and proven once for all of them.
 
     Raises:

@@ -1,0 +1,1 @@
+"""The manifests of other tools, read and written without a workspace."""
