@@ -13,6 +13,7 @@ from grex.errors import FetchError, GrexError, ManifestError, UsageError
 from grex.pack import parse_pack_spec
 from grex.verbs.import_packs import ImportReport, ImportRequest, import_packs
 from tests.support.git_server import GitServer, git
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 from tests.support.place import Place, by_path
 from tests.support.workspace import pack_yaml
 
