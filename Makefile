@@ -57,8 +57,8 @@ torture: $(READY) ## Kill syncs at random moments, and torture the locks for a w
 bench: $(READY) ## Measure ratios against peers and floors in one interleaved run.
 	$(BIN)/python -m bench
 
-peers: $(READY) ## Install the tools that the benchmarks compare with.
-	$(BIN)/python -m pip install --quiet west vcs2l fasteners portalocker
+peers: $(READY) ## Install the tools that benchmarks and slow tests compare with.
+	$(BIN)/python -m pip install --quiet west vcs2l tsrc fasteners portalocker
 
 clean: ## Remove what make made.
 	rm -rf $(VENV) build

@@ -264,7 +264,7 @@ class _Reading:
             return None
         imported = item.get("import")
         prefix = imported.get("path-prefix") if imported is not None else None
-        own_prefix = "" if prefix is None else text_of(prefix, "path-prefix", problems) or ""
+        own_prefix = "" if prefix is None or prefix.value == "" else text_of(prefix, "path-prefix", problems) or ""
         groups = self._groups(item)
         if groups and imported is not None and imported.value not in (None, False):
             problems.add(imported, f"{quoted(name.text)} has both 'groups' and 'import'", "west refuses it as well")
@@ -378,7 +378,8 @@ class _Reading:
                 chosen = {name: self._texts(node.get(name) or node.get(old)) for name, old in _OLD_NAMES.items()}
                 file_node, prefix_node = node.get("file"), node.get("path-prefix")
                 named = _DEFAULT_FILE if file_node is None else text_of(file_node, "file", problems)
-                prefix = "" if prefix_node is None else text_of(prefix_node, "path-prefix", problems)
+                has_prefix = prefix_node is not None and prefix_node.value != ""
+                prefix = text_of(prefix_node, "path-prefix", problems) if prefix_node and has_prefix else ""
                 if named is None or prefix is None:
                     return []
                 lists = _Filter(*(chosen[name] for name in _LISTS))

@@ -85,7 +85,7 @@ def test_the_own_repositorys_imports_come_before_the_projects() -> None:
         ("path-blocklist: ['x/*']", "a"),
         ("path-blocklist: ['x/*'], name-allowlist: [b]", "b"),
         ("name-blocklist: [a], path-allowlist: ['x/*']", "bc"),
-        ("file: west.yml", "abc"),
+        ("file: west.yml, path-prefix: '', name-allowlist: []", "abc"),
     ],
 )
 def test_a_map_lets_in_what_it_allows(chosen: str, left: str) -> None:
