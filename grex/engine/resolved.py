@@ -27,7 +27,7 @@ class ResolvedTree(Struct, frozen=True):
     Attributes:
         packs: as declared.
         shas: the commits that the lockfile has for them, of those that it has as they are declared.
-        unlocked: why the lockfile does not say what a pack is at.
+        unlocked: why the lockfile does not say what a pack is at; not of those whose groups are off here.
         notes: what is not known.
     """
 
@@ -49,8 +49,10 @@ class ResolvedTree(Struct, frozen=True):
                 hint="Run `grex sync` first.",
                 details={"problems": list(self.unlocked)},
             )
-        packs = tuple(replace(pack, ref=self.shas[pack.path], branch=None) for pack in self.packs)
-        return replace(self, packs=packs)
+        packs = [replace(pack, ref=self.shas[pack.path], branch=None) for pack in self.packs if pack.path in self.shas]
+        left = [pack.path for pack in self.packs if pack.path not in self.shas]
+        notes = [f"{path} is in groups that are off, and was never locked: it is left as it is" for path in left]
+        return replace(self, packs=tuple(packs), notes=(*self.notes, *notes))
 
 
 def resolve_tree(found: Survey, lines: Mapping[str, LockLine]) -> ResolvedTree:
@@ -62,17 +64,19 @@ def resolve_tree(found: Survey, lines: Mapping[str, LockLine]) -> ResolvedTree:
     for node in found.nodes():
         line = lines.get(node.path)
         difference = "not in the lockfile" if line is None else declared_otherwise(node, line)
-        if difference is not None:
+        if difference is not None and node.is_active:
             unlocked.append(f"{node.path} is {difference}")
-        elif line is not None:
+        elif difference is None and line is not None:
             shas[node.path] = line.sha
         packs[node.path] = _resolved(node, line if difference is None else None)
         if node.url.plain != node.url.resolved:
             notes.append(f"{node.path}: the credentials of its URL are left out")
-    hidden = [path for path in packs if not _is_there(found, path)]
+    hidden = [path for path in packs if not found.graph.nodes[path].is_active or not _is_there(found, path)]
     below = _locked_below(hidden, lines, packs)
     notes += [
-        f"{path} is not there, and what it declares is not known: sync first" for path in hidden if path not in lines
+        f"{path} is not there, and what it declares is not known: sync first"
+        for path in hidden
+        if path not in lines and found.graph.nodes[path].is_active
     ]
     for path in below:
         line = lines[path]

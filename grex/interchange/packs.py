@@ -139,7 +139,11 @@ def _judged(pack: ImportedPack, problems: Problems) -> ImportedPack | None:
         told = f"the ref {quoted(pack.ref)}"
         found.append((pack.mark_of("ref"), told, _wrong_ref(pack.ref), "a branch, a tag or a whole commit id"))
     for name, url in pack.remotes.items():
-        wrong = None if is_group_name(name) and name != "origin" and check_ref(name) is None else "has a name that cannot be taken over"
+        wrong = (
+            None
+            if is_group_name(name) and name != "origin" and check_ref(name) is None
+            else "has a name that cannot be taken over"
+        )
         found.append((pack.mark, f"the remote {quoted(name)}", wrong, "rename it"))
         found.append((pack.mark, f"the remote {quoted(name)}", *_wrong_url(url)))
     for group in pack.groups:

@@ -127,7 +127,7 @@ def _frozen(session: Session) -> FreezeReport:
     new = _pinned_text(text, found, pinned)
     _check(new.encode("utf-8"))
     return FreezeReport(
-        session.layout.root, new, {pack.path: pinned.shas[pack.path] for pack in pinned.packs}, None, tree.notes
+        session.layout.root, new, {pack.path: pinned.shas[pack.path] for pack in pinned.packs}, None, pinned.notes
     )
 
 
@@ -142,7 +142,7 @@ def _pinned_text(text: str, found: Survey, pinned: ResolvedTree) -> str:
         node = found.graph.nodes.get(pack.path)
         if pack.path in overrides:
             changed_overrides[overrides[pack.path]] = {"ref": sha}
-        elif pack.path in children and node is not None and node.parents == (ROOT,):
+        elif pack.path in children and node is not None and node.all_parents == (ROOT,):
             changed_children[children[pack.path]] = {"ref": sha}
         else:
             new_overrides.append({"path": pack.path, "ref": sha})

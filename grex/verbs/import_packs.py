@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from grex.engine import ROOT, Graph, Session, Settings, survey
 from grex.engine.declaring import ImportPlan, plan_import
 from grex.engine.scanning import scan
-from grex.engine.survey import Survey
+from grex.engine.survey import Survey, known_paths
 from grex.errors import ConfigError, GrexError, ManifestError, UsageError
 from grex.fs import canonical, read_regular, replace_file
 from grex.interchange import FORMATS, Imported, Source, fit_for_grex, recognise
@@ -237,7 +237,12 @@ async def _scan(
             f"{request.file} is no directory of the workspace {root}", hint="Give one, or none for all of it."
         )
     scanned = await anyio.to_thread.run_sync(
-        scan, session.layout, start, set(found.graph.nodes), session.settings.platform, abandon_on_cancel=True
+        scan,
+        session.layout,
+        start,
+        known_paths(found.graph, session.lines),
+        session.settings.platform,
+        abandon_on_cancel=True,
     )
     packs = tuple(replace(pack, groups=tuple(dict.fromkeys((*pack.groups, *request.groups)))) for pack in scanned.packs)
     return Imported(packs), scanned.skipped

@@ -40,7 +40,10 @@ def with_groups_off(text: str, groups: Sequence[str], *, file: str) -> str:
     if wanted == off:
         return text
     new = _edited(text, f"off = [{', '.join(json.dumps(group) for group in wanted)}]")
-    after = _parsed(new, file)
+    try:
+        after = tomllib.loads(new)
+    except tomllib.TOMLDecodeError:  # written as `groups.off`, or as a table on one line
+        raise _by_hand(file, groups) from None
     expected = {**before, "groups": {**(table if isinstance(table, dict) else {}), "off": wanted}}
     if after != expected:
         raise _by_hand(file, groups)

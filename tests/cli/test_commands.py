@@ -10,7 +10,7 @@ import pytest
 from grex.cli.app import run as run_grex
 from grex.engine import Settings
 from grex.errors import UsageError
-from grex.verbs import add, run, sync, teardown, update
+from grex.verbs import add, export, freeze, import_packs, run, sync, teardown, update
 
 
 class _Seen(Exception):  # noqa: N818 - it is no error
@@ -31,7 +31,7 @@ def request_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         del settings
         raise _Seen(request)
 
-    for module in (add, run, sync, teardown, update):
+    for module in (add, export, freeze, import_packs, run, sync, teardown, update):
         monkeypatch.setattr(module, module.__name__.rpartition(".")[2], verb)
 
     def call(*arguments: str) -> Any:
@@ -76,3 +76,19 @@ def test_add_hands_on_what_it_is_told_of_the_child(request_of: Any) -> None:
         ("ci", "dev"),
     )
     assert request_of("add", "https://host.example/x", "--no-install").no_install
+
+
+def test_what_import_export_and_freeze_are_told_reaches_their_requests(request_of: Any, tmp_path: Path) -> None:
+    plain = request_of("import", "sub/x.xml")
+    assert (plain.file, plain.name, plain.scan) == (tmp_path / "sub/x.xml", "sub/x.xml", False)
+    assert (plain.branches, plain.dry_run, plain.no_sync, plain.manifest_url) == (False, False, False, None)
+    options = ["--format", "repo", "--group", "a", "-g", "b", "--manifest-url", "https://h/m", "--branches"]
+    told = request_of("import", "x", *options, "--dry-run", "--no-sync")
+    assert (told.format_name, told.groups, told.manifest_url) == ("repo", ("a", "b"), "https://h/m")
+    assert (told.branches, told.dry_run, told.no_sync) == (True, True, True)
+    assert (request_of("import", "--scan").scan, request_of("import", "--scan").file) == (True, None)
+    exported = request_of("export", "--format", "west", "--output", "w.yml", "--frozen")
+    assert (exported.format_name, exported.output, exported.frozen) == ("west", tmp_path / "w.yml", True)
+    assert request_of("export", "--format", "vcs").output is None
+    assert request_of("freeze", "--output", "p.yaml").output == tmp_path / "p.yaml"
+    assert (request_of("freeze", "--write").write, request_of("freeze").write) == (True, False)

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grex.errors import ManifestError
-from grex.manifest import Value, change_child, edit_root, insert_child, remove_child
+from grex.manifest import (
+    Value,
+    change_child,
+    change_children,
+    change_key,
+    edit_root,
+    insert_child,
+    insert_children,
+    remove_child,
+)
 from grex.manifest.yaml_text import render_value
 from tests.support.broken_disk import BrokenDisk
 from tests.support.holds import FakeHold
@@ -409,3 +418,64 @@ def test_a_file_that_is_missing_a_link_or_not_utf8_is_refused(path: Path, monkey
     with pytest.raises(ManifestError, match="not UTF-8"):
         edit_root(path, appending("x"), hold=HOLD, check=accept)
     assert path.read_bytes() == b"\xff"
+
+
+# --- several at once
+
+
+def test_several_entries_go_in_at_once_in_every_shape() -> None:
+    new: list[Mapping[str, Value]] = [{"url": "x", "path": "p"}, {"url": "y", "remotes": {"f": "https://h/f"}}]
+    block = '  - url: x\n    path: p\n  - url: "y"\n    remotes: {f: "https://h/f"}\n'
+    flow = '{url: x, path: p}, {url: "y", remotes: {f: "https://h/f"}}'
+    for before, after in (
+        (BASE, BASE + "children:\n" + block),
+        (BASE + "children: []\ntype: meta\n", BASE + "children:\n" + block + "type: meta\n"),
+        (BASE + "children:\n  - url: a # A\n# end\n", BASE + "children:\n  - url: a # A\n" + block + "# end\n"),
+        (BASE + "children: [{url: a}]\n", BASE + f"children: [{{url: a}}, {flow}]\n"),
+        ("{name: x}\n", f"{{name: x, children: [{flow}]}}\n"),
+        ("{name: x, children: []}\n", f"{{name: x, children: [{flow}]}}\n"),
+    ):
+        assert insert_children(before, new, file="f") == after
+    assert insert_children(BASE, [], file="f") == BASE
+
+
+def test_actions_go_in_with_what_is_inside_of_them() -> None:
+    action: Mapping[str, Value] = {"when": {"all_of": [{"path_exists": "a b"}], "actions": [{"copy": {"src": "x"}}]}}
+    text = insert_children(BASE, [action], file="f", section="actions")
+    assert text == BASE + 'actions:\n  - when: {all_of: [{path_exists: "a b"}], actions: [{copy: {src: x}}]}\n'
+
+
+def test_several_entries_change_at_once_as_one_by_one() -> None:
+    text = BASE + (
+        "children:\n  - url: a  # A\n    ref: x\n    depth: 1\n  # between\n  - url: b\n"
+        "  - {url: c, ref: y, depth: 3} # C\n  - url: d\n    path: dd\n    # belongs to d\n"
+    )
+    changes: dict[int, Mapping[str, Value | None]] = {
+        0: {"ref": None, "url": "https://h/longer", "groups": ["g"], "depth": 22},
+        1: {"ref": "new", "path": "pp"},
+        2: {"ref": None, "depth": 4, "path": "cc"},
+        3: {"path": None, "url": "z"},
+    }
+    one_by_one = text
+    for index, change in changes.items():
+        one_by_one = change_child(one_by_one, index, change, file="f")
+    assert change_children(text, changes, file="f") == one_by_one
+    assert one_by_one == BASE + (
+        "children:\n  - url: https://h/longer  # A\n    depth: 22\n    groups: [g]\n  # between\n  - url: b\n"
+        "    ref: new\n    path: pp\n  - {url: c, depth: 4, path: cc} # C\n  - url: z\n    # belongs to d\n"
+    )
+
+
+def test_a_key_of_the_top_level_is_set_with_its_remark_kept() -> None:
+    assert change_key(BASE + "type: meta  # t\n", "type", "declarative", file="f") == BASE + "type: declarative  # t\n"
+    for text in (BASE, BASE + "type: [a]\n", BASE + "type:\n  - a\n"):
+        with pytest.raises(ManifestError, match="cannot be edited"):
+            change_key(text, "type", "declarative", file="f")
+
+
+def test_hundreds_of_entries_take_no_longer_than_a_parse_or_two() -> None:
+    """Proven once, not once each: five thousand entries, of which each is changed afterwards."""
+    new: list[Mapping[str, Value]] = [{"url": f"https://h/{number}", "path": f"p/{number}"} for number in range(5000)]
+    text = insert_children(BASE, new, file="f")
+    text = change_children(text, {number: {"ref": "v1"} for number in range(5000)}, file="f")
+    assert text.count("    ref: v1\n") == 5000

@@ -113,6 +113,19 @@ async def test_what_lies_below_a_pack_that_is_not_there_is_taken_from_the_lockfi
     assert any("Mid is not there" in note for note in (await exported(synced, "vcs")).notes)
 
 
+async def test_packs_of_groups_that_are_off_are_told_to_west_and_pinned_where_they_are_locked(
+    synced: Place, server: GitServer
+) -> None:
+    (synced / ".grex/config.toml").write_text('[groups]\noff = ["g"]\n')
+    assert (await exported(synced, "west")).text.startswith('manifest:\n  group-filter: ["-g"]\n')
+    assert set((await frozen(synced)).pins) == {"Mid", "Mid/in/leaf", "over", "shared"}
+    lines = (synced / "grex.lock.jsonl").read_text().splitlines(keepends=True)
+    (synced / "grex.lock.jsonl").write_text("".join(line for line in lines if '"path":"Mid' not in line))
+    report = await frozen(synced)
+    assert set(report.pins) == {"over", "shared"}
+    assert "Mid is in groups that are off, and was never locked: it is left as it is" in report.notes
+
+
 async def test_a_file_is_written_and_a_wrong_format_or_place_refused(synced: Place, tmp_path: Path) -> None:
     report = await exported(synced, "vcs", output=tmp_path / "out.repos")
     assert (tmp_path / "out.repos").read_text() == report.text

@@ -208,6 +208,20 @@ async def test_groups_that_are_off_are_written_into_the_configuration_beside_wha
         assert text == '# ours\n[sync]\njobs = 2\n\n[groups]\noff = ["more", "opt"]\n'
 
 
+async def test_packs_of_groups_that_are_off_are_declared_and_not_brought(ready: Place, server: GitServer) -> None:
+    file = ready.root.parent / "west.yml"
+    projects = [
+        f"{{name: a, url: '{server.url('a')}', revision: v1, groups: [opt]}}",
+        f"{{name: b, url: '{server.url('b')}', revision: v1, groups: [opt, on]}}",
+    ]
+    file.write_text(f"manifest:\n  group-filter: [-opt]\n  projects: [{', '.join(projects)}]\n")
+    for unchanged in ((), ("a", "b")):
+        report = await run(ready, file)
+        assert (report.exit_code, report.plan.unchanged) == (0, unchanged)
+        assert ready.locked() == ["Own", "b"]
+    assert not (ready / "a").exists()
+
+
 async def test_what_a_project_imports_is_fetched_at_its_revision(ready: Place, server: GitServer) -> None:
     """The imported manifest is read at a tag and at a commit, though the branch has another one by now."""
     inner = f"manifest:\n  projects: [{{name: b, url: '{server.url('b')}', revision: v1}}]\n"
