@@ -102,7 +102,7 @@ class ImportReport(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """The sync's; 4 where the packs cannot be brought yet."""
+        """The sync's; 3 where the packs cannot be brought yet."""
         if self.blocked is not None:
             return self.blocked.exit_code
         return 0 if self.sync is None else self.sync.exit_code

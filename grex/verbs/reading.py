@@ -171,7 +171,15 @@ def _own(session: Session, work_tree: Path, dirs: GitDirs) -> OwnRepository:
         path = ""
     elif work_tree.is_relative_to(root) and _REPO not in work_tree.relative_to(root).parts:
         path = work_tree.relative_to(root).as_posix()
-    return OwnRepository(origin.url, origin.ref, path)
+    return OwnRepository(_without_credentials(origin.url), origin.ref, path)
+
+
+def _without_credentials(url: str | None) -> str | None:
+    """The address by which anybody would clone it: a token in the `origin` of this clone is nobody else's."""
+    try:
+        return None if url is None else parse_url(url, relative_to=Path("/")).plain
+    except InvalidUrlError:
+        return url  # refused where it is used
 
 
 def _local_manifests(file: Path) -> tuple[tuple[str, bytes], ...]:

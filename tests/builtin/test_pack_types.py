@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from grex.builtin.actions.symlink import Symlink as SymlinkAction
 from grex.builtin.pack_types.declarative import Declarative
@@ -13,7 +14,7 @@ from grex.builtin.pack_types.meta import Meta
 from grex.builtin.pack_types.plain import Plain
 from grex.builtin.pack_types.scripted import Scripted
 from grex.errors import ActionError
-from grex.plugin import ActionArguments, Context, Exec, Mkdir, Outcome, Pack, PackType, Require, Symlink, When
+from grex.plugin import ActionArguments, Context, Copy, Exec, Mkdir, Outcome, Pack, PackType, Require, Symlink, When
 from grex.plugin.testing import RecordingContext, entry, predicate
 
 pytestmark = pytest.mark.anyio
@@ -347,3 +348,26 @@ async def test_a_scripted_pack_runs_a_hook_of_any_lower_case_name(context: Recor
     assert (await Scripted().run(context, pack, "unit-test")).status == "changed"
     assert (pack.root / "ran").exists()
     assert not Scripted().wants_sync(pack)
+
+
+async def test_the_root_looks_after_its_copies_in_every_sync_and_runs_nothing_else(context: RecordingContext) -> None:
+    """What a root copies may come from other packs, which move without it."""
+    run = Exec(cmd=("touch", "ran"))
+    waiting = When(all_of=(predicate("path_exists", "later"),), actions=(entry(Copy(src="later", dst="from_later")),))
+    mixed = When(all_of=(predicate("path_exists", "rc"),), actions=(entry(Mkdir(path="made")), entry(run)))
+    pack = declared(context, Copy(src="rc", dst="copied"), waiting, mixed, run)
+    root = replace(pack, path=".")
+    other = replace(pack, path="libs/x")
+    assert Declarative().wants_sync(root)
+    assert not Declarative().wants_sync(other)
+    assert not Declarative().wants_sync(replace(declared(context, run), path="."))
+    (pack.root / "rc").write_text("1")
+    await Declarative().sync(context, root)
+    assert (pack.root / "copied").read_text() == "1"
+    (pack.root / "rc").write_text("2")
+    (pack.root / "later").write_text("3")
+    await Declarative().sync(context, root)
+    assert (pack.root / "copied").read_text() == "2"
+    assert (pack.root / "from_later").read_text() == "3"
+    assert not (pack.root / "made").exists()
+    assert not (pack.root / "ran").exists()

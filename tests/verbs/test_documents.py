@@ -159,3 +159,22 @@ def test_a_schema_is_printed_for_every_document(capsys: pytest.CaptureFixture[st
 def test_a_schema_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["schema", "nonesuch"]) == 2
     assert "One of: add, demo" in capsys.readouterr().err
+
+
+def test_the_documents_of_import_export_and_freeze_are_what_their_types_say(terminal: Terminal, tmp_path: Path) -> None:
+    """Out of a file and out of the disk; refused, planned, brought, changed, left out."""
+    server = GitServer(tmp_path / "up")
+    server.create("a", {"f": "1\n"})
+    terminal.grex("init")
+    file = tmp_path / "x.repos"
+    file.write_text(f"repositories: {{a: {{type: git, url: '{server.url('a')}', version: main}}}}")
+    assert terminal.grex("import", "--dry-run", str(file))["sync"] is None
+    assert terminal.grex("import", str(file))["sync"]["packs"][0]["status"] == "cloned"
+    assert terminal.grex("import", "-g", "g", str(file))["changed"][0]["keys"] == ["groups"]
+    Path("alone/.git").mkdir(parents=True)
+    assert terminal.grex("import", "--scan")["skipped"][0]["path"] == "alone"
+    file.write_text("repositories: {b: {type: hg, url: x}}")
+    assert terminal.grex("import", str(file), expect=3, document="error")["error"]["details"]["problems"]
+    assert "revision: main" in terminal.grex("export", "--format", "west")["text"]
+    assert terminal.grex("export", "--format", "vcs", "-o", "x", "--frozen")["file"] == str(Path("x").resolve())
+    assert list(terminal.grex("freeze")["pins"]) == ["a"]

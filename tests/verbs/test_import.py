@@ -294,6 +294,16 @@ async def test_manifest_url_says_where_a_downloaded_manifest_came_from(ready: Pl
     assert [pack.url for pack in report.plan.added] == [server.url("a")]
 
 
+async def test_a_token_in_the_origin_of_the_manifests_clone_goes_into_no_url(ready: Place, tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "m")
+    git(tmp_path / "m", "remote", "add", "origin", "https://me:hunter2@h.invalid/team/manifest")
+    (tmp_path / "m/default.xml").write_text(
+        '<manifest><remote name="up" fetch=".."/><project name="a" remote="up" revision="r"/></manifest>'
+    )
+    report = await run(ready, tmp_path / "m/default.xml", dry_run=True)
+    assert [pack.url for pack in report.plan.added] == ["https://h.invalid/a"]
+
+
 async def test_submodules_of_a_superproject_elsewhere_come_at_their_commits(ready: Place, server: GitServer) -> None:
     head = git(server.work("own"), "rev-parse", "HEAD")
     superproject = make_superproject(ready.root.parent / "super", server)
