@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from grex.errors import FetchError
-from grex.git import RefNotFoundError, find_git_dirs
+from grex.git import GitRunner, RefNotFoundError, find_git_dirs
 from grex.git.origin import Origin, gitlinks, read_origin, submodule_of
 from grex.git.peek import read_remote_files, read_submodule_settings
 from tests.git.conftest import Lab
@@ -43,12 +44,16 @@ async def test_a_file_is_read_at_a_branch_a_tag_and_a_commit_and_nothing_stays(
     assert not list(tempfile_root.iterdir())
 
 
-async def test_a_server_that_gives_no_commit_by_its_id_is_asked_for_what_its_refs_name(lab: Lab) -> None:
+async def test_a_server_that_gives_no_commit_by_its_id_is_asked_for_what_its_refs_name(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """The first version of the protocol knows such servers; the second one gives every commit."""
     lab.server.create("up", {"f": "1"})
     old = git(lab.server.work("up"), "rev-parse", "HEAD")
     lab.server.commit("up", {"f": "2"})
-    git(lab.server.path("up"), "config", "uploadpack.allowAnySHA1InWant", "false")
-    assert await read_remote_files(lab.runner, lab.server.url("up"), old, "f", timeout_s=60) == (("f", b"1"),)
+    (tmp_path / "config").write_text("[protocol]\n\tversion = 0\n")
+    runner = GitRunner({**os.environ, "GIT_CONFIG_GLOBAL": str(tmp_path / "config")})
+    assert await read_remote_files(runner, lab.server.url("up"), old, "f", timeout_s=60) == (("f", b"1"),)
 
 
 async def test_the_settings_of_submodules_are_what_git_reads(lab: Lab, tmp_path: Path) -> None:

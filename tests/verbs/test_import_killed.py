@@ -26,7 +26,7 @@ SINCE = "grex.verbs.import_packs:_write"
 def test_a_killed_import_leaves_the_old_or_the_new_declarations_and_the_next_one_ends_it(
     tmp_path: Path, way: str
 ) -> None:
-    """For every single change:
+    """For every single change the same holds.
 
     - pack.yaml is the old one or the new one, and no pack is declared before its group is off;
     - the same import again comes to what an undisturbed one comes to, and once more changes nothing.

@@ -127,3 +127,9 @@ async def test_what_cannot_be_made_is_refused_before_anything_is_written(
         await run(ready, manifest(ready, server, inside), name="default.xml")
     assert told in caught.value.message
     assert (ready / ".grex/pack.yaml").read_text() == before
+
+
+async def test_the_place_of_a_pack_that_is_declared_already_is_refused_too(ready: Place, server: GitServer) -> None:
+    await run(ready, manifest(ready, server, ""), no_sync=True)
+    with pytest.raises(ManifestError, match="'B' is the place of a pack"):
+        await run(ready, manifest(ready, server, '<copyfile src="f" dest="B"/>'))
