@@ -145,7 +145,7 @@ class _Planning:
             self.problems.add(
                 pack.mark_of("path"),
                 f"{quoted(pack.path)} differs only in case or Unicode form from {quoted(node.path)}",
-                f"that is declared at {node.first.place}",
+                f"look at the one that is declared at {node.first.place}",
             )
         elif pack.path in self._own:
             index, child = self._own[pack.path]

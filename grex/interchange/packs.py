@@ -137,7 +137,7 @@ def _judged(pack: ImportedPack, problems: Problems) -> ImportedPack | None:
     ]
     if pack.ref is not None:
         told = f"the ref {quoted(pack.ref)}"
-        found.append((pack.mark_of("ref"), told, _wrong_ref(pack.ref), "a branch, a tag or a whole commit id"))
+        found.append((pack.mark_of("ref"), told, _wrong_ref(pack.ref), "give a branch, a tag or a whole commit id"))
     for name, url in pack.remotes.items():
         wrong = (
             None
@@ -148,9 +148,9 @@ def _judged(pack: ImportedPack, problems: Problems) -> ImportedPack | None:
         found.append((pack.mark, f"the remote {quoted(name)}", *_wrong_url(url)))
     for group in pack.groups:
         wrong = None if is_group_name(group) else "cannot be the name of a group"
-        found.append((pack.mark, quoted(group), wrong, "letters, digits and . _ -, the first a letter or digit"))
+        found.append((pack.mark, quoted(group), wrong, "use letters, digits and . _ -, the first a letter or digit"))
     found += [
-        (link.mark, f"the path {quoted(text)}", check_pack_path(text), "a file stays in the workspace")
+        (link.mark, f"the path {quoted(text)}", check_pack_path(text), "give a place in the workspace")
         for link in pack.links
         for text in ((link.dst,) if wrong_path else (link.src, link.dst))
     ]

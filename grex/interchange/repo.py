@@ -102,7 +102,7 @@ class _Reading:
             return
         if root.tag != "manifest":
             self._problems.add(
-                root.mark, f"the root element is <{quoted(root.tag)}>", "a manifest begins with <manifest>"
+                root.mark, f"the root element is <{quoted(root.tag)}>", "begin a manifest with <manifest>"
             )
             return
         for element in root.children:
@@ -111,10 +111,10 @@ class _Reading:
                 continue
             name = element.get("name")
             if name is None:
-                self._problems.add(element.mark, "an include needs 'name'", "the path of a manifest")
+                self._problems.add(element.mark, "an include needs 'name'", "give the path of a manifest")
             elif depth >= _MAX_DEPTH:
                 self._problems.add(
-                    element.mark, f"includes are nested deeper than {_MAX_DEPTH}", "do they go in a circle?"
+                    element.mark, f"includes are nested deeper than {_MAX_DEPTH}", "look whether they go in a circle"
                 )
             else:
                 wanted = Wanted(Tree(), name)
@@ -123,7 +123,7 @@ class _Reading:
                 found = self._files[wanted]
                 if not found:
                     self._problems.add(
-                        element.mark, f"there is no file {quoted(name)}", "it starts at the manifest's repository"
+                        element.mark, f"there is no file {quoted(name)}", "give its path from the manifest's repository"
                     )
                 for path, content in found:
                     self.add(
@@ -197,12 +197,12 @@ class _Reading:
     ) -> None:
         name = element.get("name")
         if name is None:
-            self._problems.add(element.mark, "a project needs 'name'", "its repository below the remote's 'fetch'")
+            self._problems.add(element.mark, "a project needs 'name'", "give its repository below the remote's 'fetch'")
             return
         path = element.get("path") or name
         depth = element.get("clone-depth")
         if depth is not None and re.fullmatch(r"[1-9][0-9]{0,8}", depth, re.ASCII) is None:
-            self._problems.add(element.mark, f"clone-depth is {quoted(depth)}", "a whole number, at least 1")
+            self._problems.add(element.mark, f"clone-depth is {quoted(depth)}", "write a whole number, at least 1")
             depth = None
         inherited = () if parent is None else parent.groups
         project = _Project(
@@ -235,7 +235,7 @@ class _Reading:
         elif kind == "symlink" and _GLOB.search(src):
             self._notes.append(f"{element.mark}: {project.path}: a linkfile with a pattern is not taken over")
         elif posixpath.normpath(src).startswith(("../", "/")) or src == "..":
-            self._problems.add(element.mark, f"{quoted(src)} lies outside of the project", "a file of the project")
+            self._problems.add(element.mark, f"{quoted(src)} lies outside of the project", "give a file of the project")
         else:
             project.links.append(
                 Link(kind, posixpath.normpath(f"{project.path}/{src}"), posixpath.normpath(dest), element.mark)
@@ -244,11 +244,11 @@ class _Reading:
     def _extend(self, element: Element) -> None:
         name = element.get("name")
         if name is None:
-            self._problems.add(element.mark, "an extend-project needs 'name'", "that of a project")
+            self._problems.add(element.mark, "an extend-project needs 'name'", "give that of a project")
             return
         named = [project for project in self._projects if project.name == name]
         if not named:
-            self._problems.add(element.mark, f"there is no project {quoted(name)} to extend", "it stands before this")
+            self._problems.add(element.mark, f"there is no project {quoted(name)} to extend", "declare it before this")
         path = element.get("path")
         for project in named:
             if path is not None and project.path != path:
@@ -270,7 +270,7 @@ class _Reading:
     def _remove(self, element: Element) -> None:
         name, path = element.get("name"), element.get("path")
         if name is None and path is None:
-            self._problems.add(element.mark, "a remove-project needs 'name' or 'path'", "that of a project")
+            self._problems.add(element.mark, "a remove-project needs 'name' or 'path'", "give that of a project")
             return
         kept = [
             project
@@ -279,7 +279,7 @@ class _Reading:
         ]
         if len(kept) == len(self._projects) and (element.get("optional") or "").lower() not in ("true", "yes", "1"):
             self._problems.add(
-                element.mark, f"there is no project {quoted(name or path or '')} to remove", "it stands before this"
+                element.mark, f"there is no project {quoted(name or path or '')} to remove", "declare it before this"
             )
         self._projects = kept
 
@@ -309,7 +309,7 @@ class _Reading:
         revision = project.revision or remote.revision or self._of_default("revision")
         if revision is None:
             self._problems.add(
-                mark, f"the project {quoted(project.name)} has no revision", "nor has its remote or the default"
+                mark, f"the project {quoted(project.name)} has no revision", "give one to it, its remote or the default"
             )
             return None
         return ImportedPack(

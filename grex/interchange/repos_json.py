@@ -36,7 +36,7 @@ def parse_repos_json(source: Source, files: Files, problems: Problems) -> Import
         problems.add(Mark(source.file, error.lineno, error.colno), f"this is not JSON: {error.msg}", "correct it there")
         return Imported()
     except (UnicodeDecodeError, RecursionError):
-        problems.add(Mark(source.file, 1, 1), "this is not JSON", "a JSON file is UTF-8, and not nested without end")
+        problems.add(Mark(source.file, 1, 1), "this is not JSON", "save it as UTF-8, and not nested without end")
         return Imported()
     root = read_yaml(source.data, file=source.file, problems=problems)
     if root is None:
@@ -63,7 +63,7 @@ def _entry(item: Node, problems: Problems, notes: list[str]) -> ImportedPack | N
     if entries is None:
         return None
     if "url" not in entries:
-        problems.add(item, "a repository needs 'url'", 'as in "url": "https://host/path"')
+        problems.add(item, "a repository needs 'url'", 'write it as in "url": "https://host/path"')
         return None
     url = said(entries["url"].node, "url", problems)
     path = said(entries["path"].node, "path", problems) if "path" in entries else None

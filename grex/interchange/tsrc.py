@@ -51,7 +51,7 @@ def parse_tsrc(source: Source, files: Files, problems: Problems) -> Imported:
         notes.append(f"{source.file}: {', '.join(map(quoted, left))} is not taken over")
     repos = root.get("repos")
     if repos is None:
-        problems.add(root, "there is no 'repos'", "a tsrc manifest has its repositories below this key")
+        problems.add(root, "there is no 'repos'", "list the repositories below this key")
         return Imported()
     packs = [
         pack for item in read_list(repos, "repos", problems) or () if (pack := _repo(item, problems, notes)) is not None
@@ -75,7 +75,7 @@ def _repo(item: Node, problems: Problems, notes: list[str]) -> ImportedPack | No
     if left:
         notes.append(f"{item.mark}: {', '.join(map(quoted, left))} is not taken over")
     if "dest" not in entries:
-        problems.add(item, "a repository needs 'dest'", "the directory it goes into")
+        problems.add(item, "a repository needs 'dest'", "give the directory it goes into")
         return None
     dest = said(entries["dest"].node, "dest", problems)
     remotes = _remotes(item, problems)

@@ -38,7 +38,7 @@ def parse_vcs(source: Source, files: Files, problems: Problems) -> Imported:
             for kind, entry in (read_mapping(item, "a repository", problems) or {}).items():
                 path = entry.node.get("local-name")
                 if path is None:
-                    problems.add(entry.mark, "a repository needs 'local-name'", "the directory it goes into")
+                    problems.add(entry.mark, "a repository needs 'local-name'", "give the directory it goes into")
                     continue
                 text = text_of(path, "local-name", problems)
                 if text is not None:
@@ -46,7 +46,7 @@ def parse_vcs(source: Source, files: Files, problems: Problems) -> Imported:
         return Imported(tuple(packs), notes=tuple(notes))
     listed = root.get("repositories")
     if listed is None:
-        problems.add(root, "there is no 'repositories'", "a .repos file has its repositories below this key")
+        problems.add(root, "there is no 'repositories'", "list the repositories below this key")
         return Imported()
     if listed.value is None:
         return Imported(notes=("the list of repositories is empty",))
@@ -73,7 +73,7 @@ def _repository(
         return []
     url_entry = entries.get("url") or entries.get("uri")
     if url_entry is None:
-        problems.add(mark, f"{quoted(path)} has no 'url'", "as in 'url: https://host/path'")
+        problems.add(mark, f"{quoted(path)} has no 'url'", "write it as in 'url: https://host/path'")
         return []
     url = said(url_entry.node, "url", problems)
     version = entries.get("version")

@@ -119,7 +119,7 @@ class _Reading:
             return
         manifest = root.get("manifest")
         if manifest is None:
-            self._problems.add(root, "there is no 'manifest'", "a west.yml has everything below this key")
+            self._problems.add(root, "there is no 'manifest'", "write everything below this key")
             return
         if read_mapping(manifest, "manifest", self._problems) is None:
             return
@@ -179,7 +179,7 @@ class _Reading:
             text = text_of(item, "an item of group-filter", self._problems)
             # A bare -1 is a number to YAML.
             if text is not None and (text[0] not in "+-" or len(text) == 1):
-                self._problems.add(item, f"{quoted(text)} is no group filter", "as in '-GROUP' or '+GROUP'")
+                self._problems.add(item, f"{quoted(text)} is no group filter", "write it as in '-GROUP' or '+GROUP'")
             elif text is not None:
                 chosen.append(text)
         self._group_filters.appendleft(chosen)
@@ -197,7 +197,9 @@ class _Reading:
         )
         if default_remote is not None and default_remote.text not in bases:
             self._problems.add(
-                default_remote.mark, f"the remote {quoted(default_remote.text)} is not declared", "see 'remotes'"
+                default_remote.mark,
+                f"the remote {quoted(default_remote.text)} is not declared",
+                "declare it below 'remotes'",
             )
             return
         listed = manifest.get("projects")
@@ -249,11 +251,15 @@ class _Reading:
         name_node = item.get("name")
         name = None if name_node is None else said(name_node, "name", problems)
         if name_node is None:
-            problems.add(item, "a project needs 'name'", "as in 'name: hal_stm32'")
+            problems.add(item, "a project needs 'name'", "write it as in 'name: hal_stm32'")
         if name is None:
             return None
         if name.text == "manifest" or "/" in name.text or "\\" in name.text:
-            problems.add(name.mark, f"{quoted(name.text)} cannot be the name of a project", "west refuses it as well")
+            problems.add(
+                name.mark,
+                f"{quoted(name.text)} cannot be the name of a project",
+                "change that; west refuses it as well",
+            )
             return None
         url = self._url(item, name, bases, remote)
         ref_node = item.get("revision")
@@ -267,7 +273,9 @@ class _Reading:
         own_prefix = "" if prefix is None or prefix.value == "" else text_of(prefix, "path-prefix", problems) or ""
         groups = self._groups(item)
         if groups and imported is not None and imported.value not in (None, False):
-            problems.add(imported, f"{quoted(name.text)} has both 'groups' and 'import'", "west refuses it as well")
+            problems.add(
+                imported, f"{quoted(name.text)} has both 'groups' and 'import'", "change that; west refuses it as well"
+            )
         depth = item.get("clone-depth")
         for key in _NOTED:
             if item.get(key) is not None:
@@ -302,11 +310,11 @@ class _Reading:
         chosen = remote or default
         if chosen is None:
             problems.add(
-                name.mark, f"{quoted(name.text)} has no 'url' and no 'remote'", "nor is there a default remote"
+                name.mark, f"{quoted(name.text)} has no 'url' and no 'remote'", "write one of them, or a default remote"
             )
             return None
         if chosen.text not in bases:
-            problems.add(chosen.mark, f"the remote {quoted(chosen.text)} is not declared", "see 'remotes'")
+            problems.add(chosen.mark, f"the remote {quoted(chosen.text)} is not declared", "declare it below 'remotes'")
             return None
         return Said(f"{bases[chosen.text]}/{(repo_path or name).text}", name.mark)
 
@@ -336,7 +344,9 @@ class _Reading:
 
     def _import(self, wanted: _Import, tree: Tree, context: _Context) -> None:
         if context.depth >= _MAX_DEPTH:
-            self._problems.add(wanted.mark, f"imports are nested deeper than {_MAX_DEPTH}", "do they go in a circle?")
+            self._problems.add(
+                wanted.mark, f"imports are nested deeper than {_MAX_DEPTH}", "look whether they go in a circle"
+            )
             return
         key = Wanted(tree, wanted.file)
         if key not in self._files:
@@ -372,7 +382,9 @@ class _Reading:
                 unknown = [key for key in entries if key not in known]
                 if unknown:
                     problems.add(
-                        entries[unknown[0]].mark, f"an import has no key {quoted(unknown[0])}", "see the docs of west"
+                        entries[unknown[0]].mark,
+                        f"an import has no key {quoted(unknown[0])}",
+                        "look into the docs of west",
                     )
                     return []
                 chosen = {name: self._texts(node.get(name) or node.get(old)) for name, old in _OLD_NAMES.items()}
@@ -396,7 +408,7 @@ class _Reading:
     def _checked_file(self, file: str, node: Node, make: Callable[[], _Import]) -> list[_Import]:
         parts = PurePosixPath(file).parts
         if not parts or file.startswith("/") or ".." in parts:
-            self._problems.add(node, f"{quoted(file)} leads out of the repository", "a path inside of it")
+            self._problems.add(node, f"{quoted(file)} leads out of the repository", "give a path inside of it")
             return []
         return [make()]
 

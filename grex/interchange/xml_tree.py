@@ -60,7 +60,7 @@ def read_xml(data: bytes, *, file: str, problems: Problems) -> Element | None:
         (stack[-1].children if stack else root).append(element)
         stack.append(element)
         if len(stack) > _MAX_DEPTH:
-            refuse(f"elements are nested deeper than {_MAX_DEPTH}", "a manifest needs three levels")
+            refuse(f"elements are nested deeper than {_MAX_DEPTH}", "take some away; a manifest needs three")
 
     def end(tag: str) -> None:
         del tag

@@ -305,6 +305,6 @@ def _submodules_in_the_way(source: Source | None, imported: Imported) -> Manifes
     return ManifestError(
         f"{len(tracked)} of the packs are submodules of the workspace's own repository, and were not brought",
         hint=f"Take them out, which leaves their files, then sync: "
-        f"`git rm --cached {shown} && git rm --cached .gitmodules && rm .gitmodules && grex sync`",
+        f"`git rm --cached {shown} && git rm --cached .gitmodules && rm .gitmodules && grex sync`.",
         details={"submodules": tracked},
     )

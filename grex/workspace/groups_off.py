@@ -68,11 +68,11 @@ def _parsed(text: str, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}", hint="see https://toml.io") from error
+        raise ConfigError(f"{file} is not TOML: {error}", hint="See https://toml.io.") from error
 
 
 def _by_hand(file: str, groups: Sequence[str]) -> ConfigError:
     return ConfigError(
         f"{file}: the groups that are off cannot be written there",
-        hint=f"Write by hand, below [groups]: off = {json.dumps(list(groups))}",
+        hint=f"Write `off = {json.dumps(list(groups))}` below [groups] by hand.",
     )

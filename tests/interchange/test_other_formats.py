@@ -119,10 +119,10 @@ def test_problems_of_a_tsrc_manifest_have_their_places() -> None:
 groups: {g: {repos: [z], includes: [y]}}
 """,
     ) == [
-        "m:2:5: a repository needs 'dest' (the directory it goes into)",
+        "m:2:5: a repository needs 'dest' (give the directory it goes into)",
         "m:3:5: a repository has either 'url' or 'remotes' (write one of the two)",
         "m:4:5: a repository has either 'url' or 'remotes' (write one of the two)",
-        "m:5:43: the path '../../out' holds the segment '..' (a file stays in the workspace)",
+        "m:5:43: the path '../../out' holds the segment '..' (give a place in the workspace)",
         "m:6:10: the group 'g' includes 'y', which is none (correct it)",
         "m:6:22: the group 'g' has 'z', which is no 'dest' (correct it)",
     ]

@@ -49,7 +49,7 @@ def test_another_kind_of_repository_is_refused_and_not_dropped() -> None:
     ) == [
         "m:2:3: 'a' is a repository of type 'hg' (grex keeps git repositories: take it out)",
         "m:3:3: 'b' has no 'type' (write 'type: git')",
-        "m:4:3: 'c' has no 'url' (as in 'url: https://host/path')",
+        "m:4:3: 'c' has no 'url' (write it as in 'url: https://host/path')",
         "m:5:3: the path 'CON' holds 'CON', a device name on Windows (give the repository another path)",
         "m:7:3: the path 'a/../../b' holds the segment '..' (give the repository another path)",
     ]

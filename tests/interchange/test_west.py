@@ -8,7 +8,7 @@ from grex.interchange import MissingFileError, OwnRepository, Tree, Wanted
 from tests.interchange.reading import brief, read, refused
 
 ZEPHYR = Tree("https://h/zephyr", "main")
-HELPER = "'ext::sh -c x' names the remote helper 'ext::', and helpers run programs (use https, ssh or a path)"
+HELPER = "'ext::sh -c x' names the remote helper 'ext::', and helpers run programs (Use https, ssh or a path.)"
 KEPT_APART = "write it without them, and set up a credential helper or an ssh key"
 HEAD = "manifest:\n  remotes: [{name: up, url-base: https://h}]\n  defaults: {remote: up, revision: main}\n"
 
@@ -194,16 +194,16 @@ def test_every_problem_is_told_with_its_place() -> None:
 """,
         {(Tree("https://h/h", "master"), "west.yml"): {"w": "manifest: {}\n"}},
     ) == [
-        "m:3:14: 'a' has no 'url' and no 'remote' (nor is there a default remote)",
-        "m:4:25: the remote 'nowhere' is not declared (see 'remotes')",
-        "m:5:14: 'c/d' cannot be the name of a project (west refuses it as well)",
-        "m:6:7: a project needs 'name' (as in 'name: hal_stm32')",
+        "m:3:14: 'a' has no 'url' and no 'remote' (write one of them, or a default remote)",
+        "m:4:25: the remote 'nowhere' is not declared (declare it below 'remotes')",
+        "m:5:14: 'c/d' cannot be the name of a project (change that; west refuses it as well)",
+        "m:6:7: a project needs 'name' (write it as in 'name: hal_stm32')",
         f"m:7:22: the URL {HELPER}",
-        "m:7:48: the ref '-x' starts with '-' (a branch, a tag or a whole commit id)",
+        "m:7:48: the ref '-x' starts with '-' (give a branch, a tag or a whole commit id)",
         "m:7:60: the path '../f' holds the segment '..' (give the repository another path)",
-        "m:8:7: 'a b' cannot be the name of a group (letters, digits and . _ -, the first a letter or digit)",
-        "m:8:67: clone-depth is 0 (at least 1, or leave the key out)",
-        "m:9:58: 'h' has both 'groups' and 'import' (west refuses it as well)",
+        "m:8:7: 'a b' cannot be the name of a group (use letters, digits and . _ -, the first a letter or digit)",
+        "m:8:67: clone-depth is 0 (write at least 1, or leave the key out)",
+        "m:9:58: 'h' has both 'groups' and 'import' (change that; west refuses it as well)",
         f"m:10:22: the URL 'https://***@h/i' holds credentials, and pack.yaml is made to be committed ({KEPT_APART})",
     ]
 
@@ -211,7 +211,7 @@ def test_every_problem_is_told_with_its_place() -> None:
 def test_imports_in_a_circle_end() -> None:
     again = HEAD + "  projects: []\n  self: {import: again.yml}\n"
     problems = refused("west", again, {(Tree(), "again.yml"): {"again.yml": again}})
-    assert problems == ["again.yml:5:18: imports are nested deeper than 20 (do they go in a circle?)"]
+    assert problems == ["again.yml:5:18: imports are nested deeper than 20 (look whether they go in a circle)"]
 
 
 @pytest.mark.parametrize("file", ["../west.yml", "/etc/passwd", ""])
