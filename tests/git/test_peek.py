@@ -14,6 +14,7 @@ from grex.git.origin import Origin, gitlinks, read_origin, submodule_of
 from grex.git.peek import read_remote_files, read_submodule_settings
 from tests.git.conftest import Lab
 from tests.support.git_server import git
+from tests.support.loops import trio_among_the_slow  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.anyio
 

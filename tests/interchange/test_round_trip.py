@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grex.interchange import ResolvedPack, render_vcs, render_west
@@ -36,6 +36,7 @@ PACKS = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(packs=PACKS)
 def test_a_west_yml_says_paths_urls_refs_groups_depths_and_submodules(packs: Sequence[ResolvedPack]) -> None:
     text = render_west(packs, groups_off=["x", "y"]).text
@@ -48,6 +49,7 @@ def test_a_west_yml_says_paths_urls_refs_groups_depths_and_submodules(packs: Seq
     assert imported.groups_off == ("x", "y")
 
 
+@settings(max_examples=50)
 @given(packs=PACKS)
 def test_a_repos_file_says_paths_urls_and_refs(packs: Sequence[ResolvedPack]) -> None:
     text = render_vcs(packs).text

@@ -22,7 +22,7 @@ MANIFEST = (
 SINCE = "grex.verbs.import_packs:_write"
 
 
-@pytest.mark.parametrize("way", ["whole", "torn"])
+@pytest.mark.parametrize("way", ["whole", pytest.param("torn", marks=pytest.mark.slow)])
 def test_a_killed_import_leaves_the_old_or_the_new_declarations_and_the_next_one_ends_it(
     tmp_path: Path, way: str
 ) -> None:
