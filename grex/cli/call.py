@@ -155,7 +155,16 @@ class Call(Struct, frozen=True):
             lock_timeout_s=self.lock_timeout_s,
             trust=(*self.trust, *config.trust_prefixes),
             sink=sink,
+            cache_dir=self._cache_dir() or config.cache_dir,
+            rewrites=config.rewrites,
         )
+
+    def _cache_dir(self) -> Path | None:
+        """The directory of GREX_CACHE_DIR; a relative one starts where the person is."""
+        from grex.workspace import cache_directory  # noqa: PLC0415 - verbs only
+
+        named = self.environ.get("GREX_CACHE_DIR", "")
+        return cache_directory(named, relative_to=_current_directory()) if named else None
 
 
 def _current_directory() -> Path:

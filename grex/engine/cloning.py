@@ -21,6 +21,7 @@ from grex.engine.session import Session
 from grex.errors import LockError
 from grex.fs import canonical, remove_tree
 from grex.git import FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
+from grex.git.sparse import cone_directories
 from grex.locks import BackendLock, PackHold
 from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
@@ -69,8 +70,8 @@ async def clone_pack(
             child = node.first.child
             cloned = await clone(
                 session.git_for(node.path, node.url),
-                url=node.url.plain,
-                identity=node.url.identity,
+                url=session.address(node.url).plain,
+                identity=session.address(node.url).identity,
                 ref=node.ref,
                 temp=temp,
                 pack=node.path,
@@ -79,6 +80,7 @@ async def clone_pack(
                 commit=_pinned_commit(wanted),
                 depth=child.depth,
                 filter_spec=child.filter,
+                cone=cone_directories(child.sparse),
             )
             hiding.hide_own(real, temp / ".git")
             notes = await _moved_tag(session, node, wanted, temp, cloned.remote)

@@ -36,7 +36,7 @@ from grex.git.progress import GitProgress, ProgressParser
 from grex.names import clean, is_full_sha, redact
 from grex.process import Finished, ProcessTimeoutError, run_process
 
-__all__ = ["BackendHold", "GitCommand", "GitRunner", "git_environment", "require_backend", "require_sha"]
+__all__ = ["BackendHold", "GitCommand", "GitRunner", "Logins", "git_environment", "require_backend", "require_sha"]
 
 LOCAL_TIMEOUT_S = 600.0
 """How long a command may take that stays on this machine: only a hang takes longer."""
@@ -51,6 +51,7 @@ _KEPT = frozenset(
         "GIT_CONFIG_NOSYSTEM",
         "GIT_CONFIG_SYSTEM",
         "GIT_HTTP_PROXY_AUTHMETHOD",
+        "GIT_LFS_SKIP_SMUDGE",
         "GIT_PROXY_COMMAND",
         "GIT_SSH",
         "GIT_SSH_COMMAND",
@@ -84,6 +85,16 @@ class BackendHold(Protocol):
     @property
     def active(self) -> bool:
         """Whether the lock is still held."""
+
+
+class Logins(Protocol):
+    """Answers git's questions for a user and a password; `grex.cli.logins` asks a person on the terminal."""
+
+    def variables(self) -> tuple[str, dict[str, str]]:
+        """An id for one attempt of a command, and the variables by which its git finds the answers."""
+
+    async def is_worth_another(self, attempt: str) -> bool:
+        """Whether a command whose login was refused should be run again: it was answered, and may be once more."""
 
 
 class GitCommand(Struct, frozen=True):
@@ -148,9 +159,12 @@ class GitRunner:
     Args:
         environ: the caller's environment, from which `git_environment` takes what git may see.
         on_command: is told of each git process when it has ended.
-        address: an address as it may be written into files, and the same with its credentials. Commands are given the
-            first one, and git reads from a variable that it stands for the second (`url.*.insteadOf`); so credentials
-            that a pack.yaml declares are in no configuration of a repository and on no command line.
+        stands_for: pairs of an address as it may be written into files, and what is really asked: the same with its
+            credentials, or another one. Commands are given the first, and git reads from variables that it stands for
+            the second (`url.*.insteadOf`); so credentials that a pack.yaml declares are in no configuration of a
+            repository and on no command line.
+        offline: whether git may use no transport at all.
+        logins: answers git's questions for a user and a password.
         git: the program.
     """
 
@@ -159,11 +173,15 @@ class GitRunner:
         environ: Mapping[str, str],
         on_command: Callable[[GitCommand], None] | None = None,
         *,
-        address: tuple[str, str] | None = None,
+        stands_for: Sequence[tuple[str, str]] = (),
+        offline: bool = False,
+        logins: Logins | None = None,
         git: str = "git",
     ) -> None:
         self._environ = environ
-        self._address = address
+        self._stands_for = [pair for pair in stands_for if pair[0] != pair[1]]
+        self._offline = offline
+        self._logins = logins
         self._environment: dict[str, str] | None = None
         self._on_command = on_command
         self._git = git
@@ -251,13 +269,13 @@ class GitRunner:
     def _command_environment(self, cwd: Path, extra: Mapping[str, str] | None, *, write: bool) -> dict[str, str]:
         if self._environment is None:  # most runners of a run with nothing to do never start a git
             self._environment = git_environment(self._environ)
-            if self._address is not None and self._address[0] != self._address[1]:
-                plain, secret = self._address
-                self._environment |= {
-                    "GIT_CONFIG_COUNT": "1",
-                    "GIT_CONFIG_KEY_0": f"url.{secret}.insteadOf",
-                    "GIT_CONFIG_VALUE_0": plain,
-                }
+            if self._stands_for:
+                self._environment["GIT_CONFIG_COUNT"] = str(len(self._stands_for))
+            for index, (plain, real) in enumerate(self._stands_for):
+                self._environment[f"GIT_CONFIG_KEY_{index}"] = f"url.{real}.insteadOf"
+                self._environment[f"GIT_CONFIG_VALUE_{index}"] = plain
+            if self._offline:
+                self._environment["GIT_ALLOW_PROTOCOL"] = "none"
         environment = dict(self._environment)
         # git always looks at the working directory itself; the ceiling keeps it from looking further up.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(cwd))  # noqa: PTH120 - a text for git

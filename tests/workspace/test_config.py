@@ -65,7 +65,7 @@ def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
     ("text", "message", "hint"),
     [
         ("[snyc]\n", " has no setting 'snyc'.", "did you mean 'sync'?"),
-        ("jobs = 1\n", " has no setting 'jobs'.", "known: groups, sync, trust"),
+        ("jobs = 1\n", " has no setting 'jobs'.", "known: cache, groups, sync, trust, url"),
         ("[sync]\njob = 1\n", " has no setting 'sync.job'.", "did you mean 'jobs'?"),
         ("[trust]\nprefix = []\n", " has no setting 'trust.prefix'.", "did you mean 'prefixes'?"),
         ("sync = 1\n", ": sync is 1, and a table is needed.", "Write [sync] above its keys."),
