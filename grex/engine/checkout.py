@@ -41,6 +41,7 @@ from grex.engine.moving import (
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, short
 from grex.engine.places import missing_directories
 from grex.engine.session import Session
+from grex.engine.sharing import fetch_shared
 from grex.errors import GrexError, PackError, PackGoneError
 from grex.fs import canonical
 from grex.git import (
@@ -290,15 +291,17 @@ class Checkouts:
                 depth = None
             async with session.holds.backend(node.path, state.real) as backend:
                 if target.kind == "branch" and target.name is not None:
-                    tip = await fetch_branch(
-                        git,
-                        state,
-                        target.name,
-                        pack=node.path,
-                        backend=backend,
-                        timeout_s=_FETCH_TIMEOUT_S,
-                        depth=depth,
-                    )
+                    tip = await fetch_shared(session, node, state, target.name, target.sha, backend)
+                    if tip is None:
+                        tip = await fetch_branch(
+                            git,
+                            state,
+                            target.name,
+                            pack=node.path,
+                            backend=backend,
+                            timeout_s=_FETCH_TIMEOUT_S,
+                            depth=depth,
+                        )
                     if not self._options.locked:
                         # What the branch is *now* counts: it may have moved again since it was asked for.
                         target = replace(target, sha=tip)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import secrets
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from grex.engine.hiding import Hiding
 from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
+from grex.engine.sharing import clone_shared, lent_place
 from grex.errors import LockError
 from grex.fs import canonical, remove_tree
 from grex.git import FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
@@ -68,7 +70,8 @@ async def clone_pack(
     try:
         async with session.holds.backend(node.path, real) as backend:
             child = node.first.child
-            cloned = await clone(
+            make = partial(
+                clone,
                 session.git_for(node.path, node.url),
                 url=session.address(node.url).plain,
                 identity=session.address(node.url).identity,
@@ -82,8 +85,9 @@ async def clone_pack(
                 filter_spec=child.filter,
                 cone=cone_directories(child.sparse),
             )
+            cloned, said = await clone_shared(session, node, temp, lambda lender: make(lender=lender))
             hiding.hide_own(real, temp / ".git")
-            notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
+            notes = (*said, *await _moved_tag(session, node, wanted, temp, cloned.remote))
             # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.
             hold.link_into(temp / ".git")
             entries = plan_move(temp, real)
@@ -99,6 +103,7 @@ async def clone_pack(
     except BaseException:
         # Nothing of this clone is anybody's but ours; after a kill, the note lets the next run do the same.
         remove_tree(temp)
+        remove_tree(lent_place(temp))
         remove_note(state_dir, note.id)
         raise
     remove_tree(temp)

@@ -63,6 +63,7 @@ async def clone(
     depth: int | None = None,
     filter_spec: str | None = None,
     cone: Sequence[str] = (),
+    lender: Path | None = None,
     on_progress: Callable[[GitProgress], None] | None = None,
 ) -> ClonedCheckout:
     """Clone a repository into `temp` and check out the declared ref there.
@@ -83,6 +84,7 @@ async def clone(
         commit: check out this commit instead of the one that the ref is at, as a lockfile asks for.
         depth: how many commits of history to fetch.
         filter_spec: which objects to leave out, as `git clone --filter` takes it.
+        lender: a repository from which objects are borrowed; the caller makes the clone independent of it.
         cone: the directories that are checked out; none for all of the tree.
         on_progress: is told how far git is.
 
@@ -100,6 +102,8 @@ async def clone(
         options.append(f"--depth={depth}")
     if filter_spec is not None:
         options.append(f"--filter={filter_spec}")
+    if lender is not None:
+        options.append(f"--reference={lender}")
     if commit is not None or cone:
         options.append("--no-checkout")
     if declared.kind != "sha" and declared.name is not None:

@@ -51,8 +51,9 @@ async def fetch_branch(
     timeout_s: float | None,
     on_progress: Callable[[GitProgress], None] | None = None,
     depth: int | None = None,
+    source: str = "origin",
 ) -> str:
-    """Fetch a branch from `origin` into its remote-tracking ref.
+    """Fetch a branch from `origin`, or from another copy of that repository, into its remote-tracking ref.
 
     Cancellation: git has ended; the move note stands, and the next recovery cleans up.
 
@@ -69,6 +70,7 @@ async def fetch_branch(
         runner,
         state,
         [refspec],
+        source=source,
         pack=pack,
         backend=backend,
         timeout_s=timeout_s,
@@ -180,11 +182,12 @@ async def _fetch(
     timeout_s: float | None,
     on_progress: Callable[[GitProgress], None] | None,
     depth: int | None = None,
+    source: str = "origin",
 ) -> None:
     require_backend(backend)
     with noted(state.dirs.own, MoveNote(op="fetch", pack=pack)):
         await runner.run(
-            ["fetch", *_OPTIONS, *_depth(state, depth), "--", "origin", *refspecs],
+            ["fetch", *_OPTIONS, *_depth(state, depth), "--", source, *refspecs],
             cwd=state.real,
             write=backend,
             timeout_s=timeout_s,

@@ -158,4 +158,4 @@ def test_a_schema_is_printed_for_every_document(capsys: pytest.CaptureFixture[st
 
 def test_a_schema_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["schema", "nonesuch"]) == 2
-    assert "One of: add, demo" in capsys.readouterr().err
+    assert "One of: add, cache_gc, cache_ls, demo" in capsys.readouterr().err

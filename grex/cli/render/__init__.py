@@ -5,12 +5,30 @@ from typing import TYPE_CHECKING
 from grex.later import imported_later
 
 if TYPE_CHECKING:
+    from grex.cli.render.cache import cache_gc, cache_ls
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
 
-__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
+__all__ = [
+    "add",
+    "cache_gc",
+    "cache_ls",
+    "demo",
+    "init",
+    "locks",
+    "ls",
+    "plugins",
+    "run",
+    "status",
+    "sync",
+    "teardown",
+    "trust",
+    "update",
+]
 
 _LATER = {
     "add": "packs",
+    "cache_gc": "cache",
+    "cache_ls": "cache",
     "demo": "packs",
     "init": "packs",
     "locks": "packs",

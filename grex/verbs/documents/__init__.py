@@ -4,6 +4,7 @@ Each has a `schema` with a version; within a version, keys are only added. `grex
 that follows from these types, and the tests hold every verb's real output against it.
 """
 
+from grex.verbs.documents.cache import CacheGcDocument, CacheLsDocument, CollectedMirrorObject, MirrorObject
 from grex.verbs.documents.packs import (
     AddDocument,
     DemoDocument,
@@ -35,6 +36,9 @@ from grex.verbs.documents.packs import (
 __all__ = [
     "DOCUMENTS",
     "AddDocument",
+    "CacheGcDocument",
+    "CacheLsDocument",
+    "CollectedMirrorObject",
     "DemoDocument",
     "ErrorDocument",
     "FailureObject",
@@ -46,6 +50,7 @@ __all__ = [
     "LockObject",
     "LockProcessObject",
     "LocksDocument",
+    "MirrorObject",
     "PackStatusObject",
     "PluginObject",
     "PluginsDocument",
@@ -63,6 +68,8 @@ __all__ = [
 
 DOCUMENTS: dict[str, type] = {
     "add": AddDocument,
+    "cache_gc": CacheGcDocument,
+    "cache_ls": CacheLsDocument,
     "demo": DemoDocument,
     "error": ErrorDocument,
     "init": InitDocument,
