@@ -11,6 +11,7 @@ import posixpath
 import secrets
 from functools import partial
 from pathlib import Path
+from shutil import which
 
 from msgspec.structs import replace
 
@@ -21,7 +22,7 @@ from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
 from grex.engine.sharing import clone_shared, lent_place
 from grex.errors import LockError
-from grex.fs import canonical, remove_tree
+from grex.fs import canonical, read_regular, remove_tree
 from grex.git import FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
 from grex.git.sparse import cone_directories
 from grex.locks import BackendLock, PackHold
@@ -37,6 +38,7 @@ __all__ = [
     "remove_made",
 ]
 
+_ATTRIBUTES_BYTES = 1 << 20
 _TIMEOUT_S = 4 * 3600.0
 
 
@@ -87,6 +89,7 @@ async def clone_pack(
             )
             cloned, said = await clone_shared(session, node, temp, lambda lender: make(lender=lender))
             hiding.hide_own(real, temp / ".git")
+            said = (*said, *_lfs_note(session, temp))
             notes = (*said, *await _moved_tag(session, node, wanted, temp, cloned.remote))
             # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.
             hold.link_into(temp / ".git")
@@ -121,6 +124,18 @@ async def _moved_tag(session: Session, node: Node, wanted: Wanted, temp: Path, r
     name = remote.name.removeprefix("refs/tags/")
     now = await commit_at(session.git_for(node.path), observe(temp), f"refs/tags/{name}")
     return () if now is None or now == remote.sha else (moved_tag_note(name, now),)
+
+
+def _lfs_note(session: Session, temp: Path) -> tuple[str, ...]:
+    """What to say about a clone whose files git-lfs keeps, where that is not there to bring them."""
+    try:
+        attributes = read_regular(temp / ".gitattributes", limit_bytes=_ATTRIBUTES_BYTES)
+    except OSError:
+        return ()
+    if b"filter=lfs" not in attributes or which("git-lfs", path=session.settings.environ.get("PATH")) is not None:
+        return ()
+    what = "files in it are kept by git-lfs, which is not installed: what lies there are pointers"
+    return (f"{what}; install git-lfs, then `git lfs pull` there",)
 
 
 def moved_tag_note(name: str, now: str) -> str:

@@ -31,7 +31,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from grex.errors import PackError
-from grex.git.errors import GitError, explain_failure
+from grex.git.errors import GitError, explain_failure, was_refused
 from grex.git.progress import GitProgress, ProgressParser
 from grex.names import clean, is_full_sha, redact
 from grex.process import Finished, ProcessTimeoutError, run_process
@@ -222,9 +222,54 @@ class GitRunner:
             PackError: of the class `error`: git failed, took too long or could not be started.
             RuntimeError: `write` is not held any more: a bug in the caller.
         """
+        while True:
+            attempt, login = ("", {}) if self._logins is None else self._logins.variables()
+            finished = await self._run_once(
+                args,
+                cwd=cwd,
+                write=write,
+                timeout_s=timeout_s,
+                stdin_data=stdin_data,
+                config=config,
+                extra_env={**login, **(extra_env or {})},
+                subject=subject,
+                error=error,
+                on_progress=on_progress,
+            )
+            what = _what(args, subject, cwd)
+            if finished.returncode not in accept:
+                if (
+                    self._logins is not None
+                    and was_refused(finished.stderr)
+                    and await self._logins.is_worth_another(attempt)
+                ):
+                    continue
+                failed = explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=error)
+                if finished.returncode < 0:
+                    failed.details["signal"] = -finished.returncode
+                raise failed
+            if finished.stdout_truncated:  # half an answer is none
+                raise error(f"{what} failed: git answered with more than {STDOUT_LIMIT_BYTES >> 20} MiB")
+            return finished
+
+    async def _run_once(
+        self,
+        args: Sequence[str],
+        *,
+        cwd: Path,
+        write: BackendHold | None,
+        timeout_s: float | None,
+        stdin_data: bytes | None,
+        config: Sequence[str],
+        extra_env: Mapping[str, str],
+        subject: str,
+        error: type[PackError],
+        on_progress: Callable[[GitProgress], None] | None,
+    ) -> Finished:
+        """Run it, whatever it answers."""
         if write is not None:
             require_backend(write)
-        what = f"git {args[0]} of {redact(subject)}" if subject else f"git {args[0]} in '{cwd}'"
+        what = _what(args, subject, cwd)
         parser = None if on_progress is None else ProgressParser(on_progress)
         start_ns = time.monotonic_ns()
         finished = None
@@ -250,13 +295,6 @@ class GitRunner:
             raise _not_started(what, self._git, cwd, failure, error) from failure
         finally:
             self._report(args, cwd, finished, start_ns, write=write is not None)
-        if finished.returncode not in accept:
-            failed = explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=error)
-            if finished.returncode < 0:
-                failed.details["signal"] = -finished.returncode
-            raise failed
-        if finished.stdout_truncated:  # half an answer is none
-            raise error(f"{what} failed: git answered with more than {STDOUT_LIMIT_BYTES >> 20} MiB")
         return finished
 
     def _argv(self, args: Sequence[str], config: Sequence[str], *, write: bool) -> list[str]:
@@ -282,7 +320,10 @@ class GitRunner:
         if not write:
             environment["GIT_OPTIONAL_LOCKS"] = "0"
         if extra is not None:
+            own = environment.get("GIT_ASKPASS")
             environment |= extra
+            if own is not None:  # the user's choice goes before ours
+                environment["GIT_ASKPASS"] = own
         return environment
 
     def _report(self, args: Sequence[str], cwd: Path, finished: Finished | None, start_ns: int, *, write: bool) -> None:
@@ -299,6 +340,11 @@ class GitRunner:
                 pid=None if finished is None else finished.pid,
             )
         )
+
+
+def _what(args: Sequence[str], subject: str, cwd: Path) -> str:
+    """The command and what it is about, as the beginning of a sentence."""
+    return f"git {args[0]} of {redact(subject)}" if subject else f"git {args[0]} in '{cwd}'"
 
 
 def _credential_config() -> Sequence[str]:
