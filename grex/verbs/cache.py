@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from grex.engine import Session, Settings
+from grex.engine import Settings
 from grex.errors import GrexError, LockBusyError, LockError, UsageError
 from grex.git import GitRunner
 from grex.git.mirror import Mirror, age_days, drop_mirror, list_mirrors, read_mirror, repack_mirror
@@ -142,11 +142,11 @@ async def cache_gc(request: CacheGcRequest, settings: Settings) -> CacheGcReport
         UsageError: no cache is configured.
     """
     directory = _directory(settings)
-    session = Session.open(Path.cwd(), settings)
+    git = GitRunner(settings.environ)
     collected: list[Collected] = []
     for path, _ in list_mirrors(directory):
         try:
-            collected.append(await _look_after(path, request, session.git_for("cache")))
+            collected.append(await _look_after(path, request, git))
         except LockBusyError:
             collected.append(_fate(path, read_mirror(path), "in-use"))
         except (GrexError, OSError) as error:

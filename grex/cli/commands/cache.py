@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -15,6 +15,8 @@ from grex.cli.signature import takes
 from grex.names import clean
 
 __all__ = ["cache", "cache_gc", "cache_ls"]
+
+_KEEP_DAYS = 30
 
 cache = typer.Typer(
     name="cache",
@@ -38,7 +40,7 @@ def cache_ls(call: Call) -> int:
     from grex.verbs.cache import CacheLsRequest  # noqa: PLC0415 - only when run
     from grex.verbs.cache import cache_ls as verb  # noqa: PLC0415 - only when run
 
-    return execute(call, Path.cwd(), partial(verb, CacheLsRequest()), render.cache_ls)
+    return execute(call, call.place(Path()), partial(verb, CacheLsRequest()), render.cache_ls)
 
 
 @cache.command("gc")
@@ -46,8 +48,15 @@ def cache_ls(call: Call) -> int:
 def cache_gc(
     call: Call,
     keep_days: Annotated[
-        int, typer.Option("--keep-days", parser=_days, metavar="N", help="Keep what was used in the last N days.")
-    ] = 30,
+        Optional[int],  # noqa: UP045 - options.py
+        typer.Option(
+            "--keep-days",
+            parser=_days,
+            metavar="N",
+            help="Keep what was used in the last N days.",
+            show_default=str(_KEEP_DAYS),
+        ),
+    ] = None,
     dry_run: DryRun = False,
 ) -> int:
     """Remove mirrors that nobody used for a while, and pack the others."""
@@ -55,5 +64,5 @@ def cache_gc(
     from grex.verbs.cache import CacheGcRequest  # noqa: PLC0415 - only when run
     from grex.verbs.cache import cache_gc as verb  # noqa: PLC0415 - only when run
 
-    request = CacheGcRequest(keep_days=keep_days, dry_run=dry_run)
-    return execute(call, Path.cwd(), partial(verb, request), render.cache_gc)
+    request = CacheGcRequest(keep_days=_KEEP_DAYS if keep_days is None else keep_days, dry_run=dry_run)
+    return execute(call, call.place(Path()), partial(verb, request), render.cache_gc)
