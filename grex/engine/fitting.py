@@ -11,6 +11,7 @@ What is the user's is never lost: git itself keeps edited and untracked files th
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -62,6 +63,8 @@ class Fitting:
         under way are left for the next run.
         """
         if outcome is None or not outcome.is_present or outcome.status not in ("cloned", "moved", "unchanged"):
+            return outcome
+        if _is_plain(node, root):
             return outcome
         state = await self._looking.observe(node, root)
         if state.kind != "checkout":
@@ -297,6 +300,15 @@ class _Bringing:
             return parse_url(one.url)
         except InvalidUrlError as error:
             raise FetchError(f"{where} cannot be fetched: its URL {error}", hint=error.hint) from error
+
+
+def _is_plain(node: Node, root: Path) -> bool:
+    """Whether nothing is declared to be fitted, and nothing ever was: found out with two looks, for most packs."""
+    child = node.first.child
+    if child.sparse or child.submodules or child.remotes:
+        return False
+    git_dir = f"{root}/.git"
+    return not (os.path.exists(f"{git_dir}/grex/fittings.json") or os.path.isfile(git_dir))  # noqa: PTH110, PTH113 - of every pack of every run
 
 
 def _plain(node: Node) -> dict[str, str]:

@@ -332,7 +332,7 @@ def test_a_half_made_submodule_is_made_anew_and_files_in_its_place_are_kept(nest
     place.declare({"url": nested.url("app")})
     sync(place)
     git_dir = place / "app/.git"
-    write_note(git_dir, MoveNote(op="submodules", pack="app", new=("libs/sub",), made=("libs/sub", "../../top")))
+    write_note(git_dir, MoveNote(op="submodules", pack="app", new=("libs/sub",), made=("libs/sub", "../../../top")))
     # As SIGKILL leaves it: a git directory without objects, and a file of which nobody knows whose it is.
     (git_dir / "modules/libs/sub/objects").mkdir(parents=True)
     (git_dir / "modules/libs/sub/HEAD").write_text("ref: refs/heads/main\n")

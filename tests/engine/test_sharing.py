@@ -172,6 +172,20 @@ def test_a_fetch_of_one_workspace_serves_the_next(tmp_path: Path, server: GitSer
         whole(one / "lib")
 
 
+@pytest.mark.parametrize("permits", [1, 8])
+def test_packs_of_one_run_with_one_address_make_one_mirror_whatever_the_permits(
+    tmp_path: Path, server: GitServer, cache: Path, permits: int
+) -> None:
+    found = Place(tmp_path / "one", cache_dir=cache, network_permits=permits)
+    found.declare(*({"url": server.url("lib"), "path": f"lib-{number}"} for number in range(4)))
+    reports = by_path(anyio.run(found.sync))
+    assert {report.status for report in reports.values()} == {"cloned"}
+    assert len(commands(found, "init")) == 1
+    shutil.rmtree(cache)
+    for path in reports:
+        whole(found / path)
+
+
 @pytest.mark.parametrize("declared", [{"depth": 1}, {"filter": "blob:none"}])
 def test_what_wants_less_than_everything_goes_past_the_cache(
     tmp_path: Path, server: GitServer, cache: Path, declared: dict[str, Any]
@@ -244,6 +258,7 @@ def test_a_damaged_mirror_is_noticed_and_made_anew(tmp_path: Path, server: GitSe
         assert note.startswith("the mirror in the cache was damaged and is removed")
         sync(place(tmp_path, "three", server, cache))
     assert read_mirror(mirror) is not None
+    assert git(mirror, "fsck", "--full") == ""
 
 
 @pytest.mark.slow
