@@ -53,6 +53,8 @@ class _Host(Struct):
 
     user: str | None = None
     """As it was typed; None if it was not asked for, or refused."""
+    typed: set[str] = field(default_factory=set)
+    """Every user that was typed; others stand in a URL."""
     passwords: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     """Users whose password, as it was typed last, did not work."""
@@ -74,6 +76,7 @@ class TerminalLogins:
         self._out = out
         self._hosts: dict[str, _Host] = {}
         self._given: dict[str, tuple[str, str, str]] = {}
+        self._outdated: dict[str, str] = {}
         self._attempts = itertools.count(1)
         self._variables: dict[str, str] = {}
         self._turn = anyio.Lock()
@@ -85,6 +88,9 @@ class TerminalLogins:
 
     async def is_worth_another(self, attempt: str) -> bool:
         """Whether a command that was refused should be run again; what it was given is then asked for anew."""
+        outdated = self._outdated.pop(attempt, None)
+        if outdated is not None:
+            return bool(self._hosts[outdated].passwords) or self._may_ask(self._hosts[outdated])
         given = self._given.pop(attempt, None)
         if given is None:
             return False
@@ -96,7 +102,7 @@ class TerminalLogins:
                 host.refused.add(user)
                 if host.user == user:
                     host.user = None
-        return bool(host.passwords) or (host.questions < _MOST_QUESTIONS and not host.is_over)
+        return bool(host.passwords) or self._may_ask(host)
 
     async def serve(self, *, task_status: TaskStatus[None]) -> None:
         """Answer until it is cancelled. Where no socket can be made, nobody is asked, and git fails with its hint."""
@@ -146,6 +152,10 @@ class TerminalLogins:
             if found["what"] == "Username":
                 return await self._user(host, origin)
             user = found["user"] or ""
+            if user in host.refused & host.typed and user != host.user and self._may_ask(host):
+                # This git was told the user just before it was refused to another. It begins anew, with the new one.
+                self._outdated[attempt] = origin
+                return ""
             password = await self._password(host, origin, user)
             if password:
                 self._given[attempt] = (origin, user, password)
@@ -157,13 +167,16 @@ class TerminalLogins:
                 print(f"grex: {clean(origin)} did not accept that.", file=self._out)
             host.user = await self._ask(f"Username for {clean(origin)}: ", is_shown=True) or None
             host.is_over = host.user is None
+            host.typed.add(host.user or "")
         return host.user or ""
 
     async def _password(self, host: _Host, origin: str, user: str) -> str:
         if user in host.passwords:
             return host.passwords[user]
-        if not self._may_ask(host) or (user in host.refused and host.user not in (None, user)):
+        if not self._may_ask(host):
             return ""
+        if user in host.refused - host.typed:
+            print(f"grex: {clean(origin)} did not accept that.", file=self._out)
         host.questions += 1
         password = await self._ask(f"Password for {clean(user)} at {clean(origin)}: ", is_shown=False)
         if password:

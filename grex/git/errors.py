@@ -88,7 +88,7 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
     (
         r"smudge filter lfs failed|git-lfs[^\n]*(?:not found|No such file)|external filter 'git-lfs",
         None,
-        "install git-lfs; or set GIT_LFS_SKIP_SMUDGE=1 and have pointers in place of these files",
+        "Install git-lfs; or set GIT_LFS_SKIP_SMUDGE=1, which leaves pointers in place of these files.",
     ),
     (
         r"No space left on device|Disk quota exceeded",

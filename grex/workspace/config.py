@@ -117,7 +117,7 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
         if not is_users:
             raise ConfigError(
                 f"{path} has a table [cache], but which directories of a machine are used is its user's to say.",
-                hint="move it to your own configuration, or set GREX_CACHE_DIR",
+                hint="Move it to your own configuration, or set GREX_CACHE_DIR.",
             )
         cache_dir = _read_cache(path, tables["cache"])
         if cache_dir is not None:
@@ -199,7 +199,8 @@ def _read_cache(path: Path, table: object) -> Path | None:
     text = entries.get("dir", "")
     if not isinstance(text, str) or not text.isprintable():
         raise ConfigError(
-            f"{path}: cache.dir is {_shown(text)}, and a directory is needed.", hint='as in `dir = "~/.cache/grex"`'
+            f"{path}: cache.dir is {_shown(text)}, and a directory is needed.",
+            hint='Write it as in `dir = "~/.cache/grex"`.',
         )
     return cache_directory(text, relative_to=path.parent)
 
@@ -215,7 +216,9 @@ def cache_directory(text: str, *, relative_to: Path) -> Path | None:
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigError(f"the cache directory {_shown(text)} has no home to start from.") from error
+        raise ConfigError(
+            f"the cache directory {_shown(text)} has no home to start from.", hint="Write it in full."
+        ) from error
     return relative_to / path
 
 
@@ -231,7 +234,7 @@ def _read_rewrites(path: Path, table: object, *, is_shared: bool) -> tuple[Rewri
         if not isinstance(prefixes, list) or not all(isinstance(one, str) and one.isprintable() for one in prefixes):
             raise ConfigError(
                 f"{path}: {name}.instead_of is {_shown(prefixes)}, and a list of URL prefixes is needed.",
-                hint='as in `["https://github.com/"]`',
+                hint='Write it as in `["https://github.com/"]`.',
             )
         for prefix in prefixes:
             rule = Rewrite(base, prefix, is_shared)
@@ -239,7 +242,7 @@ def _read_rewrites(path: Path, table: object, *, is_shared: bool) -> tuple[Rewri
             if reason is not None:
                 raise ConfigError(
                     f"{path}: {name} cannot stand for {_shown(prefix)}: {reason}.",
-                    hint='as in `[url."https://mirror.example/"]` with `instead_of = ["https://github.com/"]`',
+                    hint='Write it as in `[url."https://mirror.example/"]` with `instead_of = ["https://github.com/"]`.',
                 )
             rules.append(rule)
     return tuple(rules)

@@ -77,6 +77,19 @@ def test_what_was_refused_is_asked_once_more_and_whoever_had_it_is_run_again() -
     anyio.run(check)
 
 
+def test_who_was_told_the_user_just_before_it_was_refused_begins_anew() -> None:
+    async def check() -> None:
+        person = Person("ada", "wrong", "bob", "right")
+        await person.log_in("1")
+        assert await person.logins.answer("2", "Username for 'https://h.example': ") == "ada"
+        assert await person.logins.is_worth_another("1")
+        assert await person.logins.answer("2", "Password for 'https://ada@h.example': ") == ""
+        assert await person.logins.is_worth_another("2")
+        assert await in_parallel(person, "34") == [("bob", "right")] * 2
+
+    anyio.run(check)
+
+
 def test_two_wrong_answers_or_an_empty_one_are_the_end() -> None:
     async def check() -> None:
         person = Person("ada", "wrong", "bob", "wrong")

@@ -59,7 +59,7 @@ def test_a_filter_whose_program_is_missing_fails_with_what_to_do(
     report = sync(place)
     assert report.status == "failed"
     assert report.hint is not None
-    assert "install git-lfs" in report.hint
+    assert "Install git-lfs" in report.hint
     assert not (place / "lib").exists()
 
 
