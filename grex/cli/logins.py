@@ -44,8 +44,8 @@ _QUESTION = re.compile(
     r"(?P<what>Username|Password) for '(?P<scheme>[a-z]+)://(?:(?P<user>[^@/]*)@)?(?P<host>[^/']+).*'"
 )
 
-Read = Callable[[bool], Awaitable[str]]
-"""Reads a line from the terminal; shown as it is typed if the argument is true."""
+Read = Callable[[str, bool], Awaitable[str]]
+"""Puts a question on the terminal and reads a line; what is typed is shown if the second argument is true."""
 
 
 class _Host(Struct):
@@ -67,8 +67,8 @@ class TerminalLogins:
     """Answers git's questions. It answers while `serve` runs.
 
     Args:
-        read: reads a line from the person.
-        out: where the questions are shown.
+        read: puts a question to the person.
+        out: where everything else is said.
     """
 
     def __init__(self, read: Read, out: TextIO) -> None:
@@ -190,8 +190,7 @@ class TerminalLogins:
         return host.questions < _MOST_QUESTIONS and not host.is_over
 
     async def _ask(self, question: str, *, is_shown: bool) -> str:
-        print(question, end="", file=self._out, flush=True)
-        return (await self._read(is_shown)).rstrip("\r\n")
+        return (await self._read(question, is_shown)).rstrip("\r\n")
 
 
 def terminal_logins(verb: str) -> TerminalLogins | None:
@@ -201,8 +200,11 @@ def terminal_logins(verb: str) -> TerminalLogins | None:
     return TerminalLogins(_read_line, sys.stderr)
 
 
-async def _read_line(is_shown: bool) -> str:
-    """A line from the terminal, not echoed unless it may be seen. Cancellation: the terminal is as it was before."""
+async def _read_line(question: str, is_shown: bool) -> str:
+    """The answer to a question on the terminal, not echoed unless it may be seen.
+
+    Cancellation: the terminal is as it was before.
+    """
     import termios  # noqa: PLC0415 - only where there is a terminal
 
     number = sys.stdin.fileno()
@@ -211,7 +213,8 @@ async def _read_line(is_shown: bool) -> str:
     hidden[3] &= ~termios.ECHO
     try:
         if not is_shown:
-            termios.tcsetattr(number, termios.TCSADRAIN, hidden)
+            termios.tcsetattr(number, termios.TCSADRAIN, hidden)  # before the question: people type fast
+        print(question, end="", file=sys.stderr, flush=True)
         await anyio.wait_readable(sys.stdin)  # a read would keep Ctrl-C from ending the run
         return os.read(number, _LIMIT_BYTES).decode("utf-8", "surrogateescape")
     finally:

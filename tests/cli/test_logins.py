@@ -20,7 +20,8 @@ class Person:
         self.out = io.StringIO()
         self.logins = TerminalLogins(self._read, self.out)
 
-    async def _read(self, is_shown: bool) -> str:
+    async def _read(self, question: str, is_shown: bool) -> str:
+        self.out.write(question)
         self.shown.append(is_shown)
         await anyio.lowlevel.checkpoint()  # others may ask meanwhile
         return self._lines.pop(0) + "\n"
