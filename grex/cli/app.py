@@ -14,6 +14,7 @@ from grex import __version__
 from grex.cli.call import Call, explain
 from grex.cli.commands import (
     add,
+    cache,
     demo,
     export,
     freeze,
@@ -83,6 +84,8 @@ for _command in (
     app.command()(_command)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
+app.add_typer(cache)
+
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command; gives the exit code.
@@ -118,9 +121,15 @@ def _app_for(arguments: list[str]) -> typer.Typer:
     only.registered_commands = [
         info for info in app.registered_commands if info.callback and _verb(info) == arguments[0]
     ]
-    return only if only.registered_commands else app
+    only.registered_groups = [info for info in app.registered_groups if _name_of(info) == arguments[0]]
+    return only if only.registered_commands or only.registered_groups else app
 
 
 def _verb(info: CommandInfo) -> str | None:
     """What a command is called by."""
     return info.name or (info.callback.__name__ if info.callback else None)
+
+
+def _name_of(group: Any) -> str | None:
+    """What a group of commands is called."""
+    return group.typer_instance.info.name if group.typer_instance is not None else None

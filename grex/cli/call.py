@@ -155,7 +155,16 @@ class Call(Struct, frozen=True):
             lock_timeout_s=self.lock_timeout_s,
             trust=(*self.trust, *config.trust_prefixes),
             sink=sink,
+            cache_dir=self._cache_dir() or config.cache_dir,
+            rewrites=config.rewrites,
         )
+
+    def _cache_dir(self) -> Path | None:
+        """The directory of GREX_CACHE_DIR; a relative one starts where the person is."""
+        from grex.workspace import cache_directory  # noqa: PLC0415 - verbs only
+
+        named = self.environ.get("GREX_CACHE_DIR", "")
+        return cache_directory(named, relative_to=_current_directory()) if named else None
 
 
 def _current_directory() -> Path:
@@ -225,7 +234,7 @@ def execute(
     caught: list[signal.Signals] = []
     try:
         with _warnings_for_people(quiet=call.quiet), output_kept_for_the_report():
-            report = anyio.run(_guarded, verb, settings, caught)
+            report = anyio.run(_guarded, verb, settings, caught, call)
     except BaseExceptionGroup as group:
         printer.tell_kept_back()
         if caught and _first_error(group) is not None:
@@ -320,13 +329,20 @@ def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
 
 
 async def _guarded(
-    verb: Callable[[Settings], Awaitable[R]], settings: Settings, caught: list[signal.Signals]
+    verb: Callable[[Settings], Awaitable[R]], settings: Settings, caught: list[signal.Signals], call: Call
 ) -> R | None:
     """The verb, cancelled by the first SIGINT, SIGTERM or SIGHUP; None if it was."""
     report: R | None = None
     async with anyio.create_task_group() as watching:
         with anyio.CancelScope() as scope:
             await watching.start(cancel_on_signal, scope, caught)
+            if not call.as_json and sys.stdin is not None and sys.stdin.isatty():
+                from grex.cli.logins import terminal_logins  # noqa: PLC0415 - only where somebody may be asked
+
+                logins = terminal_logins(call.verb)
+                if logins is not None:
+                    await watching.start(logins.serve)
+                    settings = replace(settings, logins=logins)
             report = await verb(settings)
         watching.cancel_scope.cancel()
     return report

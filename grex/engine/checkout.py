@@ -24,6 +24,7 @@ from grex.engine.cloning import (
     moved_tag_note,
     remove_made,
 )
+from grex.engine.fitting import Fitting
 from grex.engine.forecast import Forecast
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
@@ -40,6 +41,7 @@ from grex.engine.moving import (
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, short
 from grex.engine.places import missing_directories
 from grex.engine.session import Session
+from grex.engine.sharing import fetch_shared
 from grex.errors import GrexError, PackError, PackGoneError
 from grex.fs import canonical
 from grex.git import (
@@ -60,6 +62,7 @@ from grex.git import (
     recover,
     resolve_remote,
 )
+from grex.git.partial import lacks_objects
 from grex.manifest import sync_event
 from grex.names import PACK_LOCK_NAME
 
@@ -93,6 +96,7 @@ class Checkouts:
         self._hiding = hiding
         self._looking = Looking(session, options, hiding)
         self._forecast = Forecast(session, options, self._looking)
+        self._fitting = Fitting(session, options, self._looking)
         self.is_stopped = False
         """Set to begin no further pack; those that hold their permit already are finished."""
 
@@ -144,8 +148,8 @@ class Checkouts:
             if refused is not None:
                 return CheckoutOutcome.refused(node.path, refused)
             if self._options.dry_run:
-                return await self._forecast.plan(node, root)
-            return await self._bring(node, root)
+                return self._fitting.forecast(node, root, await self._forecast.plan(node, root))
+            return await self._fitting.fit(node, root, await self._bring(node, root))
         except _NotBegunError:
             return None
         except GrexError as error:
@@ -225,7 +229,7 @@ class Checkouts:
         made = missing_directories(real)
         if root.is_symlink() and made == [real]:
             real.mkdir(exist_ok=True)  # another workspace may be making the same place this very moment
-        async with session.holds.pack(node.path, root, "network", host=node.url.limit_key) as hold:
+        async with session.holds.pack(node.path, root, "network", host=session.host_of(node.url)) as hold:
             self._begin(found, root, made)
             state = await self._looking.observe(node, root)
             wanted = self._looking.wanted(node, state)
@@ -253,13 +257,16 @@ class Checkouts:
         self, node: Node, root: Path, state: CheckoutState, wanted: planner.Wanted, found: _Found
     ) -> CheckoutOutcome | None:
         git = self._session.git_for(node.path, node.url)
-        foreign = await stranger(git, node, state)
+        address = self._session.address(node.url)
+        foreign = await stranger(git, address, state)
         if foreign is not None:
             return self._looking.left(node, root, state, foreign)
-        target = await resolve_remote(git, node.url.plain, node.ref, _ASK_TIMEOUT_S)
+        target = await resolve_remote(
+            git, address.plain, node.ref, _ASK_TIMEOUT_S, real=self._session.real(node.url).plain
+        )
         if is_settled(wanted, state, target):
             await log_position(self._session, node, target)
-            return await self._looking.unchanged(node, root, state, target)
+            return await self._looking.unchanged(node, root, state, target, tuple(found.notes))
         before = wanted.line.sha if wanted.line is not None else None
         if target.kind == "tag" and before not in (None, target.sha):
             found.notes.append(f"the tag {node.ref} moved upstream from {short(before)} to {short(target.sha)}")
@@ -277,23 +284,40 @@ class Checkouts:
         else:
             is_here = await has_commit(git, state, target.sha)
         if not is_here:
+            depth = node.first.child.depth
+            is_followed = tracking_of(state, target) is not None
+            # A depth cuts history where it ends, so none is asked for where something of it may be here already.
+            if is_followed or (depth is not None and await has_commit(git, state, target.sha)):
+                depth = None
             async with session.holds.backend(node.path, state.real) as backend:
                 if target.kind == "branch" and target.name is not None:
-                    tip = await fetch_branch(
-                        git, state, target.name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S
-                    )
+                    tip = await fetch_shared(session, node, state, target.name, target.sha, backend)
+                    if tip is None:
+                        tip = await fetch_branch(
+                            git,
+                            state,
+                            target.name,
+                            pack=node.path,
+                            backend=backend,
+                            timeout_s=_FETCH_TIMEOUT_S,
+                            depth=depth,
+                        )
                     if not self._options.locked:
                         # What the branch is *now* counts: it may have moved again since it was asked for.
                         target = replace(target, sha=tip)
                 elif target.kind == "tag" and target.name is not None:
                     name = target.name.removeprefix("refs/tags/")
-                    tip = await fetch_tag(git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
+                    tip = await fetch_tag(
+                        git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S, depth=depth
+                    )
                     if self._options.anew:
                         target = replace(target, sha=tip)
                     elif tip != target.sha:
                         found.notes.append(moved_tag_note(name, tip))
                 if not await has_commit(git, state, target.sha):
-                    await fetch_sha(git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
+                    await fetch_sha(
+                        git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S, depth=depth
+                    )
         found.target = target
 
     # -- under a disk permit --------------------------------------------------------------------------------------
@@ -321,7 +345,7 @@ class Checkouts:
                     pass
             if isinstance(look, planner.Clone) or found.target is None:
                 return None
-            foreign = await stranger(session.git_for(node.path), node, state)
+            foreign = await stranger(session.git_for(node.path), session.address(node.url), state)
             if foreign is not None:
                 return self._looking.left(node, root, state, foreign)
             if state.record is None:  # adopted: the user's own clone
@@ -343,7 +367,7 @@ class Checkouts:
         self, node: Node, root: Path, state: CheckoutState, found: _Found, target: RemoteRef
     ) -> CheckoutOutcome:
         session = self._session
-        git = session.git_for(node.path)
+        git = session.git_for(node.path, node.url, offline=self._options.offline)
         local = await situation(git, state, target, tracking_before=found.tracking_before, locked=self._options.locked)
         decision = planner.movement(local)
         notes = tuple(found.notes)
@@ -356,9 +380,13 @@ class Checkouts:
                     await log_position(session, node, target)
                 return await self._looking.unchanged(node, root, state, target, (*notes, note) if note else notes)
             case planner.Move():
-                pass
+                if self._options.offline and await lacks_objects(git, state, target.sha):
+                    return self._looking.offline(node, state)
+                in_the_way = await self._fitting.in_the_way(git, node, state, target, decision)
+                if in_the_way is not None:
+                    return self._looking.left(node, root, state, in_the_way, target)
         try:
-            notes = (*notes, *await carry_out(session, node, state, local, decision))
+            notes = (*notes, *await carry_out(session, node, state, local, decision, is_offline=self._options.offline))
             self._looking.forget()
         except CheckoutRefusedError as error:
             code = "edits-in-the-way" if error.paths else "checkout-refused"
@@ -387,6 +415,7 @@ def _recovery_notes(report: RecoveryReport) -> list[str]:
     notes = ["recovered from an interrupted run"]
     if report.rescue_ref is not None:
         notes.append(f"files that the interrupted run or somebody since had changed are kept as {report.rescue_ref}")
+    notes += [f"kept from an interrupted run: {what}" for what in report.kept]
     if report.left:
         notes.append(f"{len(report.left)} files could not be restored without touching others: {report.left[0]}")
     return notes

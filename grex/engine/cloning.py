@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import posixpath
 import secrets
+from functools import partial
 from pathlib import Path
+from shutil import which
 
 from msgspec.structs import replace
 
@@ -18,9 +20,11 @@ from grex.engine.hiding import Hiding
 from grex.engine.outcome import CheckoutOutcome, short
 from grex.engine.planner import Leave, Wanted
 from grex.engine.session import Session
+from grex.engine.sharing import clone_shared, lent_place
 from grex.errors import LockError
-from grex.fs import canonical, remove_tree
+from grex.fs import canonical, read_regular, remove_tree
 from grex.git import FilesInTheWayError, RemoteRef, clone, commit_at, move_in, observe, plan_move
+from grex.git.sparse import cone_directories
 from grex.locks import BackendLock, PackHold
 from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import CloneNote, Event, add_event, remove_note, sync_event, timestamp, write_note
@@ -34,6 +38,7 @@ __all__ = [
     "remove_made",
 ]
 
+_ATTRIBUTES_BYTES = 1 << 20
 _TIMEOUT_S = 4 * 3600.0
 
 
@@ -67,10 +72,11 @@ async def clone_pack(
     try:
         async with session.holds.backend(node.path, real) as backend:
             child = node.first.child
-            cloned = await clone(
+            make = partial(
+                clone,
                 session.git_for(node.path, node.url),
-                url=node.url.plain,
-                identity=node.url.identity,
+                url=session.address(node.url).plain,
+                identity=session.address(node.url).identity,
                 ref=node.ref,
                 temp=temp,
                 pack=node.path,
@@ -79,9 +85,12 @@ async def clone_pack(
                 commit=_pinned_commit(wanted),
                 depth=child.depth,
                 filter_spec=child.filter,
+                cone=cone_directories(child.sparse),
             )
+            cloned, said = await clone_shared(session, node, temp, lambda lender: make(lender=lender))
             hiding.hide_own(real, temp / ".git")
-            notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
+            said = (*said, *_lfs_note(session, temp))
+            notes = (*said, *await _moved_tag(session, node, wanted, temp, cloned.remote))
             # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.
             hold.link_into(temp / ".git")
             entries = plan_move(temp, real)
@@ -97,6 +106,7 @@ async def clone_pack(
     except BaseException:
         # Nothing of this clone is anybody's but ours; after a kill, the note lets the next run do the same.
         remove_tree(temp)
+        remove_tree(lent_place(temp))
         remove_note(state_dir, note.id)
         raise
     remove_tree(temp)
@@ -114,6 +124,18 @@ async def _moved_tag(session: Session, node: Node, wanted: Wanted, temp: Path, r
     name = remote.name.removeprefix("refs/tags/")
     now = await commit_at(session.git_for(node.path), observe(temp), f"refs/tags/{name}")
     return () if now is None or now == remote.sha else (moved_tag_note(name, now),)
+
+
+def _lfs_note(session: Session, temp: Path) -> tuple[str, ...]:
+    """What to say about a clone whose files git-lfs keeps, where that is not there to bring them."""
+    try:
+        attributes = read_regular(temp / ".gitattributes", limit_bytes=_ATTRIBUTES_BYTES)
+    except OSError:
+        return ()
+    if b"filter=lfs" not in attributes or which("git-lfs", path=session.settings.environ.get("PATH")) is not None:
+        return ()
+    what = "files in it are kept by git-lfs, which is not installed: what lies there are pointers"
+    return (f"{what}; install git-lfs, then `git lfs pull` there",)
 
 
 def moved_tag_note(name: str, now: str) -> str:

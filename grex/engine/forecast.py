@@ -48,9 +48,10 @@ class Forecast:
             case _ if self._options.offline:
                 return self._looking.offline(node, state)
             case _:
-                async with self._session.holds.network_permit(node.path, node.url.limit_key):
+                async with self._session.holds.network_permit(node.path, self._session.host_of(node.url)):
                     git = self._session.git_for(node.path, node.url)
-                    target = await resolve_remote(git, node.url.plain, node.ref, _ASK_TIMEOUT_S)
+                    address, real = self._session.address(node.url), self._session.real(node.url)
+                    target = await resolve_remote(git, address.plain, node.ref, _ASK_TIMEOUT_S, real=real.plain)
                 return await self._plan_move(node, root, state, wanted, target)
 
     async def _plan_move(
@@ -59,7 +60,7 @@ class Forecast:
         if is_settled(wanted, state, target):
             return await self._looking.unchanged(node, root, state, target)
         git = self._session.git_for(node.path)
-        foreign = await stranger(git, node, state)
+        foreign = await stranger(git, self._session.address(node.url), state)
         if foreign is not None:
             return self._looking.left(node, root, state, foreign)
         span = f"{short(state.head_sha)}..{short(target.sha)}"

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from msgspec import Struct, field
 
@@ -54,6 +55,7 @@ class Declaration(Struct, frozen=True):
     child: ChildSpec
     overridden: bool = False
     is_active: bool = True
+    remotes: Mapping[str, PackUrl] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def place(self) -> str:
@@ -287,8 +289,23 @@ class Graph:
                 if override.url is not None:
                     url = parse_url(override.url, base=None, relative_to=self._workspace)
             is_active = self.groups.is_active(child.groups)
+            remotes: dict[str, PackUrl] = {}
+            for name, text in child.remotes.items():
+                try:
+                    remotes[name] = self._url(text, spec.defaults.base)
+                except InvalidUrlError as error:
+                    problems.add(child.mark, str(error), error.hint)
             resolved.append(
-                Declaration(parent, path, url, ref, child, overridden=override is not None, is_active=is_active)
+                Declaration(
+                    parent,
+                    path,
+                    url,
+                    ref,
+                    child,
+                    overridden=override is not None,
+                    is_active=is_active,
+                    remotes=remotes,
+                )
             )
         if problems:
             raise_problems(problems, PackSpecError)

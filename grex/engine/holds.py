@@ -32,6 +32,8 @@ from grex.locks import (
     BackendLock,
     ManifestHold,
     ManifestLock,
+    MirrorHold,
+    MirrorLock,
     PackHold,
     PackLock,
     PermitPool,
@@ -224,6 +226,26 @@ class Holds:
                 yield hold
             finally:
                 self._held("FILE", str(path), got)
+
+    @asynccontextmanager
+    async def mirror(self, path: Path, *, no_wait: bool = False) -> AsyncGenerator[MirrorHold]:
+        """Hold a mirror of the shared cache; git children that write to it inherit it. Tier: MANIFEST, exclusive.
+
+        It may be held for as long as a download takes, and nothing else is taken meanwhile. With `no_wait`, it is had
+        at once or not at all.
+        """
+        policy = replace(self._policy, on_wait=partial(self._report, what="CACHE"))
+        start = time.monotonic_ns()
+        with self.waiting.one():
+            hold = await MirrorLock.for_mirror(path).acquire_async(
+                policy=replace(policy, no_wait=True) if no_wait else policy
+            )
+        async with hold:
+            got = self._waited("CACHE", str(path), start)
+            try:
+                yield hold
+            finally:
+                self._held("CACHE", str(path), got)
 
     def _report(self, report: WaitReport, *, what: str | None = None) -> None:
         self.waiting.note(report)

@@ -51,7 +51,7 @@ class Looking:
         branch = state.record.branch if state.record is not None else None
         return planner.Wanted(
             path=node.path,
-            identity=node.url.identity,
+            identity=self._session.address(node.url).identity,
             ref=node.ref,
             line=line,
             locked=self._options.locked,
@@ -176,13 +176,7 @@ class Looking:
 
 def _declaration_notes(node: Node) -> list[str]:
     """What is worth saying about a declaration itself."""
-    notes = [node.url.warning] if node.url.warning else []
-    child = node.first.child
-    # Accepted in a pack.yaml, so that workspaces written for a later grex can be read; never silently.
-    ignored = [key for key in ("sparse", "submodules", "remotes") if getattr(child, key)]
-    if ignored:
-        notes.append(f"{', '.join(ignored)} ({node.first.place}): not supported by this version of grex, and not done")
-    return notes
+    return [node.url.warning] if node.url.warning else []
 
 
 def is_settled(wanted: planner.Wanted, state: CheckoutState, target: RemoteRef) -> bool:

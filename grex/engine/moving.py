@@ -34,7 +34,7 @@ from grex.git import (
 from grex.git.commits import tree_of
 from grex.git.config_file import read_config
 from grex.manifest import sync_event
-from grex.names import InvalidUrlError, clean, parse_url, shown_argument
+from grex.names import InvalidUrlError, PackUrl, clean, parse_url, shown_argument
 
 __all__ = [
     "carry_out",
@@ -67,11 +67,11 @@ def tracking_of(state: CheckoutState, target: RemoteRef) -> str | None:
     return ref_of(state, f"refs/remotes/origin/{target.name}") if target.kind == "branch" else None
 
 
-def record_for(node: Node, target: RemoteRef) -> CompletionRecord:
+def record_for(session: Session, node: Node, target: RemoteRef) -> CompletionRecord:
     """What is recorded when the checkout is at its target."""
     branch = target.name if target.kind == "branch" else None
     return CompletionRecord(
-        url=node.url.identity,
+        url=session.address(node.url).identity,
         ref=node.ref,
         kind=target.kind,
         branch=branch,
@@ -80,17 +80,17 @@ def record_for(node: Node, target: RemoteRef) -> CompletionRecord:
     )
 
 
-async def stranger(git: GitRunner, node: Node, state: CheckoutState) -> planner.Leave | None:
+async def stranger(git: GitRunner, address: PackUrl, state: CheckoutState) -> planner.Leave | None:
     """Why a checkout is not this pack's; one that grex did not make is adopted if its origin is the declared URL."""
-    if state.record is not None and state.record.url == node.url.identity:
+    if state.record is not None and state.record.url == address.identity:
         return None
     url = await _origin_url(git, state)
     try:
-        if url is not None and parse_url(url, relative_to=state.real).identity == node.url.identity:
+        if url is not None and parse_url(url, relative_to=state.real).identity == address.identity:
             return None
     except InvalidUrlError:
         pass  # an origin that grex would not clone from is another repository all the same
-    said = node.url.redacted
+    said = address.redacted
     return planner.Leave(
         "different-repository",
         f"the checkout there is of another repository than {said}",
@@ -153,7 +153,13 @@ async def _relation(git: GitRunner, state: CheckoutState, local: str, target: st
 
 
 async def carry_out(
-    session: Session, node: Node, state: CheckoutState, found: planner.Situation, move: planner.Move
+    session: Session,
+    node: Node,
+    state: CheckoutState,
+    found: planner.Situation,
+    move: planner.Move,
+    *,
+    is_offline: bool,
 ) -> list[str]:
     """Do what was decided. Tier: BACKEND. Cancellation: git is ended; its note lets the next run recover.
 
@@ -163,7 +169,8 @@ async def carry_out(
     Raises:
         CheckoutRefusedError: something of the user's is in the way; nothing was changed.
     """
-    git = session.git_for(node.path)
+    # With the URL: in a partial clone, the checkout itself fetches what it lacks.
+    git = session.git_for(node.path, node.url, offline=is_offline)
     target = found.target
     notes = [move.note] if move.note else []
     edits = edited_paths(state)
@@ -185,7 +192,7 @@ async def carry_out(
         await check_out(
             git,
             state,
-            record_for(node, target),
+            record_for(session, node, target),
             pack=node.path,
             was_clean=edits.decided and not edits.edited,
             backend=backend,
@@ -198,7 +205,9 @@ async def record_arrival(session: Session, node: Node, state: CheckoutState, tar
     """Record that a checkout is where it belongs, though grex did not bring it there. Tier: BACKEND."""
     from msgspec.structs import replace  # noqa: PLC0415 - only for an adopted checkout
 
-    record = replace(record_for(node, target), tree=await tree_of(session.git_for(node.path), state, target.sha))
+    record = replace(
+        record_for(session, node, target), tree=await tree_of(session.git_for(node.path), state, target.sha)
+    )
     if state.record != record:
         async with session.holds.backend(node.path, state.real):
             write_record(state.dirs.own, record)

@@ -35,9 +35,11 @@ __all__ = [
     "Reach",
     "Relation",
     "Situation",
+    "SubmoduleFound",
     "Wanted",
     "first_look",
     "movement",
+    "submodule_step",
 ]
 
 
@@ -213,6 +215,37 @@ class Move(Struct, frozen=True):
 
 
 Movement: TypeAlias = NothingToMove | Move | Leave
+
+
+class SubmoduleFound(Struct, frozen=True):
+    """A submodule, against the commit that the pack's own commit names for it.
+
+    Attributes:
+        path: where it lies in the pack.
+        wanted_sha: the commit that it is to be at.
+        head_sha: the commit that it is at; None if nothing is checked out.
+        is_recorded: whether its last checkout of ours was finished, or it is the user's own.
+        work: what of the user's is in it; None if nothing is.
+    """
+
+    path: str
+    wanted_sha: str
+    head_sha: str | None
+    is_recorded: bool
+    work: str | None
+
+
+def submodule_step(found: SubmoduleFound) -> Leave | bool:
+    """Whether a submodule has to be brought to its commit, or why it must not be."""
+    if found.head_sha is not None and found.head_sha == found.wanted_sha and found.is_recorded:
+        return False
+    if found.head_sha is not None and found.work is not None:
+        return Leave(
+            "submodule-work",
+            f"the submodule {found.path} would have to move to {found.wanted_sha[:12]}, and {found.work}",
+            "Commit and push it (or stash and drop it) there, then sync again.",
+        )
+    return True
 
 
 def movement(found: Situation) -> Movement:

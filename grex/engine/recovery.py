@@ -23,6 +23,7 @@ from msgspec import Struct, field
 from grex.engine.cloning import noted_places
 from grex.engine.places import misplaced
 from grex.engine.session import Session
+from grex.engine.sharing import lent_place
 from grex.errors import GrexError, ManifestError, PackError
 from grex.fs import move_to_trash, remove_tree, sweep_temporary_files
 from grex.git import FilesInTheWayError, observe, resume_move
@@ -108,6 +109,8 @@ async def _settle(session: Session, note: CloneNote) -> str:
                     ],
                 )
         remove_tree(temp)
+        if not lent_place(temp).is_symlink():
+            remove_tree(lent_place(temp))
         remove_note(state_dir, note.id)
     return said
 

@@ -17,8 +17,8 @@ from msgspec import Struct, field
 
 from grex.engine.holds import Holds, Permits
 from grex.engine.watchdog import Watchdog
-from grex.errors import UnknownPackTypeError
-from grex.git import GitCommand, GitRunner
+from grex.errors import ConfigError, UnknownPackTypeError
+from grex.git import GitCommand, GitRunner, Logins
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import (
     LARGE_LOG_BYTES,
@@ -31,7 +31,7 @@ from grex.manifest import (
     read_lockfile,
     worth_compacting,
 )
-from grex.names import PackUrl
+from grex.names import InvalidUrlError, PackUrl, Rewrites, clean
 from grex.plugin import Registry
 from grex.plugin.registry import PACK_TYPES_GROUP
 from grex.progress import Sink, Slice, null_sink
@@ -61,6 +61,9 @@ class Settings(Struct, frozen=True):
         lock_timeout_s: seconds to wait for a lock, None for ever.
         trust: URL prefixes that are trusted for this run only, as typed.
         sink: where progress goes.
+        cache_dir: where the objects lie that clones of all workspaces share; None for nowhere.
+        rewrites: which addresses are asked for somewhere else.
+        logins: answers git's questions for a user and a password; None where nobody can be asked.
     """
 
     home: Path
@@ -75,6 +78,9 @@ class Settings(Struct, frozen=True):
     lock_timeout_s: float | None = None
     trust: tuple[str, ...] = ()
     sink: Sink = null_sink
+    cache_dir: Path | None = None
+    rewrites: Rewrites = field(default_factory=Rewrites)
+    logins: Logins | None = None
 
 
 class Session(Struct):
@@ -129,10 +135,49 @@ class Session(Struct):
             return error.message, error.hint or ""
         return None
 
-    def git_for(self, pack: str, url: PackUrl | None = None) -> GitRunner:
+    def real(self, url: PackUrl) -> PackUrl:
+        """The address that is asked, which the configuration may have rewritten.
+
+        Raises:
+            ConfigError: what the configuration makes of it is no address.
+        """
+        try:
+            return self.settings.rewrites.real(url)
+        except InvalidUrlError as error:
+            raise ConfigError(
+                f"the configuration rewrites {clean(url.redacted)} to what is no address: {error}", hint=error.hint
+            ) from error
+
+    def address(self, url: PackUrl) -> PackUrl:
+        """The address that a checkout belongs to, and that its `origin` has: the declared one.
+
+        Where it is the workspace's own configuration that rewrites it, it is the rewritten one. Otherwise, once that
+        rule is gone, what came from there would pass for what is trusted under the declared address.
+        """
+        rule = self.settings.rewrites.rule_for(url)
+        return self.real(url) if rule is not None and rule.is_shared else url
+
+    def trust_key(self, url: PackUrl) -> str:
+        """What trust in a pack of this address goes by."""
+        return self.address(url).trust_key
+
+    def host_of(self, url: PackUrl) -> str:
+        """What the limit of simultaneous connections counts by: the host that is really asked."""
+        return self.real(url).limit_key
+
+    def git_for(
+        self, pack: str, url: PackUrl | None = None, *, offline: bool = False, others: bool = False
+    ) -> GitRunner:
         """A runner whose commands stand on the pack's track of the trace.
 
-        With a URL, its credentials are known to git while it is given `url.plain`.
+        With a URL, its credentials are known to git, and that it may be asked for elsewhere, while git is given
+        `address(url).plain`.
+
+        Args:
+            pack: its path.
+            url: what git is going to talk to.
+            offline: whether git may use no transport at all, not even for objects that a partial clone lacks.
+            others: whether further addresses, which only git sees, are rewritten too: those of submodules.
         """
         sink = self.settings.sink
 
@@ -140,8 +185,18 @@ class Session(Struct):
             facts = {"argv": " ".join(command.argv), "cwd": str(command.cwd), "returncode": command.returncode}
             sink(Slice(f"git {command.argv[1]}", "git", pack, command.start_ns, command.end_ns, facts))
 
-        address = (url.plain, url.resolved) if url is not None else None
-        return GitRunner(self.settings.environ, on_command=ran, address=address)
+        stands_for: list[tuple[str, str]] = []
+        if url is not None:
+            stands_for.append((self.address(url).plain, self.real(url).resolved))
+        if others:
+            stands_for += [(rule.instead_of, rule.base) for rule in self.settings.rewrites.rules]
+        return GitRunner(
+            self.settings.environ,
+            on_command=ran,
+            stands_for=stands_for,
+            offline=offline,
+            logins=self.settings.logins,
+        )
 
     async def read_records(self) -> None:
         """Read the log and the lockfile. Tier: MANIFEST, shared and briefly.

@@ -59,7 +59,7 @@ def _look(session: Session, found: Survey, path: str, standing: Standing) -> Non
     state = found.states.get(path)
     state = look_at(root) if state is None else state
     url = _source(session, found, path, state)
-    identity, trust_key = ("", "") if url is None else (url.identity, url.trust_key)
+    identity, trust_key = ("", "") if url is None else (url.identity, session.trust_key(url))
     if state.kind != "checkout":
         standing.gone.add(path)
         standing.present[path] = Present(path, None, "", identity, trust_key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from grex.git.checkout import check_out, has_upstream
 from grex.git.clone import ClonedCheckout, clone
-from grex.git.command import BackendHold, GitCommand, GitRunner, git_environment
+from grex.git.command import BackendHold, GitCommand, GitRunner, Logins, git_environment
 from grex.git.commits import (
     commit_at,
     fast_forward_ref,
@@ -57,6 +57,7 @@ __all__ = [
     "Index",
     "IndexUnreadableError",
     "LocalRemoteRefs",
+    "Logins",
     "MoveNote",
     "Operation",
     "RecoveryReport",

@@ -201,7 +201,14 @@ async def _with_upstream(
         known = record.upstream
     if known is None:  # never fetched under that name: there is nothing to point to
         return replace(record, upstream=None)
-    await runner.run(["branch", f"--set-upstream-to={record.upstream}", record.branch], cwd=state.real, write=backend)
+    command = ["branch", f"--set-upstream-to={record.upstream}", record.branch]
+    finished = await runner.run(command, cwd=state.real, write=backend, accept=(0, 128))
+    if finished.returncode:
+        # A shallow clone follows the one branch that it was cloned for; git takes no other one for a branch of the
+        # remote, and the user's `git pull` would not ask for it, until the remote's configuration names it.
+        add = ["remote", "set-branches", "--add", "origin", record.upstream.removeprefix("origin/")]
+        await runner.run(add, cwd=state.real, write=backend)
+        await runner.run(command, cwd=state.real, write=backend)
     return record
 
 

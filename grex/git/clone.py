@@ -15,7 +15,7 @@ removes it after a failure.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -25,12 +25,14 @@ from grex.fs import TEMP_PREFIX
 from grex.git.command import BackendHold, GitRunner, require_backend, require_sha
 from grex.git.errors import RefNotFoundError, shown_paths
 from grex.git.fetch import fetch_sha, fetch_tag
+from grex.git.fittings import Fittings, write_fittings
 from grex.git.index import IndexUnreadableError, read_index
 from grex.git.observe import CheckoutState, observe
 from grex.git.progress import GitProgress
 from grex.git.records import CompletionRecord, write_record
 from grex.git.refs import RefsUnreadableError, read_ref
 from grex.git.remote import DeclaredRef, RemoteRef, not_found, parse_ref
+from grex.git.sparse import write_cone
 from grex.git.status import ask_head
 from grex.names import redact
 
@@ -60,6 +62,8 @@ async def clone(
     commit: str | None = None,
     depth: int | None = None,
     filter_spec: str | None = None,
+    cone: Sequence[str] = (),
+    lender: Path | None = None,
     on_progress: Callable[[GitProgress], None] | None = None,
 ) -> ClonedCheckout:
     """Clone a repository into `temp` and check out the declared ref there.
@@ -80,6 +84,8 @@ async def clone(
         commit: check out this commit instead of the one that the ref is at, as a lockfile asks for.
         depth: how many commits of history to fetch.
         filter_spec: which objects to leave out, as `git clone --filter` takes it.
+        lender: a repository from which objects are borrowed; the caller makes the clone independent of it.
+        cone: the directories that are checked out; none for all of the tree.
         on_progress: is told how far git is.
 
     Raises:
@@ -96,7 +102,9 @@ async def clone(
         options.append(f"--depth={depth}")
     if filter_spec is not None:
         options.append(f"--filter={filter_spec}")
-    if commit is not None:
+    if lender is not None:
+        options.append(f"--reference={lender}")
+    if commit is not None or cone:
         options.append("--no-checkout")
     if declared.kind != "sha" and declared.name is not None:
         options.append(f"--branch={declared.name}")
@@ -113,7 +121,11 @@ async def clone(
     except RefNotFoundError as error:
         raise not_found(declared, url) from error
     job = _Settling(runner, temp, declared, url, pack, backend, timeout_s, depth)
-    state = await job.settle(commit)
+    if cone:  # before the first file is written
+        await write_cone(runner, await job.observe(), cone, backend=backend, timeout_s=timeout_s)
+    state = await job.settle(commit, is_empty=bool(cone))
+    if cone:
+        write_fittings(state.dirs.own, Fittings(sparse=tuple(cone)))
     _check_names(temp, url)
     remote = _remote_ref(state, declared)
     record = CompletionRecord(
@@ -144,9 +156,9 @@ class _Settling(Struct, frozen=True):
     timeout_s: float | None
     depth: int | None
 
-    async def settle(self, commit: str | None) -> CheckoutState:
-        """Check out what is left to check out, and look at the result."""
-        state = await self._observe()
+    async def settle(self, commit: str | None, *, is_empty: bool) -> CheckoutState:
+        """Check out what is left to check out (everything where the work tree is empty), and look at the result."""
+        state = await self.observe()
         declared = self.declared
         if declared.kind == "branch" and declared.name is not None and state.head_branch != declared.name:
             raise not_found(declared, self.url)  # a tag of that name was there instead
@@ -161,7 +173,7 @@ class _Settling(Struct, frozen=True):
                 f"the repository {redact(self.url)} has no commit on its default branch",
                 hint="Push a commit to it, or declare a `ref`.",
             )
-        return state
+        return await self._check_out(state, state.head_sha, state.head_branch) if is_empty else state
 
     async def _fetch_tag(self, state: CheckoutState, tag: str) -> str:
         """The commit of a tag whose name is that of a branch as well, which is why the branch was cloned."""
@@ -193,9 +205,10 @@ class _Settling(Struct, frozen=True):
             await self.runner.run(
                 command, cwd=self.temp, write=self.backend, timeout_s=self.timeout_s, subject=self.url
             )
-        return await self._observe()
+        return await self.observe()
 
-    async def _observe(self) -> CheckoutState:
+    async def observe(self) -> CheckoutState:
+        """What the clone is now."""
         state = observe(self.temp)
         if state.kind != "checkout":
             raise FetchError(f"git clone of {redact(self.url)} reported success and left no repository")

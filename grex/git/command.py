@@ -31,12 +31,12 @@ from typing import Protocol
 from msgspec import Struct
 
 from grex.errors import PackError
-from grex.git.errors import GitError, explain_failure
+from grex.git.errors import GitError, explain_failure, was_refused
 from grex.git.progress import GitProgress, ProgressParser
 from grex.names import clean, is_full_sha, redact
 from grex.process import Finished, ProcessTimeoutError, run_process
 
-__all__ = ["BackendHold", "GitCommand", "GitRunner", "git_environment", "require_backend", "require_sha"]
+__all__ = ["BackendHold", "GitCommand", "GitRunner", "Logins", "git_environment", "require_backend", "require_sha"]
 
 LOCAL_TIMEOUT_S = 600.0
 """How long a command may take that stays on this machine: only a hang takes longer."""
@@ -51,6 +51,7 @@ _KEPT = frozenset(
         "GIT_CONFIG_NOSYSTEM",
         "GIT_CONFIG_SYSTEM",
         "GIT_HTTP_PROXY_AUTHMETHOD",
+        "GIT_LFS_SKIP_SMUDGE",
         "GIT_PROXY_COMMAND",
         "GIT_SSH",
         "GIT_SSH_COMMAND",
@@ -84,6 +85,16 @@ class BackendHold(Protocol):
     @property
     def active(self) -> bool:
         """Whether the lock is still held."""
+
+
+class Logins(Protocol):
+    """Answers git's questions for a user and a password; `grex.cli.logins` asks a person on the terminal."""
+
+    def variables(self) -> tuple[str, dict[str, str]]:
+        """An id for one attempt of a command, and the variables by which its git finds the answers."""
+
+    async def is_worth_another(self, attempt: str) -> bool:
+        """Whether a command whose login was refused should be run again: it was answered, and may be once more."""
 
 
 class GitCommand(Struct, frozen=True):
@@ -148,9 +159,12 @@ class GitRunner:
     Args:
         environ: the caller's environment, from which `git_environment` takes what git may see.
         on_command: is told of each git process when it has ended.
-        address: an address as it may be written into files, and the same with its credentials. Commands are given the
-            first one, and git reads from a variable that it stands for the second (`url.*.insteadOf`); so credentials
-            that a pack.yaml declares are in no configuration of a repository and on no command line.
+        stands_for: pairs of an address as it may be written into files, and what is really asked: the same with its
+            credentials, or another one. Commands are given the first, and git reads from variables that it stands for
+            the second (`url.*.insteadOf`); so credentials that a pack.yaml declares are in no configuration of a
+            repository and on no command line.
+        offline: whether git may use no transport at all.
+        logins: answers git's questions for a user and a password.
         git: the program.
     """
 
@@ -159,11 +173,15 @@ class GitRunner:
         environ: Mapping[str, str],
         on_command: Callable[[GitCommand], None] | None = None,
         *,
-        address: tuple[str, str] | None = None,
+        stands_for: Sequence[tuple[str, str]] = (),
+        offline: bool = False,
+        logins: Logins | None = None,
         git: str = "git",
     ) -> None:
         self._environ = environ
-        self._address = address
+        self._stands_for = [pair for pair in stands_for if pair[0] != pair[1]]
+        self._offline = offline
+        self._logins = logins
         self._environment: dict[str, str] | None = None
         self._on_command = on_command
         self._git = git
@@ -204,9 +222,54 @@ class GitRunner:
             PackError: of the class `error`: git failed, took too long or could not be started.
             RuntimeError: `write` is not held any more: a bug in the caller.
         """
+        while True:
+            attempt, login = ("", {}) if self._logins is None else self._logins.variables()
+            finished = await self._run_once(
+                args,
+                cwd=cwd,
+                write=write,
+                timeout_s=timeout_s,
+                stdin_data=stdin_data,
+                config=config,
+                extra_env={**login, **(extra_env or {})},
+                subject=subject,
+                error=error,
+                on_progress=on_progress,
+            )
+            what = _what(args, subject, cwd)
+            if finished.returncode not in accept:
+                if (
+                    self._logins is not None
+                    and was_refused(finished.stderr)
+                    and await self._logins.is_worth_another(attempt)
+                ):
+                    continue
+                failed = explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=error)
+                if finished.returncode < 0:
+                    failed.details["signal"] = -finished.returncode
+                raise failed
+            if finished.stdout_truncated:  # half an answer is none
+                raise error(f"{what} failed: git answered with more than {STDOUT_LIMIT_BYTES >> 20} MiB")
+            return finished
+
+    async def _run_once(
+        self,
+        args: Sequence[str],
+        *,
+        cwd: Path,
+        write: BackendHold | None,
+        timeout_s: float | None,
+        stdin_data: bytes | None,
+        config: Sequence[str],
+        extra_env: Mapping[str, str],
+        subject: str,
+        error: type[PackError],
+        on_progress: Callable[[GitProgress], None] | None,
+    ) -> Finished:
+        """Run it, whatever it answers."""
         if write is not None:
             require_backend(write)
-        what = f"git {args[0]} of {redact(subject)}" if subject else f"git {args[0]} in '{cwd}'"
+        what = _what(args, subject, cwd)
         parser = None if on_progress is None else ProgressParser(on_progress)
         start_ns = time.monotonic_ns()
         finished = None
@@ -232,13 +295,6 @@ class GitRunner:
             raise _not_started(what, self._git, cwd, failure, error) from failure
         finally:
             self._report(args, cwd, finished, start_ns, write=write is not None)
-        if finished.returncode not in accept:
-            failed = explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=error)
-            if finished.returncode < 0:
-                failed.details["signal"] = -finished.returncode
-            raise failed
-        if finished.stdout_truncated:  # half an answer is none
-            raise error(f"{what} failed: git answered with more than {STDOUT_LIMIT_BYTES >> 20} MiB")
         return finished
 
     def _argv(self, args: Sequence[str], config: Sequence[str], *, write: bool) -> list[str]:
@@ -251,20 +307,23 @@ class GitRunner:
     def _command_environment(self, cwd: Path, extra: Mapping[str, str] | None, *, write: bool) -> dict[str, str]:
         if self._environment is None:  # most runners of a run with nothing to do never start a git
             self._environment = git_environment(self._environ)
-            if self._address is not None and self._address[0] != self._address[1]:
-                plain, secret = self._address
-                self._environment |= {
-                    "GIT_CONFIG_COUNT": "1",
-                    "GIT_CONFIG_KEY_0": f"url.{secret}.insteadOf",
-                    "GIT_CONFIG_VALUE_0": plain,
-                }
+            if self._stands_for:
+                self._environment["GIT_CONFIG_COUNT"] = str(len(self._stands_for))
+            for index, (plain, real) in enumerate(self._stands_for):
+                self._environment[f"GIT_CONFIG_KEY_{index}"] = f"url.{real}.insteadOf"
+                self._environment[f"GIT_CONFIG_VALUE_{index}"] = plain
+            if self._offline:
+                self._environment["GIT_ALLOW_PROTOCOL"] = "none"
         environment = dict(self._environment)
         # git always looks at the working directory itself; the ceiling keeps it from looking further up.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(cwd))  # noqa: PTH120 - a text for git
         if not write:
             environment["GIT_OPTIONAL_LOCKS"] = "0"
         if extra is not None:
+            own = environment.get("GIT_ASKPASS")
             environment |= extra
+            if own is not None:  # the user's choice goes before ours
+                environment["GIT_ASKPASS"] = own
         return environment
 
     def _report(self, args: Sequence[str], cwd: Path, finished: Finished | None, start_ns: int, *, write: bool) -> None:
@@ -281,6 +340,11 @@ class GitRunner:
                 pid=None if finished is None else finished.pid,
             )
         )
+
+
+def _what(args: Sequence[str], subject: str, cwd: Path) -> str:
+    """The command and what it is about, as the beginning of a sentence."""
+    return f"git {args[0]} of {redact(subject)}" if subject else f"git {args[0]} in '{cwd}'"
 
 
 def _credential_config() -> Sequence[str]:

@@ -21,6 +21,7 @@ __all__ = [
     "RefNotFoundError",
     "explain_failure",
     "shown_paths",
+    "was_refused",
 ]
 
 _REASON_CHARS = 300
@@ -85,6 +86,11 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
         "Wait for the other git that is at work in this checkout, or remove its lock file if it has died.",
     ),
     (
+        r"smudge filter lfs failed|git-lfs[^\n]*(?:not found|No such file)|external filter 'git-lfs",
+        None,
+        "Install git-lfs; or set GIT_LFS_SKIP_SMUDGE=1, which leaves pointers in place of these files.",
+    ),
+    (
         r"No space left on device|Disk quota exceeded",
         None,
         "Make room on this file system and try again; what is complete stays.",
@@ -140,6 +146,14 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
     (r"Read-only file system|Permission denied|insufficient permission", None, "Check who owns these files."),
 )
 _SAYS_WHY = re.compile(r"^(?:fatal|error|remote|ssh|git): *(?:fatal: |error: )?", re.IGNORECASE)
+
+
+_REFUSED = re.compile(rb"Authentication failed|could not read (?:Username|Password)|terminal prompts disabled")
+
+
+def was_refused(stderr: bytes) -> bool:
+    """Whether a host wanted a user and a password, and did not get the right ones."""
+    return _REFUSED.search(stderr) is not None
 
 
 def explain_failure(what: str, end: str, stderr: bytes, *, error: type[PackError]) -> PackError:

@@ -6,6 +6,10 @@
   `git fetch`, and there, as with git, an existing one stays.
 * A commit is asked for by its id, and where the server does not allow that, by everything that it has.
 
+A shallow clone stays one. A branch that is followed already needs no depth: what is new reaches down to what is here.
+Everything else (another branch, a tag, a commit) would bring its whole history along, so the declared depth is asked
+for again; but only if the repository is shallow, and what is fetched is not here, for a depth also *cuts* history.
+
 FETCH_HEAD is the user's and is not written; nothing is pruned. Around each fetch stands a move note, so that the lock
 files of a killed one can be told from somebody else's.
 """
@@ -46,8 +50,10 @@ async def fetch_branch(
     backend: BackendHold,
     timeout_s: float | None,
     on_progress: Callable[[GitProgress], None] | None = None,
+    depth: int | None = None,
+    source: str = "origin",
 ) -> str:
-    """Fetch a branch from `origin` into its remote-tracking ref.
+    """Fetch a branch from `origin`, or from another copy of that repository, into its remote-tracking ref.
 
     Cancellation: git has ended; the move note stands, and the next recovery cleans up.
 
@@ -60,7 +66,17 @@ async def fetch_branch(
     """
     tracking = f"refs/remotes/origin/{_checked(branch)}"
     refspec = f"+refs/heads/{branch}:{tracking}"
-    await _fetch(runner, state, [refspec], pack=pack, backend=backend, timeout_s=timeout_s, on_progress=on_progress)
+    await _fetch(
+        runner,
+        state,
+        [refspec],
+        source=source,
+        pack=pack,
+        backend=backend,
+        timeout_s=timeout_s,
+        on_progress=on_progress,
+        depth=depth,
+    )
     return await _commit(runner, state, tracking)
 
 
@@ -73,6 +89,7 @@ async def fetch_tag(
     backend: BackendHold,
     timeout_s: float | None,
     on_progress: Callable[[GitProgress], None] | None = None,
+    depth: int | None = None,
 ) -> str:
     """Fetch a tag from `origin`, without changing a local tag of that name.
 
@@ -87,7 +104,16 @@ async def fetch_tag(
     """
     own = f"refs/grex/tags/{_checked(tag)}"
     refspec = f"+refs/tags/{tag}:{own}"
-    await _fetch(runner, state, [refspec], pack=pack, backend=backend, timeout_s=timeout_s, on_progress=on_progress)
+    await _fetch(
+        runner,
+        state,
+        [refspec],
+        pack=pack,
+        backend=backend,
+        timeout_s=timeout_s,
+        on_progress=on_progress,
+        depth=depth,
+    )
     return await _commit(runner, state, own)
 
 
@@ -156,11 +182,12 @@ async def _fetch(
     timeout_s: float | None,
     on_progress: Callable[[GitProgress], None] | None,
     depth: int | None = None,
+    source: str = "origin",
 ) -> None:
     require_backend(backend)
     with noted(state.dirs.own, MoveNote(op="fetch", pack=pack)):
         await runner.run(
-            ["fetch", *_OPTIONS, *([] if depth is None else [f"--depth={depth}"]), "--", "origin", *refspecs],
+            ["fetch", *_OPTIONS, *_depth(state, depth), "--", source, *refspecs],
             cwd=state.real,
             write=backend,
             timeout_s=timeout_s,
@@ -168,6 +195,11 @@ async def _fetch(
             error=FetchError,
             on_progress=on_progress,
         )
+
+
+def _depth(state: CheckoutState, depth: int | None) -> list[str]:
+    """The option for a depth, where the repository is shallow."""
+    return [] if depth is None or not (state.dirs.common / "shallow").exists() else [f"--depth={depth}"]
 
 
 async def _commit(runner: GitRunner, state: CheckoutState, ref: str) -> str:

@@ -48,6 +48,7 @@ RefKind = Literal["branch", "tag", "sha"]
 ENDED_FROM_OUTSIDE = ("timeout_s", "signal")
 """In the details of a failure, either says that a git command did not end by itself."""
 
+_OPERATIONS = ("fetch", "refs", "checkout", "clone", "sparse", "submodules")
 _VERSION = 1
 _LIMIT_BYTES = 64 << 10
 
@@ -72,7 +73,7 @@ class CompletionRecord(Struct, frozen=True):
 class MoveNote(Struct, frozen=True):
     """A command of ours that was about to write."""
 
-    op: Literal["fetch", "refs", "checkout", "clone", "unknown"]
+    op: Literal["fetch", "refs", "checkout", "clone", "sparse", "submodules", "unknown"]
     pack: str
     from_sha: str | None = None
     to_sha: str | None = None
@@ -82,6 +83,14 @@ class MoveNote(Struct, frozen=True):
     boot_id: str = ""
     record: CompletionRecord | None = None
     """What is recorded once the checkout is finished."""
+    cone: tuple[str, ...] = ()
+    """The directories of a sparse checkout that is being set; none for all of the tree."""
+    cone_before: tuple[str, ...] = ()
+    """The same, as it was."""
+    new: tuple[str, ...] = ()
+    """The submodules that had nothing checked out before, by their paths."""
+    made: tuple[str, ...] = ()
+    """Those of them that had no git directory either, by their names."""
 
 
 def note_path(git_dir: Path) -> Path:
@@ -122,6 +131,8 @@ def write_note(git_dir: Path, note: MoveNote) -> None:
         "boot_id": note.boot_id or _boot_id(),
         "record": None if note.record is None else _record_json(note.record),
     }
+    if note.op in ("sparse", "submodules"):
+        data |= {"cone": note.cone, "cone_before": note.cone_before, "new": note.new, "made": note.made}
     _write(note_path(git_dir), data)
 
 
@@ -209,7 +220,10 @@ def _parse_record(data: dict[str, Any]) -> CompletionRecord | None:
 def _parse_note(data: dict[str, Any]) -> MoveNote | None:
     texts = {name: data.get(name) for name in ("from", "to", "branch")}
     op, pack, record = data.get("op"), data.get("pack"), data.get("record")
-    if op not in ("fetch", "refs", "checkout", "clone") or not isinstance(pack, str) or not _all_texts(texts.values()):
+    lists = {name: data.get(name, []) for name in ("cone", "cone_before", "new", "made")}
+    if op not in _OPERATIONS or not isinstance(pack, str) or not _all_texts(texts.values()):
+        return None
+    if not all(isinstance(one, list) and all(isinstance(item, str) for item in one) for one in lists.values()):
         return None
     if any(sha is not None and not is_full_sha(sha) for sha in (texts["from"], texts["to"])):
         return None
@@ -224,6 +238,7 @@ def _parse_note(data: dict[str, Any]) -> MoveNote | None:
         pid=pid if isinstance(pid, int) else 0,
         boot_id=boot_id if isinstance(boot_id, str) else "",
         record=_parse_record(record) if isinstance(record, dict) else None,
+        **{name: tuple(one) for name, one in lists.items()},
     )
 
 

@@ -38,8 +38,10 @@ from grex.git.edits import blob_id
 from grex.git.index import GITLINK, REGULAR, SYMLINK, IndexUnreadableError, parse_index
 from grex.git.observe import CheckoutState, observe
 from grex.git.records import MoveNote, note_path, read_note, remove_note, write_record
+from grex.git.sparse import is_in_cone, write_cone
 from grex.git.stale_files import remove_stale_files
 from grex.git.status import ask_head
+from grex.git.submodules import clear_new, read_submodules
 from grex.process import Finished
 
 __all__ = ["RecoveryReport", "recover"]
@@ -66,6 +68,8 @@ class RecoveryReport(Struct, frozen=True):
     """Paths that could not be restored without touching something else; git shows them as edited."""
     rescue_ref: str | None = None
     """Keeps the content of files that were replaced and could have been the user's."""
+    kept: tuple[str, ...] = ()
+    """Of submodules: what was moved aside or kept under a rescue ref, and where."""
 
 
 class _Side(Struct, frozen=True):
@@ -122,7 +126,11 @@ async def recover(runner: GitRunner, state: CheckoutState, *, backend: BackendHo
     if state.head == "unreadable":
         state = await ask_head(runner, state)
     sides = (note.from_sha, note.to_sha)
-    if note.op == "checkout" and None not in sides and state.head_sha is not None and state.head_sha in sides:
+    if note.op == "sparse":
+        report = await _restore_cone(runner, state, report, note=note, since_ns=since_ns, backend=backend)
+    elif note.op == "submodules":
+        report = await _restore_submodules(runner, state, report, note=note, backend=backend)
+    elif note.op == "checkout" and None not in sides and state.head_sha is not None and state.head_sha in sides:
         report = await _restore(runner, state, report, note=note, since_ns=since_ns, backend=backend)
     remove_note(dirs.own)
     return report
@@ -141,6 +149,25 @@ async def _restore(
     if target is None or other is None:  # told apart by the caller already
         return report
     changes = await _changes(runner, state, target, other)
+    report = await _put_right(runner, state, report, changes, target, since_ns=since_ns, backend=backend)
+    record = note.record
+    if record is not None and (record.sha, record.branch) == (target, state.head_branch):
+        upstream = record.upstream if record.branch and has_upstream(state.dirs, record.branch) else None
+        write_record(state.dirs.own, replace(record, upstream=upstream))
+    return report
+
+
+async def _put_right(
+    runner: GitRunner,
+    state: CheckoutState,
+    report: RecoveryReport,
+    changes: Sequence[_Change],
+    target: str,
+    *,
+    since_ns: int,
+    backend: BackendHold,
+) -> RecoveryReport:
+    """Give these paths their wanted side, in the index and on the disk."""
     root = os.fsencode(state.real)
     work = _sort(root, changes, since_ns)
     rescue_ref = await _rescue(runner, state, changes, work.rescue, backend)
@@ -159,10 +186,6 @@ async def _restore(
         await runner.run(["sparse-checkout", "reapply"], cwd=state.real, write=backend)
     # Afterwards the index knows these files again; what it still finds to differ was the user's before.
     await runner.run(["update-index", "-q", "--refresh"], cwd=state.real, write=backend, accept=(0, 1))
-    record = note.record
-    if record is not None and (record.sha, record.branch) == (target, state.head_branch):
-        upstream = record.upstream if record.branch and has_upstream(state.dirs, record.branch) else None
-        write_record(state.dirs.own, replace(record, upstream=upstream))
     return replace(
         report,
         target=target,
@@ -170,6 +193,53 @@ async def _restore(
         left=_texts(work.left),
         rescue_ref=rescue_ref,
     )
+
+
+async def _restore_cone(
+    runner: GitRunner,
+    state: CheckoutState,
+    report: RecoveryReport,
+    *,
+    note: MoveNote,
+    since_ns: int,
+    backend: BackendHold,
+) -> RecoveryReport:
+    """Finish the change of a sparse checkout: git again, then what only the new cone has and may be half-written."""
+    await write_cone(runner, state, note.cone, backend=backend)
+    if state.head_sha is None:
+        return report
+    listed = await runner.run(["ls-files", "--stage", "-z"], cwd=state.real)
+    changes: list[_Change] = []
+    for entry in listed.stdout.split(b"\0"):
+        facts, _, path = entry.partition(b"\t")
+        if (
+            path
+            and facts.endswith(b" 0")
+            and is_in_cone(path, note.cone)
+            and note.cone_before
+            and not is_in_cone(path, note.cone_before)
+        ):
+            mode, oid, _ = facts.split(b" ")
+            changes.append(_Change(path, wanted=_side(mode, oid), other=None))
+    return await _put_right(runner, state, report, changes, state.head_sha, since_ns=since_ns, backend=backend)
+
+
+async def _restore_submodules(
+    runner: GitRunner, state: CheckoutState, report: RecoveryReport, *, note: MoveNote, backend: BackendHold
+) -> RecoveryReport:
+    """Mend the submodules: those that were being made go, to be made anew, and those that were moved are recovered."""
+    aside = state.dirs.own / "grex" / f"kept-{note_path(state.dirs.own).lstat().st_ctime_ns}"
+    kept = [f"files in the submodule {path}, in {place}" for path, place in clear_new(state, note, aside)]
+    left: list[str] = []
+    for one in await read_submodules(runner, state):
+        if one.state is None or one.state.note is None:
+            continue
+        inner = await recover(runner, one.state, backend=backend)
+        left += [f"{one.path}/{path}" for path in inner.left]
+        if inner.rescue_ref is not None:
+            kept.append(f"files in the submodule {one.path}, as {inner.rescue_ref} there")
+        kept += inner.kept
+    return replace(report, left=tuple(left), kept=tuple(kept))
 
 
 def _is_sparse(state: CheckoutState) -> bool:

@@ -95,7 +95,9 @@ def parse_ref(ref: str | None) -> DeclaredRef:
     return DeclaredRef(None, ref)
 
 
-async def resolve_remote(runner: GitRunner, url: str, ref: str | None, timeout_s: float | None) -> RemoteRef:
+async def resolve_remote(
+    runner: GitRunner, url: str, ref: str | None, timeout_s: float | None, *, real: str | None = None
+) -> RemoteRef:
     """Find out what a ref stands for on the remote side now.
 
     Args:
@@ -103,6 +105,7 @@ async def resolve_remote(runner: GitRunner, url: str, ref: str | None, timeout_s
         url: the address as git is given it.
         ref: the declared ref; None for the remote's HEAD.
         timeout_s: how long the remote may take.
+        real: the address that the runner makes of it, if that is another one.
 
     Raises:
         RefNotFoundError: the remote has no such branch or tag.
@@ -111,7 +114,7 @@ async def resolve_remote(runner: GitRunner, url: str, ref: str | None, timeout_s
     declared = parse_ref(ref)
     if declared.kind == "sha" and declared.name is not None:
         return RemoteRef("sha", None, declared.name)
-    local = local_remote_refs(url)
+    local = local_remote_refs(real or url)
     if local is not None:
         found = local.find(declared)
         if found is not None:

@@ -43,7 +43,15 @@ async def porcelain(runner: GitRunner, state: CheckoutState) -> WorkTreeStatus:
         GitError: git could not say.
     """
     finished = await runner.run(
-        ["status", "--porcelain=v2", "-z", "--untracked-files=normal", "--no-renames", "--no-ahead-behind"],
+        [
+            "status",
+            "--porcelain=v2",
+            "-z",
+            "--untracked-files=normal",
+            "--no-renames",
+            "--no-ahead-behind",
+            "--ignore-submodules=none",  # `.gitmodules` must not be able to hide somebody's work
+        ],
         cwd=state.real,
     )
     paths: dict[str, list[str]] = {"edited": [], "untracked": [], "conflicted": []}

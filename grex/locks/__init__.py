@@ -21,6 +21,7 @@ from grex.locks.workspace_lock import WORKSPACE_LOCK_FILE_NAME, WorkspaceHold, W
 
 if TYPE_CHECKING:
     from grex.locks.inspection import LockInfo, inspect_locks
+    from grex.locks.mirror_lock import MirrorHold, MirrorLock
     from grex.locks.shared_file_lock import SharedFileHold, SharedFileLock
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "LockStatistics",
     "ManifestHold",
     "ManifestLock",
+    "MirrorHold",
+    "MirrorLock",
     "PackHold",
     "PackLock",
     "PermitHold",
@@ -62,6 +65,8 @@ __all__ = [
 
 _LATER = {
     "LockInfo": "inspection",
+    "MirrorHold": "mirror_lock",
+    "MirrorLock": "mirror_lock",
     "SharedFileHold": "shared_file_lock",
     "SharedFileLock": "shared_file_lock",
     "inspect_locks": "inspection",

@@ -11,6 +11,7 @@ from grex.names.files import BACKEND_LOCK_SUFFIX, GREX_DIRECTORY, GREX_TMP_PREFI
 from grex.names.groups import GROUP_NAME_HINT, is_group_name
 from grex.names.paths import check_pack_path, fold_key, resolve_pack_path
 from grex.names.refs import check_ref, is_full_sha
+from grex.names.rewrites import Rewrite, Rewrites
 from grex.names.suggest import suggest
 from grex.names.text import as_hint, clean, redact, shown_argument
 from grex.names.urls import InvalidUrlError, PackUrl, parse_url
@@ -24,6 +25,8 @@ __all__ = [
     "PACK_YAML",
     "InvalidUrlError",
     "PackUrl",
+    "Rewrite",
+    "Rewrites",
     "as_hint",
     "check_pack_path",
     "check_ref",

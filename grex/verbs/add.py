@@ -127,13 +127,13 @@ async def _clone_and_declare(session: Session, declaration: _Declaration, *, tru
     has_new_trust = False
     try:
         outcome = await _clone(session, declaration)
-        has_new_trust = trust_url and session.trust.add(declaration.url.trust_key)
+        has_new_trust = trust_url and session.trust.add(session.trust_key(declaration.url))
         await _declare(session, declaration)
         return outcome  # noqa: TRY300 - what follows undoes it
     except BaseException as failure:
         if has_new_trust:
             with contextlib.suppress(ConfigError):
-                session.trust.revoke(declaration.url.trust_key)
+                session.trust.revoke(session.trust_key(declaration.url))
         left = withdraw_clone(session, declaration.node, made) if before in ("absent", "empty") else None
         if left is not None and isinstance(failure, GrexError):
             failure.hint = _joined(

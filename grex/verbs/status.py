@@ -253,7 +253,7 @@ class _Installs:
             state = found.states.get(node.path)
             if state is not None and state.kind == "checkout" and node.path not in found.errors:
                 head = state.head_sha or ""
-                present.append(Present(node.path, node.spec, head, node.url.identity, node.url.trust_key))
+                present.append(Present(node.path, node.spec, head, node.url.identity, session.trust_key(node.url)))
         known, self._wrong = examine_all(session, RunContext(session, dry_run=True), present)
         self._known = {pack.path: pack for pack in known}
 

@@ -246,7 +246,7 @@ async def sync_session(
     if not request.no_install:
         if any(outcome.status == "cloned" for outcome in walked.outcomes.values()):
             await session.read_records()  # what was installed in an earlier checkout is not whole any more
-        present, others = _present(root_spec, walked, is_all=chosen.is_all)
+        present, others = _present(session, root_spec, walked, is_all=chosen.is_all)
         plan = prepare(session, context, present, others=others)
         if not request.dry_run:
             await ask_for_trust(session, request.ask_trust, plan.steps)
@@ -345,7 +345,9 @@ def _unreached(walked: Walked, chosen: Chosen) -> list[tuple[str, GrexError]]:
     ]
 
 
-def _present(root_spec: PackSpec, walked: Walked, *, is_all: bool) -> tuple[list[Present], list[Present]]:
+def _present(
+    session: Session, root_spec: PackSpec, walked: Walked, *, is_all: bool
+) -> tuple[list[Present], list[Present]]:
     """The packs of this run that are there, and those that are there besides."""
     found = [Present(ROOT, root_spec, "", None)] if is_all else []
     others: list[Present] = []
@@ -353,7 +355,9 @@ def _present(root_spec: PackSpec, walked: Walked, *, is_all: bool) -> tuple[list
         outcome = walked.outcomes.get(node.path)
         if outcome is None or not outcome.is_present or outcome.status == "failed":
             continue
-        present = Present(node.path, outcome.spec, outcome.new_sha or "", node.url.identity, node.url.trust_key)
+        present = Present(
+            node.path, outcome.spec, outcome.new_sha or "", node.url.identity, session.trust_key(node.url)
+        )
         (others if outcome.status == "passed" else found).append(present)
     return found, others
 

@@ -90,4 +90,4 @@ def _covered(session: Session, prefix: str) -> tuple[tuple[str, ...] | None, str
         nodes = survey(session.layout, session.settings.platform).nodes()
     except GrexError as error:  # trust is given all the same: it may be what is to be mended first
         return None, error.message
-    return tuple(node.path for node in nodes if covers(prefix, node.url.trust_key)), ""
+    return tuple(node.path for node in nodes if covers(prefix, session.trust_key(node.url))), ""

@@ -6,7 +6,7 @@ who can read pack.yaml and the log.
 
 from __future__ import annotations
 
-from grex.workspace.config import Config, read_config
+from grex.workspace.config import Config, cache_directory, read_config
 from grex.workspace.discover import directory_in_place, find_workspace
 from grex.workspace.layout import Layout, backend_lock_for
 from grex.workspace.trust import ROOT_TRUST, TrustStore, canonical_prefix, covers
@@ -17,6 +17,7 @@ __all__ = [
     "Layout",
     "TrustStore",
     "backend_lock_for",
+    "cache_directory",
     "canonical_prefix",
     "covers",
     "directory_in_place",

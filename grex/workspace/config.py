@@ -11,12 +11,19 @@ off = ["docs"]           # not brought, unless this machine turns them on: `grex
 
 [trust]                  # in the user's file only
 prefixes = ["https://github.com/my-org"]
+
+[cache]                  # in the user's file only
+dir = "~/.cache/grex"    # objects that clones of all workspaces share; default: none
+
+[url."https://mirror.example/"]
+instead_of = ["https://github.com/"]
 ```
 
 A workspace cannot grant itself trust: its configuration comes with the repository, from the very people whose code is
-to be trusted. So `[trust]` in `.grex/config.toml` is refused rather than ignored. Unknown keys are errors too, since
-a misspelt limit would otherwise be no limit. Options and environment variables win over both files; they are read in
-the front ends.
+to be trusted. So `[trust]` in `.grex/config.toml` is refused rather than ignored, and so is `[cache]`, since which
+directories of a machine are used is its user's to say. Where it rewrites URLs, `grex.names.rewrites` says what keeps
+that safe. Unknown keys are errors too, since a misspelt limit would otherwise be no limit. Options and environment
+variables win over both files; they are read in the front ends.
 """
 
 from __future__ import annotations
@@ -31,13 +38,15 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.errors import ConfigError
-from grex.names import GROUP_NAME_HINT, clean, is_group_name, redact, suggest
+from grex.names import GROUP_NAME_HINT, Rewrite, Rewrites, clean, is_group_name, redact, suggest
 
-__all__ = ["Config", "read_config"]
+__all__ = ["Config", "cache_directory", "read_config"]
 
 _SYNC_KEYS: Final = ("jobs", "network_permits", "per_host")
 _TRUST_KEYS: Final = ("prefixes",)
 _GROUPS_KEYS: Final = ("off",)
+_CACHE_KEYS: Final = ("dir",)
+_URL_KEYS: Final = ("instead_of",)
 _MOST: Final = 1024  # permits are processes
 _MAX_BYTES: Final = 1024 * 1024
 
@@ -52,6 +61,10 @@ class Config(Struct, frozen=True):
     trust_prefixes: tuple[str, ...] = ()
     groups_off: tuple[str, ...] = ()
     """The groups whose packs are brought only where a machine asks for them."""
+    cache_dir: Path | None = None
+    """Where the objects lie that clones share; None: nowhere."""
+    rewrites: Rewrites = field(default_factory=Rewrites)
+    """Of both files."""
     origins: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -82,8 +95,8 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {clean(str(error))}.", hint="See https://toml.io.") from error
-    _check_known(path, "", tables, ("groups", "sync", "trust"))
-    found: dict[str, int | tuple[str, ...]] = {}
+    _check_known(path, "", tables, ("cache", "groups", "sync", "trust", "url"))
+    found: dict[str, int | tuple[str, ...] | Path | Rewrites] = {}
     if "sync" in tables:
         found.update(_read_sync(path, tables["sync"]))
     if "groups" in tables:
@@ -100,6 +113,18 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
                 hint="Move it to your own configuration, or use `grex trust`.",
             )
         found["trust_prefixes"] = _read_trust(path, tables["trust"])
+    if "cache" in tables:
+        if not is_users:
+            raise ConfigError(
+                f"{path} has a table [cache], but which directories of a machine are used is its user's to say.",
+                hint="Move it to your own configuration, or set GREX_CACHE_DIR.",
+            )
+        cache_dir = _read_cache(path, tables["cache"])
+        if cache_dir is not None:
+            found["cache_dir"] = cache_dir
+    if "url" in tables:
+        rules = _read_rewrites(path, tables["url"], is_shared=not is_users)
+        found["rewrites"] = Rewrites((*config.rewrites.rules, *rules))
     origins = MappingProxyType({**config.origins, **dict.fromkeys(found, path)})
     return replace(config, **found, origins=origins)  # each value was checked by its reader
 
@@ -166,6 +191,61 @@ def _read_trust(path: Path, table: object) -> tuple[str, ...]:
             )
         texts.append(prefix)
     return tuple(texts)
+
+
+def _read_cache(path: Path, table: object) -> Path | None:
+    entries = _table(path, "cache", table)
+    _check_known(path, "cache.", entries, _CACHE_KEYS)
+    text = entries.get("dir", "")
+    if not isinstance(text, str) or not text.isprintable():
+        raise ConfigError(
+            f"{path}: cache.dir is {_shown(text)}, and a directory is needed.",
+            hint='Write it as in `dir = "~/.cache/grex"`.',
+        )
+    return cache_directory(text, relative_to=path.parent)
+
+
+def cache_directory(text: str, *, relative_to: Path) -> Path | None:
+    """The directory that a text means: `~` is the home, a relative path starts at `relative_to`, none is no cache.
+
+    Raises:
+        ConfigError: it begins with `~` and a name that is no user's.
+    """
+    if not text.strip():
+        return None
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the cache directory {_shown(text)} has no home to start from.", hint="Write it in full."
+        ) from error
+    return relative_to / path
+
+
+def _read_rewrites(path: Path, table: object, *, is_shared: bool) -> tuple[Rewrite, ...]:
+    from grex.names.rewrites import check_rewrite  # noqa: PLC0415 - most files have no such table
+
+    rules: list[Rewrite] = []
+    for base, value in _table(path, "url", table).items():
+        name = f"url.{clean(redact(base), 80)}"
+        entries = _table(path, name, value)
+        _check_known(path, f"{name}.", entries, _URL_KEYS)
+        prefixes = entries.get("instead_of", [])
+        if not isinstance(prefixes, list) or not all(isinstance(one, str) and one.isprintable() for one in prefixes):
+            raise ConfigError(
+                f"{path}: {name}.instead_of is {_shown(prefixes)}, and a list of URL prefixes is needed.",
+                hint='Write it as in `["https://github.com/"]`.',
+            )
+        for prefix in prefixes:
+            rule = Rewrite(base, prefix, is_shared)
+            reason = check_rewrite(rule)
+            if reason is not None:
+                raise ConfigError(
+                    f"{path}: {name} cannot stand for {_shown(prefix)}: {reason}.",
+                    hint='Write it as in `[url."https://mirror.example/"]` with `instead_of = ["https://github.com/"]`.',
+                )
+            rules.append(rule)
+    return tuple(rules)
 
 
 def _table(path: Path, name: str, value: object) -> Mapping[str, object]:

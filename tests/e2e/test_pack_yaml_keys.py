@@ -108,17 +108,6 @@ def test_an_override_wins_over_what_another_pack_declares(deep: GitServer, works
         assert run.packs["mid/lib"]["url"] == deep.url("fork")
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("sparse", ["docs"]), ("submodules", True), ("remotes", {"fork": "https://h.invalid/fork"})]
-)
-def test_a_key_that_is_not_done_yet_is_said_and_not_passed_over(
-    deep: GitServer, workspace: Workspace, key: str, value: object
-) -> None:
-    workspace.declare({"url": deep.url("lib"), key: value})
-    (note,) = workspace.sync().packs["lib"]["notes"]
-    assert note.startswith(f"{key} (.grex/pack.yaml:5:5): not supported by this version of grex")
-
-
 def test_groups_are_kept_when_a_pack_is_added(deep: GitServer, workspace: Workspace) -> None:
     workspace.declare(**{"x-team": {"owner": "platform"}, "version": "2024.1"})
     before = (workspace / ".grex/pack.yaml").read_text()

@@ -65,7 +65,7 @@ def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
     ("text", "message", "hint"),
     [
         ("[snyc]\n", " has no setting 'snyc'.", "did you mean 'sync'?"),
-        ("jobs = 1\n", " has no setting 'jobs'.", "known: groups, sync, trust"),
+        ("jobs = 1\n", " has no setting 'jobs'.", "known: cache, groups, sync, trust, url"),
         ("[sync]\njob = 1\n", " has no setting 'sync.job'.", "did you mean 'jobs'?"),
         ("[trust]\nprefix = []\n", " has no setting 'trust.prefix'.", "did you mean 'prefixes'?"),
         ("sync = 1\n", ": sync is 1, and a table is needed.", "Write [sync] above its keys."),
@@ -142,3 +142,39 @@ def test_a_file_that_cannot_be_reached_says_why(workspace: Path) -> None:
 def test_an_absent_file_costs_no_toml_parser(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tomllib", None)
     assert read(workspace) == Config()
+
+
+def test_a_cache_directory_starts_at_the_file_or_at_home_and_only_the_user_names_it(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = write_user(workspace, '[cache]\ndir = "objects"\n')
+    assert read(workspace).cache_dir == path.parent / "objects"
+    write_user(workspace, '[cache]\ndir = "~/objects"\n')
+    assert read(workspace).cache_dir == tmp_path / "objects"
+    write_user(workspace, '[cache]\ndir = ""\n')
+    assert read(workspace).cache_dir is None
+    write_user(workspace, "[cache]\ndir = 1\n")
+    with pytest.raises(ConfigError, match=r"cache\.dir is 1, and a directory is needed"):
+        read(workspace)
+    write_user(workspace, "")
+    (workspace / ".grex/config.toml").write_text('[cache]\ndir = "x"\n')
+    with pytest.raises(ConfigError, match="which directories of a machine are used is its user's to say"):
+        read(workspace)
+
+
+def test_rewriting_rules_of_both_files_are_kept_apart(workspace: Path) -> None:
+    write_user(workspace, '[url."https://m.example/"]\ninstead_of = ["https://a.example/", "https://b.example/"]\n')
+    (workspace / ".grex/config.toml").write_text('[url."https://w.example/"]\ninstead_of = ["https://c.example/"]\n')
+    rules = read(workspace).rewrites.rules
+    assert [(rule.instead_of, rule.base, rule.is_shared) for rule in rules] == [
+        ("https://a.example/", "https://m.example/", False),
+        ("https://b.example/", "https://m.example/", False),
+        ("https://c.example/", "https://w.example/", True),
+    ]
+    (workspace / ".grex/config.toml").write_text('[url."http://w.example/"]\ninstead_of = ["https://c.example/"]\n')
+    with pytest.raises(ConfigError, match="cannot replace an encrypted transport"):
+        read(workspace)
+    (workspace / ".grex/config.toml").write_text('[url."https://w.example/"]\ninstead_of = "https://c.example/"\n')
+    with pytest.raises(ConfigError, match="a list of URL prefixes is needed"):
+        read(workspace)

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 from grex.later import imported_later
 
 if TYPE_CHECKING:
+    from grex.cli.render.cache import cache_gc, cache_ls
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
 
 __all__ = [
     "add",
+    "cache_gc",
+    "cache_ls",
     "demo",
     "export",
     "freeze",
@@ -28,6 +31,8 @@ __all__ = [
 
 _LATER = {
     "add": "packs",
+    "cache_gc": "cache",
+    "cache_ls": "cache",
     "demo": "packs",
     "export": "interchange",
     "freeze": "interchange",

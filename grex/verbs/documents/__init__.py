@@ -4,6 +4,7 @@ Each has a `schema` with a version; within a version, keys are only added. `grex
 that follows from these types, and the tests hold every verb's real output against it.
 """
 
+from grex.verbs.documents.cache import CacheGcDocument, CacheLsDocument, CollectedMirrorObject, MirrorObject
 from grex.verbs.documents.interchange import (
     ChangedEntryObject,
     ExportDocument,
@@ -43,7 +44,10 @@ from grex.verbs.documents.packs import (
 __all__ = [
     "DOCUMENTS",
     "AddDocument",
+    "CacheGcDocument",
+    "CacheLsDocument",
     "ChangedEntryObject",
+    "CollectedMirrorObject",
     "DemoDocument",
     "ErrorDocument",
     "ExportDocument",
@@ -59,6 +63,7 @@ __all__ = [
     "LockObject",
     "LockProcessObject",
     "LocksDocument",
+    "MirrorObject",
     "PackStatusObject",
     "PluginObject",
     "PluginsDocument",
@@ -77,6 +82,8 @@ __all__ = [
 
 DOCUMENTS: dict[str, type] = {
     "add": AddDocument,
+    "cache_gc": CacheGcDocument,
+    "cache_ls": CacheLsDocument,
     "demo": DemoDocument,
     "error": ErrorDocument,
     "export": ExportDocument,
