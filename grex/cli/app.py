@@ -15,20 +15,25 @@ from grex.cli.call import Call, explain
 from grex.cli.commands import (
     add,
     demo,
+    exec_,
+    fetch,
     init,
     locks,
     ls,
     merge_driver,
+    path,
     plugins,
+    push,
     schema,
     status,
+    switch,
     sync,
     teardown,
     trust,
     update,
 )
 from grex.cli.commands import run as run_name
-from grex.cli.signature import COMMON, takes
+from grex.cli.signature import COMMON, CommandBehindDashes, takes
 from grex.cli.streams import give_up, say
 from grex.errors import GrexError, UsageError
 
@@ -73,8 +78,27 @@ def _options_before_the_verb(
     del call, version  # the one is kept for the verb, the other is printed already
 
 
-for _command in (init, add, sync, update, status, ls, trust, locks, teardown, run_name, plugins, demo, schema):
-    app.command()(_command)
+for _command in (
+    init,
+    add,
+    sync,
+    update,
+    status,
+    ls,
+    path,
+    exec_,
+    run_name,
+    switch,
+    fetch,
+    push,
+    trust,
+    locks,
+    teardown,
+    plugins,
+    demo,
+    schema,
+):
+    app.command(cls=CommandBehindDashes if _command is exec_ else None)(_command)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
 

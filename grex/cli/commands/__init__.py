@@ -4,20 +4,26 @@ A command imports its verb when it is run, so that `grex --help` and a short ver
 """
 
 from grex.cli.commands.looking import locks, ls, plugins, schema, status
+from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 
 __all__ = [
     "add",
     "demo",
+    "exec_",
+    "fetch",
     "init",
     "locks",
     "ls",
     "merge_driver",
+    "path",
     "plugins",
+    "push",
     "run",
     "schema",
     "status",
+    "switch",
     "sync",
     "teardown",
     "trust",

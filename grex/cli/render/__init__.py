@@ -5,19 +5,43 @@ from typing import TYPE_CHECKING
 from grex.later import imported_later
 
 if TYPE_CHECKING:
+    from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
 
-__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
+__all__ = [
+    "add",
+    "demo",
+    "exec_",
+    "fetch",
+    "init",
+    "locks",
+    "ls",
+    "path",
+    "plugins",
+    "push",
+    "run",
+    "status",
+    "switch",
+    "sync",
+    "teardown",
+    "trust",
+    "update",
+]
 
 _LATER = {
     "add": "packs",
     "demo": "packs",
+    "exec_": "over",
+    "fetch": "over",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",
+    "path": "over",
     "plugins": "packs",
+    "push": "over",
     "run": "packs",
     "status": "packs",
+    "switch": "over",
     "sync": "packs",
     "teardown": "packs",
     "trust": "packs",
