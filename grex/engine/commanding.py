@@ -18,7 +18,7 @@ from typing import Literal
 import anyio
 from msgspec import Struct
 
-from grex.engine.members import Member, Members, in_parallel, look_again, order_of
+from grex.engine.members import Member, Members, check_still_there, in_parallel, order_of
 from grex.engine.session import Session
 from grex.engine.surroundings import child_environ
 from grex.engine.transcript import Spill, Transcript
@@ -159,7 +159,7 @@ class _Run:
                 yield
             return
         async with holds.pack(member.path, member.root, "disk"):
-            await look_again(self._session, member)
+            check_still_there(member)
             yield
 
     async def _run(self, member: Member) -> CommandOutcome:

@@ -5,6 +5,7 @@ Such a verb takes no WORKSPACE: a sync may go on beside it. So a pack is looked 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from grex.errors import GrexError, PackError
 from grex.git import CheckoutState, ask_head
 from grex.names import PackUrl, shown_argument
 
-__all__ = ["Member", "Members", "in_parallel", "look_again", "members_of", "order_of"]
+__all__ = ["Member", "Members", "check_still_there", "in_parallel", "look_again", "members_of", "order_of"]
 
 
 class Member(Struct, frozen=True):
@@ -137,6 +138,22 @@ async def in_parallel(
             tasks.start_soon(one, member)
 
 
+def check_still_there(member: Member) -> None:
+    """See that a checkout was not taken away while its lock was waited for; that it was one, is known.
+
+    Raises:
+        PackError: there is none any more.
+    """
+    if not os.path.lexists(f"{member.root}/.git"):
+        raise _gone(member)
+
+
+def _gone(member: Member) -> PackError:
+    return PackError(
+        f"{member.path} is not there any more", hint="Somebody took it away meanwhile; `grex sync` brings it again."
+    )
+
+
 async def look_again(session: Session, member: Member) -> CheckoutState:
     """What is at a pack now that it is held.
 
@@ -145,5 +162,5 @@ async def look_again(session: Session, member: Member) -> CheckoutState:
     """
     state = look_at(member.root)
     if state.kind != "checkout":
-        raise PackError(f"{member.path} is not there any more", hint="Somebody removed it meanwhile; `grex sync`.")
+        raise _gone(member)
     return await ask_head(session.git_for(member.path), state) if state.head == "unreadable" else state
