@@ -246,6 +246,14 @@ async def test_a_pack_that_somebody_holds_is_not_pushed_and_one_with_nothing_to_
         assert statuses(await pushed(packs, no_wait=True)) == {"a": "lock.busy", "b": "unchanged", "pin": "unchanged"}
 
 
+async def test_a_filter_chooses_for_each_of_them(packs: Place) -> None:
+    settings, only = packs.settings(), ("[ab]", "nothing")
+    assert set(statuses(await fetch(FetchRequest(root=packs.root, filters=only), settings))) == {"a", "b"}
+    assert set(statuses(await push(PushRequest(root=packs.root, filters=only), settings))) == {"a", "b"}
+    request = SwitchRequest(root=packs.root, filters=("b", "pin"), branch="main")
+    assert statuses(await switch(request, settings)) == {"b": "unchanged", "pin": "switched"}
+
+
 # -- path --------------------------------------------------------------------------------------------------------------
 
 
