@@ -32,7 +32,9 @@ from grex.git import (
     count_own_commits,
     edited_paths,
     fetch_branches,
+    follow,
     has_plain_refs,
+    has_upstream,
     is_ancestor,
     push_branch,
     recover,
@@ -173,6 +175,9 @@ async def _switch(session: Session, member: Member, branch: str, *, creates: boo
         state, notes = await _mended(session, member, git, backend)
         local, remote = await _branch(git, state, branch)
         verdict = judge_switch(state, branch, creates=creates, local=local, remote=remote)
+        if isinstance(verdict, Stay) and notes and not creates and remote and not has_upstream(state.dirs, branch):
+            # The run that made the branch was killed before it could say what the branch follows.
+            await follow(git, state, branch, f"origin/{branch}", backend=backend)
         if not isinstance(verdict, GoTo):
             return _stays(member, verdict, branch, notes)
         edits = edited_paths(state)

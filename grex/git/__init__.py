@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grex.git.checkout import check_out, has_upstream
+from grex.git.checkout import check_out, follow, has_upstream
 from grex.git.clone import ClonedCheckout, clone
 from grex.git.command import BackendHold, GitCommand, GitRunner, git_environment
 from grex.git.commits import (
@@ -97,6 +97,7 @@ __all__ = [
     "fetch_sha",
     "fetch_tag",
     "find_git_dirs",
+    "follow",
     "git_environment",
     "has_commit",
     "has_plain_refs",

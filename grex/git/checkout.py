@@ -26,7 +26,7 @@ from grex.git.observe import CheckoutState, running_operation
 from grex.git.records import CompletionRecord, MoveNote, remove_note, write_note, write_record
 from grex.git.refs import GitDirs, RefsUnreadableError, read_head, read_ref
 
-__all__ = ["check_out", "has_upstream", "move_to_branch"]
+__all__ = ["check_out", "follow", "has_upstream", "move_to_branch"]
 
 _PACK_LOCK = ".grex-lock"
 _REFUSALS = (
@@ -134,8 +134,17 @@ async def move_to_branch(
     _check_branch(state, note.branch, expected)
     await _move(runner, state, note, to_sha, backend, timeout_s)
     if upstream is not None and not has_upstream(state.dirs, note.branch):
-        await runner.run(["branch", f"--set-upstream-to={upstream}", note.branch], cwd=state.real, write=backend)
+        await follow(runner, state, note.branch, upstream, backend=backend)
     remove_note(state.dirs.own)
+
+
+async def follow(runner: GitRunner, state: CheckoutState, branch: str, upstream: str, *, backend: BackendHold) -> None:
+    """Let a local branch follow one of a remote, such as `origin/main`.
+
+    Raises:
+        GitError: one of them is not there.
+    """
+    await runner.run(["branch", f"--set-upstream-to={upstream}", branch], cwd=state.real, write=backend)
 
 
 async def _move(
@@ -251,7 +260,7 @@ async def _with_upstream(
         known = record.upstream
     if known is None:  # never fetched under that name: there is nothing to point to
         return replace(record, upstream=None)
-    await runner.run(["branch", f"--set-upstream-to={record.upstream}", record.branch], cwd=state.real, write=backend)
+    await follow(runner, state, record.branch, record.upstream, backend=backend)
     return record
 
 

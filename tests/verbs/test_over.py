@@ -142,6 +142,17 @@ async def test_what_a_dead_run_left_is_mended_before_the_branch_changes(packs: P
     assert observe(packs / "a").note is None
 
 
+async def test_a_branch_follows_its_remote_also_where_a_kill_came_in_between(packs: Place) -> None:
+    before = observe(packs / "a")
+    await switched(packs, "topic", "a")
+    git(packs / "a", "branch", "--quiet", "--unset-upstream")
+    state = observe(packs / "a")
+    assert state.git_dir is not None
+    write_note(state.git_dir, MoveNote("checkout", "a", before.head_sha, state.head_sha, "topic", was_clean=True))
+    assert statuses(await switched(packs, "topic", "a")) == {"a": "unchanged"}
+    assert git(packs / "a", "rev-parse", "--abbrev-ref", "topic@{upstream}") == "origin/topic"
+
+
 async def test_a_dry_run_of_a_switch_takes_no_lock_and_moves_nothing(packs: Place) -> None:
     with LockHolder("pack", packs / "a") as holder:
         assert holder.ask("take") == "held"
