@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from grex.errors import UsageError
@@ -22,6 +24,7 @@ from grex.verbs.over import (
 from grex.verbs.path import PathReport, PathRequest, path
 from tests.support.git_server import GitServer, git
 from tests.support.lock_holder import LockHolder
+from tests.support.moulds import cast
 from tests.support.place import Place
 
 pytestmark = pytest.mark.anyio
@@ -34,8 +37,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def packs(place: Place, server: GitServer) -> Place:
+def server(tmp_path: Path) -> GitServer:
+    return GitServer(tmp_path / "up")
+
+
+@pytest.fixture
+def packs(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """`a` has a branch `topic` at its remote, `b` has none; `pin` is at a tag."""
+    return cast("over", build, tmp_path, tmp_path_factory)[0]
+
+
+def build(place: Place, server: GitServer) -> None:
     server.create("a", {"f": "1\n", "g": "1\n"})
     server.commit("a", {"f": "topic\n"}, branch="topic")
     server.create("b", {"f": "1\n"})
@@ -43,8 +55,6 @@ async def packs(place: Place, server: GitServer) -> Place:
     place.declare(
         {"url": server.url("a")}, {"url": server.url("b")}, {"url": server.url("b"), "path": "pin", "ref": "v1"}
     )
-    assert (await place.sync()).exit_code == 0
-    return place
 
 
 async def switched(place: Place, branch: str, *names: str, create: bool = False, dry_run: bool = False) -> SwitchReport:
