@@ -26,7 +26,7 @@ def exec_(
     dry_run: DryRun = False,
     fail_fast: FailFast = False,
 ) -> int:
-    """Run a command in every pack: grex exec [PACK]... -- CMD..."""
+    """Run a command in every pack."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.told import OutputPrinter  # noqa: PLC0415 - only when run
     from grex.errors import UsageError  # noqa: PLC0415 - only when run
