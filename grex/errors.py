@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 __all__ = [
     "ActionError",
     "ClaimError",
+    "CommandError",
     "ConfigError",
     "CorruptLogError",
     "CycleError",
@@ -130,6 +131,12 @@ class FetchError(PackError):
     """git could not bring what was declared."""
 
     code = "pack.fetch"
+
+
+class CommandError(PackError):
+    """A command that the user ran in a pack failed, or could not be started; `details` has how it ended."""
+
+    code = "pack.command"
 
 
 class ActionError(PackError):

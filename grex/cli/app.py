@@ -16,23 +16,28 @@ from grex.cli.commands import (
     add,
     cache,
     demo,
+    exec_,
     export,
+    fetch,
     freeze,
     import_packs,
     init,
     locks,
     ls,
     merge_driver,
+    path,
     plugins,
+    push,
     schema,
     status,
+    switch,
     sync,
     teardown,
     trust,
     update,
 )
 from grex.cli.commands import run as run_name
-from grex.cli.signature import COMMON, takes
+from grex.cli.signature import COMMON, CommandBehindDashes, takes
 from grex.cli.streams import give_up, say
 from grex.errors import GrexError, UsageError
 
@@ -78,10 +83,29 @@ def _options_before_the_verb(
 
 
 for _command in (
-    *(init, add, sync, update, status, ls, trust, locks, teardown, run_name),
-    *(import_packs, export, freeze, plugins, demo, schema),
+    init,
+    add,
+    sync,
+    update,
+    status,
+    ls,
+    path,
+    exec_,
+    run_name,
+    switch,
+    fetch,
+    push,
+    trust,
+    locks,
+    teardown,
+    import_packs,
+    export,
+    freeze,
+    plugins,
+    demo,
+    schema,
 ):
-    app.command()(_command)
+    app.command(cls=CommandBehindDashes if _command is exec_ else None)(_command)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
 app.add_typer(cache)

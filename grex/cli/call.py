@@ -54,6 +54,7 @@ class Call(Struct, frozen=True):
     lock_timeout_s: float | None = None
     trace: Path | None = None
     trust: tuple[str, ...] = ()
+    behind_dashes: tuple[str, ...] | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def joined(self, after: Call) -> Call:
@@ -70,6 +71,7 @@ class Call(Struct, frozen=True):
         return replace(
             self,
             verb=after.verb,
+            behind_dashes=after.behind_dashes,
             as_json=self.as_json or after.as_json,
             quiet=self.quiet or after.quiet,
             workspace=after.workspace if after.workspace is not None else self.workspace,
@@ -314,8 +316,12 @@ def _print_json(document: Mapping[str, Any]) -> None:
 
 _GO_ON = {
     "add": "run it again if the pack is not declared yet, else the next sync goes on from here",
+    "exec": "the commands that still ran were ended",
+    "fetch": "run it again to go on from here",
     "import": "run it again if the packs are not declared yet, else the next sync goes on from here",
+    "push": "run it again to go on from here",
     "run": "run it again to go on from here",
+    "switch": "run it again to go on from here",
     "teardown": "run it again to go on from here",
 }
 

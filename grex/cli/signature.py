@@ -18,16 +18,38 @@ from collections.abc import Callable
 from typing import Any, Concatenate, TypeVar, get_args, get_type_hints
 
 import typer
+from msgspec.structs import replace
+from typer.core import TyperCommand
 
 from grex.cli.call import Call
 from grex.cli.options import Jobs, Json, LockTimeout, NoWait, Quiet, Trace, Trust, Workspace
 
-__all__ = ["COMMON", "takes"]
+__all__ = ["COMMON", "CommandBehindDashes", "takes"]
 
 COMMON = ("json", "quiet", "workspace", "jobs", "no_wait", "lock_timeout", "trace")
 """What may stand before the verb as well, in the order in which the help lists it."""
 
 R = TypeVar("R")
+
+_BEHIND_DASHES = "grex.behind-dashes"
+
+
+class CommandBehindDashes(TyperCommand):
+    """A command of ours behind whose `--` stands a command of the user's, which is not ours to read.
+
+    Before the dashes stand packs. What is behind them comes as `Call.behind_dashes`, None where there are no dashes.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what stands before the dashes, and keep the rest as it is."""
+        if "--" in args:
+            at = args.index("--")
+            args, ctx.meta[_BEHIND_DASHES] = args[:at], tuple(args[at + 1 :])
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What the first line of the help says."""
+        return [*super().collect_usage_pieces(ctx), "-- CMD..."]
 
 
 def _given(
@@ -80,9 +102,11 @@ def takes(*shared: str) -> Callable[[Callable[Concatenate[Call, ...], R]], Calla
 
     def decorate(function: Callable[Concatenate[Call, ...], R]) -> Callable[..., R]:
         _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        verb = function.__name__.rstrip("_")  # `exec_`, because Python has an `exec` of its own
 
         def command(context: typer.Context, **options: Any) -> R:
-            call = _given(function.__name__, **{name: options.pop(name) for name in shared})
+            call = _given(verb, **{name: options.pop(name) for name in shared})
+            call = replace(call, behind_dashes=context.meta.get(_BEHIND_DASHES))
             context.obj = call if context.obj is None else context.obj.joined(call)
             return function(context.obj, **options)
 
@@ -90,7 +114,7 @@ def takes(*shared: str) -> Callable[[Callable[Concatenate[Call, ...], R]], Calla
         for one in own:
             shown += _flags(one) if one.kind is one.VAR_KEYWORD else [one.replace(kind=_BY_NAME)]
         shown += [_SHARED[name] for name in shared]
-        command.__name__ = function.__name__
+        command.__name__ = verb
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what `inspect` looks for
         command.__annotations__ = {one.name: one.annotation for one in shown}

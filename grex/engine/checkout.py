@@ -66,7 +66,7 @@ from grex.git.partial import lacks_objects
 from grex.manifest import sync_event
 from grex.names import PACK_LOCK_NAME
 
-__all__ = ["Checkouts"]
+__all__ = ["Checkouts", "recovery_notes"]
 
 _ROUNDS = 8
 _ASK_TIMEOUT_S = 300.0
@@ -361,7 +361,7 @@ class Checkouts:
             state = observe(root)
             if state.note is not None:
                 report = await recover(self._session.git_for(node.path), state, backend=backend)
-                found.notes.extend(_recovery_notes(report))
+                found.notes.extend(recovery_notes(report))
 
     async def _move(
         self, node: Node, root: Path, state: CheckoutState, found: _Found, target: RemoteRef
@@ -411,7 +411,8 @@ class Checkouts:
         return self._looking.with_spec(node, root, outcome)
 
 
-def _recovery_notes(report: RecoveryReport) -> list[str]:
+def recovery_notes(report: RecoveryReport) -> list[str]:
+    """What there is to say of a recovery."""
     notes = ["recovered from an interrupted run"]
     if report.rescue_ref is not None:
         notes.append(f"files that the interrupted run or somebody since had changed are kept as {report.rescue_ref}")

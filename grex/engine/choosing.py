@@ -37,6 +37,7 @@ class Chosen(Struct):
     Attributes:
         paths: those that are known before anything is brought.
         is_all: whether neither an argument but `.` nor a filter was given, so that it is the whole workspace.
+        named: those that an argument names, not only one of those above them.
         has_root: whether the root is meant, which only the argument `.` does.
         scope: what the arguments mean, whatever the filters say; None for everything.
         needed: absent packs that have to be brought to reach chosen ones.
@@ -46,6 +47,7 @@ class Chosen(Struct):
 
     paths: set[str] = field(default_factory=set)
     is_all: bool = False
+    named: set[str] = field(default_factory=set)
     has_root: bool = False
     scope: set[str] | None = None
     needed: set[str] = field(default_factory=set)
@@ -100,6 +102,7 @@ async def choose(
     everything = {*found.graph.nodes, *known} - {ROOT}
     inactive = set() if keeps_inactive else _dormant(session, found)
     scope: set[str] | None = None
+    said: set[str] = set()
     has_root = False
     if packs:
         said = named(found, {*session.lines, *known}, packs)
@@ -130,6 +133,7 @@ async def choose(
     return Chosen(
         paths,
         is_all=not packs and not parsed,
+        named=said,
         has_root=has_root,
         scope=scope,
         needed=absent_above(paths, found, session.lines) - inactive if packs or parsed else set(),

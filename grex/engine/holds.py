@@ -130,6 +130,12 @@ class Holds:
                     self._held(f"PACK ({kind})", name, got)
 
     @asynccontextmanager
+    async def disk_permit(self, name: str) -> AsyncGenerator[None]:
+        """Hold a disk permit and nothing else, for what works beside others in a pack. Tier: PERMIT."""
+        async with self._permit("disk", name, None):
+            yield
+
+    @asynccontextmanager
     async def network_permit(self, name: str, host: str | None) -> AsyncGenerator[None]:
         """Hold a network permit and nothing else, to ask a remote about a pack that is not touched. Tier: PERMIT."""
         async with self._permit("network", name, host):

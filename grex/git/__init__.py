@@ -8,7 +8,9 @@ Locks are taken by the caller. What writes takes the held BACKEND lock as an arg
 
 from __future__ import annotations
 
-from grex.git.checkout import check_out, has_upstream
+from typing import TYPE_CHECKING
+
+from grex.git.checkout import check_out, follow, has_upstream
 from grex.git.clone import ClonedCheckout, clone
 from grex.git.command import BackendHold, GitCommand, GitRunner, Logins, git_environment
 from grex.git.commits import (
@@ -26,18 +28,32 @@ from grex.git.errors import (
     CheckoutRefusedError,
     FilesInTheWayError,
     GitError,
+    PushError,
     RefNotFoundError,
 )
-from grex.git.fetch import fetch_branch, fetch_sha, fetch_tag, set_origin
+from grex.git.fetch import fetch_branch, fetch_branches, fetch_sha, fetch_tag, set_origin
 from grex.git.index import Index, IndexUnreadableError, read_index
 from grex.git.move_in import move_in, plan_move, resume_move
 from grex.git.observe import CheckoutState, Operation, observe
 from grex.git.progress import GitProgress
 from grex.git.records import CompletionRecord, MoveNote, noted, read_note, read_record, write_record
 from grex.git.recover import RecoveryReport, recover
-from grex.git.refs import GitDirs, Head, RefsUnreadableError, find_git_dirs, read_head, read_ref
+from grex.git.refs import GitDirs, Head, RefsUnreadableError, find_git_dirs, has_plain_refs, read_head, read_ref
 from grex.git.remote import LocalRemoteRefs, RemoteRef, local_remote_refs, parse_ref, resolve_remote
 from grex.git.status import WorkTreeStatus, ahead_behind, ask_head, porcelain
+from grex.later import imported_later
+
+if TYPE_CHECKING:
+    from grex.git.switching import (
+        Commit,
+        Upstream,
+        commits_between,
+        count_own_commits,
+        push_branch,
+        remote_branches,
+        switch_branch,
+        upstream_of,
+    )
 
 __all__ = [
     "AnotherGitError",
@@ -45,6 +61,7 @@ __all__ = [
     "CheckoutRefusedError",
     "CheckoutState",
     "ClonedCheckout",
+    "Commit",
     "CompletionRecord",
     "Edits",
     "FilesInTheWayError",
@@ -60,24 +77,31 @@ __all__ = [
     "Logins",
     "MoveNote",
     "Operation",
+    "PushError",
     "RecoveryReport",
     "RefNotFoundError",
     "RefsUnreadableError",
     "RemoteRef",
+    "Upstream",
     "WorkTreeStatus",
     "ahead_behind",
     "ask_head",
     "check_out",
     "clone",
     "commit_at",
+    "commits_between",
+    "count_own_commits",
     "edited_paths",
     "fast_forward_ref",
     "fetch_branch",
+    "fetch_branches",
     "fetch_sha",
     "fetch_tag",
     "find_git_dirs",
+    "follow",
     "git_environment",
     "has_commit",
+    "has_plain_refs",
     "has_upstream",
     "is_ancestor",
     "is_reachable",
@@ -89,16 +113,37 @@ __all__ = [
     "parse_ref",
     "plan_move",
     "porcelain",
+    "push_branch",
     "read_head",
     "read_index",
     "read_note",
     "read_record",
     "read_ref",
     "recover",
+    "remote_branches",
     "resolve_remote",
     "resume_move",
     "set_origin",
+    "switch_branch",
     "untracked_hint",
+    "upstream_of",
     "worktree_on_branch",
     "write_record",
 ]
+
+_LATER = dict.fromkeys(
+    (
+        "Commit",
+        "Upstream",
+        "commits_between",
+        "count_own_commits",
+        "push_branch",
+        "remote_branches",
+        "switch_branch",
+        "upstream_of",
+    ),
+    "switching",
+)
+
+if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be
+    __getattr__ = imported_later(__name__, _LATER)

@@ -26,7 +26,7 @@ from grex.git.observe import CheckoutState, running_operation
 from grex.git.records import CompletionRecord, MoveNote, remove_note, write_note, write_record
 from grex.git.refs import GitDirs, RefsUnreadableError, read_head, read_ref
 
-__all__ = ["check_out", "has_upstream"]
+__all__ = ["check_out", "follow", "has_upstream", "move_to_branch"]
 
 _PACK_LOCK = ".grex-lock"
 _REFUSALS = (
@@ -80,22 +80,92 @@ async def check_out(
     _check_unmoved(state)
     if record.branch is not None:
         _check_branch(state, record.branch, state.head_sha if record.branch == state.head_branch else expected)
-        target = ["-B", record.branch]
-    else:
-        target = ["--detach"]
     record = replace(record, tree=await tree_of(runner, state, to_sha))
-    write_note(
-        dirs.own,
-        MoveNote(
-            op="checkout",
-            pack=pack,
-            from_sha=state.head_sha,
-            to_sha=to_sha,
-            branch=record.branch,
-            was_clean=was_clean,
-            record=record,
-        ),
+    note = MoveNote(
+        op="checkout",
+        pack=pack,
+        from_sha=state.head_sha,
+        to_sha=to_sha,
+        branch=record.branch,
+        was_clean=was_clean,
+        record=record,
     )
+    await _move(runner, state, note, to_sha, backend, timeout_s)
+    record = await _with_upstream(runner, state, record, backend)
+    write_record(dirs.own, record)
+    remove_note(dirs.own)
+    return record
+
+
+async def move_to_branch(
+    runner: GitRunner,
+    state: CheckoutState,
+    note: MoveNote,
+    *,
+    expected: str | None,
+    upstream: str | None,
+    backend: BackendHold,
+    timeout_s: float | None = LOCAL_TIMEOUT_S,
+) -> None:
+    """Move a checkout onto a local branch at `note.to_sha`, for a user who wants to be there.
+
+    Nothing is recorded: where grex left the checkout is still where grex left it. Cancellation, `expected` and what is
+    raised are those of `check_out`.
+
+    Args:
+        runner: runs git.
+        state: the checkout as it was when the move was decided.
+        note: the branch and the two commits.
+        expected: where the local branch was when the move was decided; None if it did not exist.
+        upstream: what a new branch follows, as `origin/main`; None for nothing.
+        backend: the held BACKEND lock.
+        timeout_s: how long the checkout may take.
+
+    Raises:
+        CheckoutRefusedError: something of the user's is in the way; nothing was changed.
+        GitError: git failed midway; the note stands.
+        ValueError: the note has no branch or no commit: a bug in the caller.
+    """
+    require_backend(backend)
+    if note.branch is None or note.to_sha is None:
+        raise ValueError("a move onto a branch needs the branch and its commit")
+    to_sha = require_sha(note.to_sha)
+    _check_unmoved(state)
+    _check_branch(state, note.branch, expected)
+    await _move(runner, state, note, to_sha, backend, timeout_s)
+    if upstream is not None and not has_upstream(state.dirs, note.branch):
+        await follow(runner, state, note.branch, upstream, backend=backend)
+    remove_note(state.dirs.own)
+
+
+async def follow(runner: GitRunner, state: CheckoutState, branch: str, upstream: str, *, backend: BackendHold) -> None:
+    """Let a local branch follow one of a remote, such as `origin/main`.
+
+    Raises:
+        GitError: one of them is not there.
+    """
+    command = ["branch", f"--set-upstream-to={upstream}", branch]
+    finished = await runner.run(command, cwd=state.real, write=backend, accept=(0, 128))
+    if finished.returncode:
+        # A shallow clone follows the one branch that it was cloned for; git takes no other one for a branch of the
+        # remote, and the user's `git pull` would not ask for it, until the remote's configuration names it.
+        add = ["remote", "set-branches", "--add", "origin", upstream.removeprefix("origin/")]
+        await runner.run(add, cwd=state.real, write=backend)
+        await runner.run(command, cwd=state.real, write=backend)
+
+
+async def _move(
+    runner: GitRunner,
+    state: CheckoutState,
+    note: MoveNote,
+    to_sha: str,
+    backend: BackendHold,
+    timeout_s: float | None,
+) -> None:
+    """Write the note and let git do the checkout; the note goes again if git refused, and stands otherwise."""
+    dirs = state.dirs
+    write_note(dirs.own, note)
+    target = ["--detach"] if note.branch is None else ["-B", note.branch]
     finished = await runner.run(
         ["checkout", "--no-overwrite-ignore", *target, to_sha, "--"],
         cwd=state.real,
@@ -111,11 +181,7 @@ async def check_out(
             raise explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=GitError)
         remove_note(dirs.own)
         raise refusal
-    _check_arrived(dirs, record, state)
-    record = await _with_upstream(runner, state, record, backend)
-    write_record(dirs.own, record)
-    remove_note(dirs.own)
-    return record
+    _check_arrived(dirs, note.branch, to_sha, state)
 
 
 def _check_unmoved(state: CheckoutState) -> None:
@@ -155,13 +221,13 @@ def _check_branch(state: CheckoutState, branch: str, expected: str | None) -> No
         raise CheckoutRefusedError(f"the branch '{branch}' of '{state.path}' is checked out in '{holder}' as well")
 
 
-def _check_arrived(dirs: GitDirs, record: CompletionRecord, state: CheckoutState) -> None:
+def _check_arrived(dirs: GitDirs, branch: str | None, sha: str, state: CheckoutState) -> None:
     try:
         head = read_head(dirs)
     except RefsUnreadableError:
         return
-    if (head.branch, head.sha) != (record.branch, record.sha):
-        raise GitError(f"git reported success, but '{state.path}' is not at {record.sha}")
+    if (head.branch, head.sha) != (branch, sha):
+        raise GitError(f"git reported success, but '{state.path}' is not at {sha}")
 
 
 def _refusal(state: CheckoutState, stderr: bytes) -> CheckoutRefusedError | None:
@@ -201,14 +267,7 @@ async def _with_upstream(
         known = record.upstream
     if known is None:  # never fetched under that name: there is nothing to point to
         return replace(record, upstream=None)
-    command = ["branch", f"--set-upstream-to={record.upstream}", record.branch]
-    finished = await runner.run(command, cwd=state.real, write=backend, accept=(0, 128))
-    if finished.returncode:
-        # A shallow clone follows the one branch that it was cloned for; git takes no other one for a branch of the
-        # remote, and the user's `git pull` would not ask for it, until the remote's configuration names it.
-        add = ["remote", "set-branches", "--add", "origin", record.upstream.removeprefix("origin/")]
-        await runner.run(add, cwd=state.real, write=backend)
-        await runner.run(command, cwd=state.real, write=backend)
+    await follow(runner, state, record.branch, record.upstream, backend=backend)
     return record
 
 

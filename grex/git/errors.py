@@ -18,6 +18,7 @@ __all__ = [
     "CheckoutRefusedError",
     "FilesInTheWayError",
     "GitError",
+    "PushError",
     "RefNotFoundError",
     "explain_failure",
     "shown_paths",
@@ -49,6 +50,12 @@ class FilesInTheWayError(FetchError):
     def __init__(self, message: str, *, paths: Sequence[str], hint: str | None = None) -> None:
         super().__init__(message, hint=hint, details={"paths": list(paths)})
         self.paths = tuple(paths)
+
+
+class PushError(GitError):
+    """The remote did not take what was pushed; what is there is as it was."""
+
+    code = "pack.push"
 
 
 class CheckoutRefusedError(GitError):

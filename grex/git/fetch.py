@@ -28,7 +28,7 @@ from grex.git.records import MoveNote, noted
 from grex.git.refs import RefsUnreadableError, read_ref
 from grex.names import check_ref, clean
 
-__all__ = ["fetch_branch", "fetch_sha", "fetch_tag", "set_origin"]
+__all__ = ["fetch_branch", "fetch_branches", "fetch_sha", "fetch_tag", "set_origin"]
 
 _OPTIONS = (
     "--no-auto-gc",
@@ -78,6 +78,26 @@ async def fetch_branch(
         depth=depth,
     )
     return await _commit(runner, state, tracking)
+
+
+async def fetch_branches(
+    runner: GitRunner,
+    state: CheckoutState,
+    *,
+    pack: str,
+    backend: BackendHold,
+    timeout_s: float | None,
+    on_progress: Callable[[GitProgress], None] | None = None,
+) -> None:
+    """Fetch every branch of `origin` into its remote-tracking ref; those that are gone there stay here.
+
+    Cancellation: as `fetch_branch`.
+
+    Raises:
+        FetchError: they could not be fetched.
+    """
+    refspec = "+refs/heads/*:refs/remotes/origin/*"
+    await _fetch(runner, state, [refspec], pack=pack, backend=backend, timeout_s=timeout_s, on_progress=on_progress)
 
 
 async def fetch_tag(

@@ -13,6 +13,7 @@ from grex.verbs.ls import ListRequest, ls
 from grex.verbs.run import RunRequest, run
 from grex.verbs.teardown import TeardownRequest, teardown
 from tests.support.git_server import GitServer, git
+from tests.support.moulds import cast
 from tests.support.place import Place, by_path
 from tests.support.workspace import pack_yaml
 
@@ -40,22 +41,26 @@ def server(tmp_path: Path) -> GitServer:
 @pytest.fixture
 def declared(place: Place, server: GitServer) -> Place:
     """`app` (meta) owns `app/core` (declarative, group dev) and `app/docs` (plain); `tool` is declarative."""
+    build(place, server)
+    return place
+
+
+def build(place: Place, server: GitServer) -> None:
     server.create("core", {".grex/pack.yaml": pack_yaml("core", "declarative", actions=MKDIR), "f": "1\n"})
     server.create("docs", {"f": "1\n"})
     server.create("tool", {".grex/pack.yaml": pack_yaml("tool", "declarative", actions=MKDIR)})
     children = [
-        {"url": server.url("core"), "path": "core", "groups": ["dev"]},
-        {"url": server.url("docs"), "path": "docs"},
+        {"url": "../up/core.git", "path": "core", "groups": ["dev"]},
+        {"url": "../up/docs.git", "path": "docs"},
     ]
     server.create("app", {".grex/pack.yaml": pack_yaml("app", children=children)})
     place.declare({"url": server.url("app")}, {"url": server.url("tool")})
-    return place
 
 
 @pytest.fixture
-async def synced(declared: Place) -> Place:
-    assert (await declared.sync()).exit_code == 0
-    return declared
+def synced(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """The same, synced."""
+    return cast("choosing", build, tmp_path, tmp_path_factory)[0]
 
 
 def fresh(place: Place) -> Session:

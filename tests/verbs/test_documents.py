@@ -104,6 +104,23 @@ def test_every_document_of_a_workspace_is_what_its_type_says(terminal: Terminal,
     assert terminal.grex("status", expect=3, document="error")["error"]["hint"]
 
 
+def test_the_verbs_over_packs_are_documents_too(terminal: Terminal, tmp_path: Path) -> None:
+    server = GitServer(tmp_path / "up")
+    server.create("tool", {"p": "1\n"})
+    terminal.grex("init")
+    terminal.grex("add", server.url("tool"))
+    assert terminal.grex("path", "tool")["path"] == str(tmp_path / "ws/tool")
+    assert terminal.grex("exec", "--", "sh", "-c", "echo said; exit 3", expect=4)["packs"][0]["stdout"] == "said\n"
+    server.commit("tool", {"p": "2\n"})
+    assert terminal.grex("fetch")["packs"][0]["news"][0]["commits"] == 1
+    assert terminal.grex("switch", "-c", "topic")["packs"][0]["status"] == "created"
+    assert terminal.grex("switch", "nowhere", expect=2, document="error")["error"]["hint"]
+    terminal.grex("exec", "--", "git", "commit", "--quiet", "--allow-empty", "-m", "mine")
+    assert terminal.grex("push", expect=4)["packs"][0]["code"] == "no-upstream"
+    terminal.grex("exec", "--", "git", "branch", "--quiet", "--set-upstream-to=origin/main")
+    assert terminal.grex("push", "--dry-run", expect=4)["packs"][0]["code"] == "diverged"
+
+
 def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:
     terminal.grex("init")
     assert terminal.grex("trust") == {

@@ -6,6 +6,7 @@ A command imports its verb when it is run, so that `grex --help` and a short ver
 from grex.cli.commands.cache import cache
 from grex.cli.commands.interchange import export, freeze, import_packs
 from grex.cli.commands.looking import locks, ls, plugins, schema, status
+from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 
@@ -13,17 +14,22 @@ __all__ = [
     "add",
     "cache",
     "demo",
+    "exec_",
     "export",
+    "fetch",
     "freeze",
     "import_packs",
     "init",
     "locks",
     "ls",
     "merge_driver",
+    "path",
     "plugins",
+    "push",
     "run",
     "schema",
     "status",
+    "switch",
     "sync",
     "teardown",
     "trust",

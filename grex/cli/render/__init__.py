@@ -7,6 +7,7 @@ from grex.later import imported_later
 if TYPE_CHECKING:
     from grex.cli.render.cache import cache_gc, cache_ls
     from grex.cli.render.interchange import export, freeze, import_packs
+    from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
 
 __all__ = [
@@ -14,15 +15,20 @@ __all__ = [
     "cache_gc",
     "cache_ls",
     "demo",
+    "exec_",
     "export",
+    "fetch",
     "freeze",
     "import_packs",
     "init",
     "locks",
     "ls",
+    "path",
     "plugins",
+    "push",
     "run",
     "status",
+    "switch",
     "sync",
     "teardown",
     "trust",
@@ -34,15 +40,20 @@ _LATER = {
     "cache_gc": "cache",
     "cache_ls": "cache",
     "demo": "packs",
+    "exec_": "over",
     "export": "interchange",
+    "fetch": "over",
     "freeze": "interchange",
     "import_packs": "interchange",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",
+    "path": "over",
     "plugins": "packs",
+    "push": "over",
     "run": "packs",
     "status": "packs",
+    "switch": "over",
     "sync": "packs",
     "teardown": "packs",
     "trust": "packs",

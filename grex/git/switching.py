@@ -1,0 +1,201 @@
+"""Going over to another branch as a user does, and sending what it has: git's own `switch` and `push`, never forced.
+
+A switch is the user's own move: git carries edits along where it can and refuses where it cannot, before it has
+written anything. The completion record stays as it is, for it says where *grex* left the checkout; so a sync finds the
+user on another branch and leaves them there. A move note stands around it as around every checkout.
+"""
+
+from __future__ import annotations
+
+import os
+
+from msgspec import Struct
+
+from grex.git.checkout import move_to_branch
+from grex.git.command import BackendHold, GitRunner, require_backend, require_sha
+from grex.git.commits import branch_ref
+from grex.git.config_file import read_config
+from grex.git.errors import PushError, explain_failure
+from grex.git.observe import CheckoutState
+from grex.git.records import MoveNote, noted
+from grex.names import clean, shown_argument
+
+__all__ = [
+    "Commit",
+    "Upstream",
+    "commits_between",
+    "count_own_commits",
+    "push_branch",
+    "remote_branches",
+    "switch_branch",
+    "upstream_of",
+]
+
+_SHOWN_COMMITS = 1000
+_SUBJECT_CHARACTERS = 200
+
+
+class Upstream(Struct, frozen=True):
+    """What a local branch follows."""
+
+    remote: str
+    branch: str
+    """Its name there."""
+
+    @property
+    def tracking(self) -> str:
+        """The remote-tracking ref that stands for it here, as git sets it up."""
+        return f"refs/remotes/{self.remote}/{self.branch}"
+
+
+class Commit(Struct, frozen=True):
+    """A commit and its first line."""
+
+    sha: str
+    subject: str
+
+
+def upstream_of(state: CheckoutState, branch: str) -> Upstream | None:
+    """The upstream that the repository's configuration gives a branch; None if it has none, or one of its own."""
+    config = read_config(state.dirs.common / "config")
+    if config is None:
+        return None
+    remote, merge = (config.get("branch", key, subsection=branch) for key in ("remote", "merge"))
+    if remote in (None, "", ".") or merge is None or not merge.startswith("refs/heads/") or remote.startswith("-"):
+        return None
+    return Upstream(remote, merge.removeprefix("refs/heads/"))
+
+
+async def remote_branches(runner: GitRunner, state: CheckoutState, remote: str = "origin") -> dict[str, str]:
+    """The remote's branches as of the last fetch, with their commits.
+
+    Raises:
+        GitError: git could not say.
+    """
+    prefix = f"refs/remotes/{remote}/"
+    finished = await runner.run(["for-each-ref", "--format=%(objectname) %(symref) %(refname)", prefix], cwd=state.real)
+    found: dict[str, str] = {}
+    for line in finished.stdout.splitlines():
+        sha, symref, name = line.split(b" ", 2)
+        if not symref:  # origin/HEAD is a name for one of the others
+            found[os.fsdecode(name).removeprefix(prefix)] = sha.decode("ascii")
+    return found
+
+
+async def commits_between(runner: GitRunner, state: CheckoutState, old: str, new: str) -> list[Commit]:
+    """The commits that the second has and the first lacks, newest first, at most a thousand.
+
+    Raises:
+        GitError: one of them is not there.
+    """
+    finished = await runner.run(
+        [
+            "log",
+            f"--max-count={_SHOWN_COMMITS}",
+            "--format=%H%x00%s",
+            "--no-show-signature",
+            "--end-of-options",
+            f"{require_sha(old)}..{require_sha(new)}",
+            "--",
+        ],
+        cwd=state.real,
+    )
+    lines = (line.partition(b"\0") for line in finished.stdout.splitlines())
+    return [
+        Commit(sha.decode("ascii"), clean(subject.decode("utf-8", "replace"), _SUBJECT_CHARACTERS))
+        for sha, _, subject in lines
+    ]
+
+
+async def count_own_commits(runner: GitRunner, state: CheckoutState, sha: str) -> int:
+    """How many commits lead to this one that no remote-tracking ref reaches.
+
+    Raises:
+        GitError: there is no such commit.
+    """
+    finished = await runner.run(["rev-list", "--count", require_sha(sha), "--not", "--remotes", "--"], cwd=state.real)
+    return int(finished.stdout)
+
+
+async def switch_branch(
+    runner: GitRunner,
+    state: CheckoutState,
+    branch: str,
+    *,
+    to_sha: str,
+    expected: str | None,
+    upstream: str | None,
+    pack: str,
+    was_clean: bool,
+    backend: BackendHold,
+) -> None:
+    """Go over to a local branch, which is made if it is not there.
+
+    Cancellation: git has ended; the move note stands, and the next recovery repairs what was half-written.
+
+    Args:
+        runner: runs git.
+        state: the checkout as it was when this was decided.
+        branch: the branch.
+        to_sha: the commit that it is at, or begins at.
+        expected: the same for a branch that is there; None for one that is not.
+        upstream: what a new branch is to follow, as `origin/main`.
+        pack: the pack's path, for the note.
+        was_clean: whether nothing was edited, for the note.
+        backend: the held BACKEND lock.
+
+    Raises:
+        CheckoutRefusedError: something of the user's is in the way; nothing was changed.
+        GitError: git failed midway; the note stands.
+    """
+    await move_to_branch(
+        runner,
+        state,
+        MoveNote("checkout", pack, state.head_sha, to_sha, branch, was_clean=was_clean),
+        expected=expected,
+        upstream=upstream,
+        backend=backend,
+    )
+
+
+async def push_branch(
+    runner: GitRunner,
+    state: CheckoutState,
+    branch: str,
+    upstream: Upstream,
+    *,
+    pack: str,
+    backend: BackendHold,
+    timeout_s: float | None,
+) -> None:
+    """Send a branch to its upstream; never forced, so that nothing of others is overwritten.
+
+    Cancellation: git has ended. Whether the remote has taken the commits, the next fetch tells.
+
+    Raises:
+        PushError: the remote has not taken it; what is there is as it was.
+    """
+    require_backend(backend)
+    refspec = f"{branch_ref(branch)}:{branch_ref(upstream.branch)}"
+    with noted(state.dirs.own, MoveNote(op="refs", pack=pack)):
+        finished = await runner.run(
+            ["push", "--porcelain", "--no-recurse-submodules", "--no-follow-tags", "--", upstream.remote, refspec],
+            cwd=state.real,
+            write=backend,
+            timeout_s=timeout_s,
+            subject=f"'{state.path}'",
+            accept=(0, 1, 128),
+            error=PushError,
+        )
+        if finished.returncode:
+            # With --porcelain the verdict on the ref stands on standard output: "!<tab>from:to<tab>[rejected] (why)".
+            said = [line.rpartition(b"\t")[2] for line in finished.stdout.splitlines() if line.startswith(b"!")]
+            stderr = b"\n".join([*(b"error: " + line for line in said), finished.stderr])
+            failure = explain_failure(
+                f"git push of '{state.path}'", f"git {finished.describe_end()}", stderr, error=PushError
+            )
+            if said and failure.hint is None:
+                failure.hint = (
+                    f"fetch and look at what is new: `git -C {shown_argument(str(state.path))} pull --rebase`"
+                )
+            raise failure
