@@ -154,6 +154,7 @@ class Call(Struct, frozen=True):
             no_wait=self.no_wait,
             lock_timeout_s=self.lock_timeout_s,
             trust=(*self.trust, *config.trust_prefixes),
+            keep_days=config.keep_days,
             sink=sink,
         )
 

@@ -60,6 +60,7 @@ class Settings(Struct, frozen=True):
         no_wait: fail at once where a lock is held.
         lock_timeout_s: seconds to wait for a lock, None for ever.
         trust: URL prefixes that are trusted for this run only, as typed.
+        keep_days: how many days the trash keeps things.
         sink: where progress goes.
     """
 
@@ -74,6 +75,7 @@ class Settings(Struct, frozen=True):
     no_wait: bool = False
     lock_timeout_s: float | None = None
     trust: tuple[str, ...] = ()
+    keep_days: int = 90
     sink: Sink = null_sink
 
 

@@ -38,6 +38,7 @@ from grex.git.recover import RecoveryReport, recover
 from grex.git.refs import GitDirs, Head, RefsUnreadableError, find_git_dirs, read_head, read_ref
 from grex.git.remote import LocalRemoteRefs, RemoteRef, local_remote_refs, parse_ref, resolve_remote
 from grex.git.status import WorkTreeStatus, ahead_behind, ask_head, porcelain
+from grex.git.work import LocalWork, find_work, is_linked_worktree, nested_repositories
 
 __all__ = [
     "AnotherGitError",
@@ -57,6 +58,7 @@ __all__ = [
     "Index",
     "IndexUnreadableError",
     "LocalRemoteRefs",
+    "LocalWork",
     "MoveNote",
     "Operation",
     "RecoveryReport",
@@ -75,14 +77,17 @@ __all__ = [
     "fetch_sha",
     "fetch_tag",
     "find_git_dirs",
+    "find_work",
     "git_environment",
     "has_commit",
     "has_upstream",
     "is_ancestor",
+    "is_linked_worktree",
     "is_reachable",
     "keep_rescue_ref",
     "local_remote_refs",
     "move_in",
+    "nested_repositories",
     "noted",
     "observe",
     "parse_ref",

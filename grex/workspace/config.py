@@ -9,6 +9,9 @@ per_host = 8
 [groups]                 # in the workspace's file only
 off = ["docs"]           # not brought, unless this machine turns them on: `grex sync -g docs`
 
+[trash]
+keep_days = 90           # how long what was moved away can be brought back
+
 [trust]                  # in the user's file only
 prefixes = ["https://github.com/my-org"]
 ```
@@ -36,9 +39,11 @@ from grex.names import GROUP_NAME_HINT, clean, is_group_name, redact, suggest
 __all__ = ["Config", "read_config"]
 
 _SYNC_KEYS: Final = ("jobs", "network_permits", "per_host")
+_TRASH_KEYS: Final = ("keep_days",)
 _TRUST_KEYS: Final = ("prefixes",)
 _GROUPS_KEYS: Final = ("off",)
 _MOST: Final = 1024  # permits are processes
+_MOST_DAYS: Final = 36500
 _MAX_BYTES: Final = 1024 * 1024
 
 
@@ -49,6 +54,7 @@ class Config(Struct, frozen=True):
     """Disk permits; None: the number of cores."""
     network_permits: int = 32
     per_host: int = 8
+    keep_days: int = 90
     trust_prefixes: tuple[str, ...] = ()
     groups_off: tuple[str, ...] = ()
     """The groups whose packs are brought only where a machine asks for them."""
@@ -82,7 +88,7 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {clean(str(error))}.", hint="See https://toml.io.") from error
-    _check_known(path, "", tables, ("groups", "sync", "trust"))
+    _check_known(path, "", tables, ("groups", "sync", "trash", "trust"))
     found: dict[str, int | tuple[str, ...]] = {}
     if "sync" in tables:
         found.update(_read_sync(path, tables["sync"]))
@@ -93,6 +99,8 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
                 hint="Turn one on or off there: `grex sync -g NAME`, `grex sync -g '!NAME'`.",
             )
         found["groups_off"] = _read_groups(path, tables["groups"])
+    if "trash" in tables:
+        found.update(_read_trash(path, tables["trash"]))
     if "trust" in tables:
         if not is_users:
             raise ConfigError(
@@ -146,6 +154,18 @@ def _read_groups(path: Path, table: object) -> tuple[str, ...]:
                 hint=f"Use {GROUP_NAME_HINT}.",
             )
     return tuple(dict.fromkeys(names))
+
+
+def _read_trash(path: Path, table: object) -> dict[str, int]:
+    entries = _table(path, "trash", table)
+    _check_known(path, "trash.", entries, _TRASH_KEYS)
+    days = entries.get("keep_days", Config().keep_days)
+    if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= _MOST_DAYS:
+        raise ConfigError(
+            f"{path}: trash.keep_days is {_shown(days)}, and a whole number from 0 to {_MOST_DAYS} is needed.",
+            hint="Set it as in `keep_days = 90`.",
+        )
+    return {"keep_days": days} if "keep_days" in entries else {}
 
 
 def _read_trust(path: Path, table: object) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from grex.cli.commands.interchange import export, freeze, import_packs
 from grex.cli.commands.looking import locks, ls, plugins, schema, status
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
+from grex.cli.commands.removal import doctor, rm
 
 __all__ = [
     "add",
@@ -14,11 +15,13 @@ __all__ = [
     "export",
     "freeze",
     "import_packs",
+    "doctor",
     "init",
     "locks",
     "ls",
     "merge_driver",
     "plugins",
+    "rm",
     "run",
     "schema",
     "status",

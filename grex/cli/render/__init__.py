@@ -7,6 +7,7 @@ from grex.later import imported_later
 if TYPE_CHECKING:
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
+    from grex.cli.render.removal import doctor, rm
 
 __all__ = [
     "add",
@@ -14,10 +15,12 @@ __all__ = [
     "export",
     "freeze",
     "import_packs",
+    "doctor",
     "init",
     "locks",
     "ls",
     "plugins",
+    "rm",
     "run",
     "status",
     "sync",
@@ -32,10 +35,12 @@ _LATER = {
     "export": "interchange",
     "freeze": "interchange",
     "import_packs": "interchange",
+    "doctor": "removal",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",
     "plugins": "packs",
+    "rm": "removal",
     "run": "packs",
     "status": "packs",
     "sync": "packs",

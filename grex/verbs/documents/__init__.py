@@ -39,16 +39,26 @@ from grex.verbs.documents.packs import (
     TrustDocument,
     UpdateDocument,
 )
+from grex.verbs.documents.removal import (
+    DoctorDocument,
+    FindingObject,
+    RemovedObject,
+    RestoredObject,
+    RmDocument,
+    TrashedObject,
+)
 
 __all__ = [
     "DOCUMENTS",
     "AddDocument",
     "ChangedEntryObject",
     "DemoDocument",
+    "DoctorDocument",
     "ErrorDocument",
     "ExportDocument",
     "FailureObject",
     "FreezeDocument",
+    "FindingObject",
     "HolderObject",
     "ImportDocument",
     "ImportedPackObject",
@@ -64,6 +74,9 @@ __all__ = [
     "PluginsDocument",
     "QueuedWaiterObject",
     "RanObject",
+    "RemovedObject",
+    "RestoredObject",
+    "RmDocument",
     "RunDocument",
     "SkippedCheckoutObject",
     "StatusDocument",
@@ -71,6 +84,7 @@ __all__ = [
     "SyncPackObject",
     "TeardownDocument",
     "TornDownObject",
+    "TrashedObject",
     "TrustDocument",
     "UpdateDocument",
 ]
@@ -78,6 +92,7 @@ __all__ = [
 DOCUMENTS: dict[str, type] = {
     "add": AddDocument,
     "demo": DemoDocument,
+    "doctor": DoctorDocument,
     "error": ErrorDocument,
     "export": ExportDocument,
     "freeze": FreezeDocument,
@@ -86,6 +101,7 @@ DOCUMENTS: dict[str, type] = {
     "locks": LocksDocument,
     "ls": ListDocument,
     "plugins": PluginsDocument,
+    "rm": RmDocument,
     "run": RunDocument,
     "status": StatusDocument,
     "sync": SyncDocument,
