@@ -104,8 +104,8 @@ class Trash:
         fsync_dir(source.parent)
         return record
 
-    def put_files_away(self, checkout: Path, record: TrashRecord) -> TrashRecord:
-        """Move some files or directories of a checkout (`record.entries`); those that are gone are left out.
+    def put_files_away(self, checkout: Path, record: TrashRecord) -> TrashRecord | None:
+        """Move some files or directories of a checkout (`record.entries`); None where all of them are gone already.
 
         Raises:
             PackError: one of them cannot be moved in one piece; what was moved before it is in the trash, recorded.
@@ -127,7 +127,7 @@ class Trash:
         finally:
             if not moved:
                 self._forget(record)
-        return record
+        return record if moved else None
 
     def _begin(self, record: TrashRecord) -> tuple[TrashRecord, Path]:
         if self._dir.is_symlink():

@@ -21,6 +21,7 @@ from grex.git.commits import (
     worktree_on_branch,
 )
 from grex.git.edits import Edits, edited_paths, untracked_hint
+from grex.git.edits_away import keep_edits, unstage
 from grex.git.errors import (
     AnotherGitError,
     CheckoutRefusedError,
@@ -84,6 +85,7 @@ __all__ = [
     "is_ancestor",
     "is_linked_worktree",
     "is_reachable",
+    "keep_edits",
     "keep_rescue_ref",
     "local_remote_refs",
     "move_in",
@@ -102,6 +104,7 @@ __all__ = [
     "resolve_remote",
     "resume_move",
     "set_origin",
+    "unstage",
     "untracked_hint",
     "worktree_on_branch",
     "write_record",

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.engine import ROOT, Hiding, RunContext, Session, Settings, Survey, recover_workspace, survey
+from grex.engine.graph import enclosing_path
 from grex.engine.keeping import Departure, depart
 from grex.engine.removal import RM, RemovalOutcome, Removals
 from grex.engine.restoring import finish_removals, finish_restores
@@ -36,13 +37,14 @@ from grex.manifest.edit import copy_entry
 from grex.names import PACK_YAML, resolve_pack_path, shown_argument
 from grex.pack import PackSpec, parse_pack_spec
 from grex.verbs.asking import ask_for_trust
-from grex.verbs.report import exit_code_of, failure_json
+from grex.verbs.pruning import teardown_failed
+from grex.verbs.report import exit_code_of, failure_json, removed_json
 from grex.verbs.request import PacksRequest
 
 if TYPE_CHECKING:
-    from grex.verbs.documents import RemovedObject, RmDocument
+    from grex.verbs.documents import RmDocument
 
-__all__ = ["RmReport", "RmRequest", "removed_json", "rm"]
+__all__ = ["RmReport", "RmRequest", "rm"]
 
 
 class RmRequest(PacksRequest, frozen=True):
@@ -115,19 +117,6 @@ class RmReport(Struct, frozen=True, kw_only=True):
         }
 
 
-def removed_json(pack: RemovalOutcome) -> RemovedObject:
-    """A pack that went or was to go, as it stands in a document."""
-    return {
-        "path": pack.path,
-        "status": pack.status,
-        "trash": pack.trash,
-        "code": pack.code,
-        "text": pack.text,
-        "hint": pack.hint,
-        "error": failure_json(pack.error),
-    }
-
-
 async def rm(request: RmRequest, settings: Settings) -> RmReport:
     """Remove packs.
 
@@ -176,9 +165,8 @@ class _Removing:
         )
         refused = await removals.judge_all()
         torn = {} if refused or request.skip_teardown else await self._tear_down(found, departure)
-        failed = {path for path, outcome in torn.items() if outcome.error is not None}
-        if refused or failed or request.dry_run:
-            return self._report(_not_begun(removals, refused, failed), torn)
+        if refused or request.dry_run or any(outcome.error is not None for outcome in torn.values()):
+            return self._report(_not_begun(removals, refused, torn), torn)
         outcomes = await removals.take_away()
         return await self._settle(found, departure, outcomes, torn)
 
@@ -241,7 +229,9 @@ class _Removing:
         left = survey(session.layout, session.settings.platform)
         await finish_removals(session, left.graph.nodes)
         await _write_lockfile(session, left, gone)
-        Hiding(session.layout).unhide([path for path in gone if path not in left.graph.nodes])
+        # A pack that is only forgotten keeps its own exclude file, and what lies in it stays hidden there.
+        outermost = [path for path in gone if enclosing_path(path, gone) is None]
+        Hiding(session.layout).unhide([path for path in outermost if path not in left.graph.nodes])
         report = self._report(outcomes, torn, undeclared=undeclare, notes=_shared_notes(departure, undeclare))
         if report.exit_code:
             return report
@@ -277,9 +267,10 @@ async def _recovered(session: Session) -> list[str]:
 
 
 def _not_begun(
-    removals: Removals, refused: Mapping[str, RemovalOutcome], failed: Collection[str]
+    removals: Removals, refused: Mapping[str, RemovalOutcome], torn: Mapping[str, TeardownOutcome]
 ) -> dict[str, RemovalOutcome]:
     """What is said of every pack where none was moved: one that must stay keeps all that were named with it."""
+    failed = {path for path, outcome in torn.items() if outcome.error is not None}
     if not refused and not failed:
         return {
             path: RemovalOutcome(path=path, status="planned", code="trash", text="move it to the trash")
@@ -288,14 +279,7 @@ def _not_begun(
     outcomes = dict(refused)
     for path in removals.order():
         if path in failed:
-            error = PackError(
-                f"{path} was kept: what it has installed could not be taken back",
-                hint="Mend it and run this again, or `--skip-teardown` to leave it as it is.",
-                details={"reason": "teardown-failed"},
-            )
-            outcomes[path] = RemovalOutcome(
-                path=path, status="kept", code="teardown-failed", text=error.message, hint=error.hint, error=error
-            )
+            outcomes[path] = teardown_failed(path, torn[path])
         elif path not in refused:
             first = next(iter(sorted({*refused, *failed})))
             outcomes[path] = RemovalOutcome(path=path, status="kept", code="not-reached", text=f"{first} was kept")

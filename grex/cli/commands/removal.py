@@ -47,7 +47,9 @@ def rm(
 
     ask_trust = trust_question(as_json=call.as_json)
     request = RmRequest(call.root(), tuple(packs), ask_trust=ask_trust, **how)
-    return execute(call, request.root, partial(verb, request), partial(render.rm, brief=call.has_one_place))
+    return execute(
+        call, request.root, partial(verb, request), partial(render.rm, brief=call.has_one_place, width=call.width)
+    )
 
 
 @takes(*COMMON)
@@ -71,4 +73,4 @@ def doctor(
     from grex.verbs.doctor import doctor as verb  # noqa: PLC0415 - only when run
 
     request = DoctorRequest(root=call.root(), restore=tuple(restore or ()), trash=trash, keep_days=keep_days)
-    return execute(call, request.root, partial(verb, request), render.doctor)
+    return execute(call, request.root, partial(verb, request), partial(render.doctor, width=call.width))

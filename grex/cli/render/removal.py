@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grex.cli.lines import is_for_the_report, pack_line
+from grex.cli.lines import fitted, is_for_the_report, pack_line
 from grex.cli.render.layout import aligned, counted, note_lines
 from grex.engine.removal import restore_hint
 from grex.names import clean
-from grex.verbs.report import further_problems
+from grex.verbs.report import explained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,20 +22,19 @@ __all__ = ["doctor", "removed_lines", "rm"]
 _SHORT = 10
 
 
-def rm(report: RmReport, *, brief: bool = False) -> str:
+def rm(report: RmReport, *, brief: bool = False, width: int | None = None) -> str:
     """What rm says: what went where, what stays and why.
 
     Args:
         report: the report.
         brief: leave out what went well of the teardown: it was told in the same place as it happened.
+        width: of the terminal; None where it goes elsewhere.
     """
     lines = [f"recovered: {text}." for text in report.recovered]
     for step in report.torn_down:
         if step.error is not None or not brief or is_for_the_report(step.status):
             lines.append(pack_line(step.status, step.path, step.line()))
-            lines.extend(f"{'':<12} {problem}" for problem in further_problems(step.error))
-            if step.error is not None and step.error.hint:
-                lines.append(f"{'':<12} hint: {step.error.hint}")
+            lines.extend(f"{'':<12} {text}" for text in explained(step.error))
     lines.extend(removed_lines(report.packs))
     lines.extend(f"{'undeclared':<12} {path}: its entry in the root's pack.yaml is gone." for path in report.undeclared)
     lines.extend(note_lines(report.notes))
@@ -48,7 +47,7 @@ def rm(report: RmReport, *, brief: bool = False) -> str:
         lines.append(f"Removed: {counted(gone, 'pack')}, {kept} kept; {report.elapsed_s:.2f} s.")
     else:
         lines.append(f"Removed: {counted(gone, 'pack')}; {report.elapsed_s:.2f} s.")
-    return "\n".join(lines)
+    return "\n".join(fitted(lines, width))
 
 
 def removed_lines(packs: Sequence[RemovalOutcome]) -> list[str]:
@@ -70,7 +69,7 @@ def _swept_lines(swept: Sequence[str]) -> list[str]:
     return [f"{counted(len(swept), 'old entry', 'old entries')} left the trash for good."] if swept else []
 
 
-def doctor(report: DoctorReport) -> str:
+def doctor(report: DoctorReport, *, width: int | None = None) -> str:
     """What doctor says: findings, what the trash holds, or what came back."""
     lines = [f"recovered: {text}." for text in report.recovered]
     for finding in report.findings:
@@ -84,7 +83,8 @@ def doctor(report: DoctorReport) -> str:
         lines.extend(_swept_lines(report.swept) or ["Nothing in the trash is old enough to go."])
     if report.checks and not report.findings:
         lines.append("Nothing is out of order.")
-    return "\n".join(lines)
+    # A table stays as it is: broken rows are none.
+    return "\n".join(lines if report.trash else fitted(lines, width))
 
 
 def _trash_lines(report: DoctorReport) -> list[str]:
@@ -108,11 +108,8 @@ def _size(size_bytes: int) -> str:
 
 def _restored_lines(one: Restoration) -> list[str]:
     if one.restored is None:
-        error = one.error
-        lines = [pack_line("failed", one.path, error.message if error is not None else "")]
-        if error is not None and error.hint:
-            lines.append(f"{'':<12} hint: {error.hint}")
-        return lines
+        lines = [pack_line("failed", one.path, one.error.message if one.error is not None else "")]
+        return [*lines, *(f"{'':<12} {text}" for text in explained(one.error))]
     again = " and is declared again" if one.restored.is_declared_again else ""
     lines = [pack_line("restored", one.path, f"is where it was{again}")]
     return [*lines, *(f"{'note':<12} {note}." for note in one.restored.notes)]

@@ -30,6 +30,7 @@ from grex.verbs.documents.packs import (
     PluginsDocument,
     QueuedWaiterObject,
     RanObject,
+    RemovedObject,
     RunDocument,
     StatusDocument,
     SyncDocument,
@@ -42,7 +43,6 @@ from grex.verbs.documents.packs import (
 from grex.verbs.documents.removal import (
     DoctorDocument,
     FindingObject,
-    RemovedObject,
     RestoredObject,
     RmDocument,
     TrashedObject,

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from grex.verbs.documents.packs import FailureObject, TornDownObject
+from grex.verbs.documents.packs import FailureObject, RemovedObject, TornDownObject
 
-__all__ = ["DoctorDocument", "FindingObject", "RemovedObject", "RestoredObject", "RmDocument", "TrashedObject"]
-
-
-class RemovedObject(TypedDict):
-    """What became of one pack that was to go; `trash` is where it is now, from the workspace root."""
-
-    path: str
-    status: Literal["removed", "unlinked", "absent", "forgotten", "kept", "planned"]
-    trash: str | None
-    code: str | None
-    text: str
-    hint: str | None
-    error: FailureObject | None
+__all__ = ["DoctorDocument", "FindingObject", "RestoredObject", "RmDocument", "TrashedObject"]
 
 
 class RmDocument(TypedDict):
