@@ -186,7 +186,8 @@ def _move(source: Path, place: Path, name: str) -> None:
 
 def _events(session: Session, record: TrashRecord) -> list[Event]:
     """What the log says of a pack that is back; of what it never spoke it says nothing."""
-    if not record.owned and record.path not in session.folded.removed:
+    was_a_pack = record.owned or record.path in session.folded.removed
+    if record.verb not in (RM, PRUNE) or not was_a_pack:  # what made room for a pack was none
         return []
     return [restore_event(record.path, url=record.url, ref=record.ref, owned=record.owned)]
 

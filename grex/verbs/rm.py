@@ -228,7 +228,7 @@ class _Removing:
         await session.read_records()
         left = survey(session.layout, session.settings.platform)
         await finish_removals(session, left.graph.nodes)
-        await _write_lockfile(session, left, gone)
+        await _write_lockfile(session, left)
         # A pack that is only forgotten keeps its own exclude file, and what lies in it stays hidden there.
         outermost = [path for path in gone if enclosing_path(path, gone) is None]
         Hiding(session.layout).unhide([path for path in outermost if path not in left.graph.nodes])
@@ -334,15 +334,23 @@ async def _undeclare(session: Session, paths: Collection[str]) -> None:
         edit_root(session.layout.pack_yaml, edit, hold=hold, check=check)
 
 
-async def _write_lockfile(session: Session, left: Survey, gone: Collection[str]) -> None:
-    """Drop the lines of what is gone, and say who declares the others now."""
-    lines: dict[str, LockLine] = {}
-    for path, line in session.lines.items():
-        node = left.graph.nodes.get(path)
-        if node is not None:
-            lines[path] = replace(line, parents=node.parents)
-        elif path not in gone:
-            lines[path] = line
+async def _write_lockfile(session: Session, left: Survey) -> None:
+    """Drop the lines of what nobody can declare any more, and say who declares the others now.
+
+    Also those that a run was killed before it could drop. What a pack declares that is not there is not known, so the
+    lines below it stay.
+    """
+    nodes = left.graph.nodes
+    known = {path for path, line in session.lines.items() if path in nodes or not nodes.keys().isdisjoint(line.parents)}
+    while grown := {
+        path for path, line in session.lines.items() if path not in known and not known.isdisjoint(line.parents)
+    }:
+        known |= grown
+    lines: dict[str, LockLine] = {
+        path: replace(line, parents=nodes[path].parents) if path in nodes else line
+        for path, line in session.lines.items()
+        if path in known
+    }
     if lines != dict(session.lines):
         async with session.holds.manifest_exclusive("lockfile") as hold:
             write_lockfile(session.layout.lockfile, list(lines.values()), hold=hold)

@@ -27,13 +27,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-async def nest(tmp_path: Path) -> Nest:
-    made = Nest(tmp_path)
-    await made.sync()
-    return made
-
-
 def old(nest: Nest, days: int) -> None:
     """Let everything in the trash have been moved there so many days ago, as its records say."""
     for path in (nest / ".grex/trash").glob("*.json"):

@@ -22,13 +22,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-async def nest(tmp_path: Path) -> Nest:
-    made = Nest(tmp_path)
-    await made.sync()
-    return made
-
-
 def status(report: RmReport) -> dict[str, str]:
     return {pack.path: pack.code or pack.status for pack in report.packs}
 
