@@ -112,22 +112,35 @@ class Departure(Struct, frozen=True, kw_only=True):
     shared: Mapping[str, str]
 
 
-def depart(nodes: Mapping[str, Node], recorded: Collection[str], chosen: Iterable[str]) -> Departure:
+def depart(
+    nodes: Mapping[str, Node],
+    recorded: Collection[str],
+    chosen: Iterable[str],
+    locked_parents: Mapping[str, Collection[str]] | None = None,
+) -> Departure:
     """What follows from removing these packs.
 
     Args:
-        nodes: what is declared.
+        nodes: what is declared, inactive packs among it.
         recorded: the packs that the log knows.
         chosen: paths of packs that are declared or recorded.
+        locked_parents: who declares each pack as the lockfile says; it is asked for what inactive packs declare.
 
     Raises:
         PackError: one is declared by a pack that stays, and not by the root.
     """
     chosen = set(chosen)
-    undeclare = {path for path in chosen if path in nodes and ROOT in nodes[path].parents}
+    undeclare = {path for path in chosen if path in nodes and ROOT in nodes[path].all_parents}
     staying = _reachable(nodes, undeclare)
     for path in sorted(chosen & staying - undeclare):
         raise _declared_elsewhere(nodes[path], staying)
+    dormant = _dormant(nodes, staying, locked_parents or {})
+    for path in sorted(chosen & set(dormant)):
+        raise PackError(
+            f"{path} is declared by {dormant[path]}, which is inactive here and stays",
+            hint=f"Turn its group on and sync, or remove {dormant[path]}.",
+        )
+    staying |= set(dormant)
     shared = {path: _places(nodes[path], staying) for path in undeclare & staying}
     leaving = (set(nodes) - staying) | (chosen - set(nodes))
     # What nobody declares and lies in a directory that goes, goes too: each into the trash by itself.
@@ -139,10 +152,26 @@ def depart(nodes: Mapping[str, Node], recorded: Collection[str], chosen: Iterabl
     )
 
 
+def _dormant(
+    nodes: Mapping[str, Node], staying: Collection[str], locked_parents: Mapping[str, Collection[str]]
+) -> dict[str, str]:
+    """What inactive packs that stay declare, as far as the lockfile tells, with one of those that do."""
+    above = {path for path in staying if not nodes[path].is_active}
+    found: dict[str, str] = {}
+    while grown := {
+        path: min(above & set(parents))
+        for path, parents in locked_parents.items()
+        if path not in nodes and path not in found and not above.isdisjoint(parents)
+    }:
+        found |= grown
+        above |= set(grown)
+    return found
+
+
 def _reachable(nodes: Mapping[str, Node], undeclared: Collection[str]) -> set[str]:
     below: dict[str, list[str]] = {}
     for node in nodes.values():
-        for parent in node.parents:
+        for parent in node.all_parents:
             if parent != ROOT or node.path not in undeclared:
                 below.setdefault(parent, []).append(node.path)
     found: set[str] = set()
@@ -168,8 +197,9 @@ def _place(parent: str, place: str) -> str:
 
 def _declared_elsewhere(node: Node, staying: Collection[str]) -> GrexError:
     places = _places(node, staying)
+    parents = ", ".join(parent for parent in node.all_parents if parent in staying)
     return PackError(
-        f"{node.path} is declared by {', '.join(parent for parent in node.parents if parent in staying)}, at {places}",
+        f"{node.path} is declared by {parents}, at {places}",
         hint="Take the entry out there, and `grex sync --prune` moves the pack to the trash.",
         details={"path": node.path, "places": places},
     )

@@ -22,7 +22,7 @@ from grex.engine.keeping import Departure, depart
 from grex.engine.removal import RM, RemovalOutcome, Removals
 from grex.engine.restoring import finish_removals, finish_restores
 from grex.engine.standing import stand
-from grex.engine.survey import named
+from grex.engine.survey import known_paths, named
 from grex.engine.teardown import (
     TeardownOutcome,
     prepare_teardown,
@@ -151,7 +151,12 @@ class _Removing:
             self._recovered = await _recovered(session)
         found = survey(session.layout, session.settings.platform)
         recorded = {*session.folded.packs} - {ROOT}
-        departure = depart(found.graph.nodes, recorded, named(found, {*session.lines, *recorded}, request.packs))
+        departure = depart(
+            found.graph.nodes,
+            recorded,
+            named(found, {*session.lines, *recorded}, request.packs),
+            {path: line.parents for path, line in session.lines.items()},
+        )
         if request.keep_files:
             return await self._forget(found, departure)
         removals = Removals(
@@ -179,7 +184,8 @@ class _Removing:
             refuse_committed_log(session)
         if not request.dry_run:
             await ask_for_trust(session, request.ask_trust, plan.steps)
-        return await run_teardown(session, context, plan, fail_fast=request.fail_fast)
+        # After a failure nothing is going to be removed, so nothing more needs to be taken back.
+        return await run_teardown(session, context, plan, fail_fast=True)
 
     async def _forget(self, found: Survey, departure: Departure) -> RmReport:
         """Forget the packs, and leave every file where it is."""
@@ -227,7 +233,7 @@ class _Removing:
         await session.record("log", events)
         await session.read_records()
         left = survey(session.layout, session.settings.platform)
-        await finish_removals(session, left.graph.nodes)
+        await finish_removals(session, known_paths(left.graph, session.lines))
         await _write_lockfile(session, left)
         # A pack that is only forgotten keeps its own exclude file, and what lies in it stays hidden there.
         outermost = [path for path in gone if enclosing_path(path, gone) is None]
@@ -347,7 +353,7 @@ async def _write_lockfile(session: Session, left: Survey) -> None:
     }:
         known |= grown
     lines: dict[str, LockLine] = {
-        path: replace(line, parents=nodes[path].parents) if path in nodes else line
+        path: replace(line, parents=nodes[path].all_parents) if path in nodes else line
         for path, line in session.lines.items()
         if path in known
     }

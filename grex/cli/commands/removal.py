@@ -8,7 +8,7 @@ from typing import Annotated, Optional, TypedDict, Unpack
 import typer
 
 from grex.cli.call import Call, execute
-from grex.cli.options import DryRun, FailFast
+from grex.cli.options import DryRun
 from grex.cli.signature import COMMON, takes
 
 __all__ = ["doctor", "rm"]
@@ -27,7 +27,6 @@ class _RmFlags(TypedDict):
         bool, typer.Option("--force", help="Move to the trash also what has work in it that is nowhere else.")
     ]
     dry_run: DryRun
-    fail_fast: FailFast
 
 
 @takes("trust", *COMMON)
