@@ -365,7 +365,7 @@ def _detached_with_commits(found: Situation) -> Move | Leave:
 
 def _diverged(found: Situation) -> Move | Leave:
     told = f"the local branch {found.target.name} and the wanted commit {found.target.sha[:12]} have diverged"
-    if found.force:
+    if found.force and found.branch_sha is not None:  # an unborn branch has nothing that a ref could keep
         return Move("reset-forced", rescue=found.branch_sha, note=told)
     return Leave(
         "diverged",

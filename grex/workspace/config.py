@@ -163,7 +163,7 @@ def _read_trash(path: Path, table: object) -> dict[str, int]:
     if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= _MOST_DAYS:
         raise ConfigError(
             f"{path}: trash.keep_days is {_shown(days)}, and a whole number from 0 to {_MOST_DAYS} is needed.",
-            hint="Set it as in `keep_days = 90`.",
+            hint="Write it as in `keep_days = 90`.",
         )
     return {"keep_days": days} if "keep_days" in entries else {}
 
