@@ -24,7 +24,7 @@ class History:
 
     def __init__(self, nest: Nest, seed: int) -> None:
         self.nest = nest
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 - the same histories every time
         self.declared = {"other", "libs/tool"}
         self.marks: dict[str, str] = {}
         self.told: list[str] = []
