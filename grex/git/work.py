@@ -12,6 +12,7 @@ brings, and grex fetches none into `refs/tags`.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -76,8 +77,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def is_linked_worktree(state: CheckoutState) -> bool:
-    """Whether the checkout is a work tree of a repository that lies elsewhere, which knows it by its path."""
-    return state.git_dir is not None and not os.path.isdir(state.real / ".git")  # noqa: PTH112 - no link followed below
+    """Whether the checkout's repository lies elsewhere: as of a linked work tree, or of a `.git` that is a link."""
+    return state.git_dir is not None and not stat.S_ISDIR((state.real / ".git").lstat().st_mode)
 
 
 async def find_work(runner: GitRunner, state: CheckoutState, known: Iterable[str] = ()) -> LocalWork:

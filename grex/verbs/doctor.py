@@ -16,7 +16,7 @@ from msgspec import Struct
 from grex.engine import Session, Settings
 from grex.engine.restoring import Restored, chosen, finish_restores, restore
 from grex.engine.trash import Trash, Trashed, size_bytes
-from grex.errors import GrexError, UsageError
+from grex.errors import GrexError, PackError, UsageError
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
@@ -199,3 +199,9 @@ async def _restored(session: Session, trashed: Trashed) -> Restoration:
         return Restoration(trash=record.stamp, path=record.path, restored=await restore(session, trashed))
     except GrexError as error:
         return Restoration(trash=record.stamp, path=record.path, error=error)
+    except OSError as error:
+        failure = PackError(
+            f"{record.path} was not restored to its end: {error.strerror or error} ({error.filename or record.path})",
+            hint="Check the permissions and the disk there, then run the same command again.",
+        )
+        return Restoration(trash=record.stamp, path=record.path, error=failure)

@@ -157,6 +157,8 @@ class _Removing:
             named(found, {*session.lines, *recorded}, request.packs),
             {path: line.parents for path, line in session.lines.items()},
         )
+        if departure.undeclare:
+            _Undeclaring(departure.undeclare).attempt(session)
         if request.keep_files:
             return await self._forget(found, departure)
         removals = Removals(
@@ -317,27 +319,44 @@ def _entries(session: Session, paths: Collection[str]) -> dict[str, str]:
     }
 
 
-async def _undeclare(session: Session, paths: Collection[str]) -> None:
-    """Take entries out of the root's pack.yaml; comments, order and all else stay. Tier: MANIFEST."""
-    left: list[int] = []
+class _Undeclaring:
+    """Takes entries out of the root's pack.yaml; comments, order and all else stay."""
 
-    def edit(text: str) -> str:
+    def __init__(self, paths: Collection[str]) -> None:
+        self._paths = paths
+        self._left = 0
+
+    def edit(self, text: str) -> str:
+        """The text without the entries."""
         spec = parse_pack_spec(text.encode(), file=PACK_YAML, is_root=True)
-        indexes = sorted(_indexes(spec, paths).values(), reverse=True)
-        left.append(len(spec.children) - len(indexes))
+        indexes = sorted(_indexes(spec, self._paths).values(), reverse=True)
+        self._left = len(spec.children) - len(indexes)
         for index in indexes:
             text = remove_child(text, index, file=PACK_YAML)
         return text
 
-    def check(data: bytes) -> None:
+    def check(self, data: bytes) -> None:
+        """Refuse a result that is not what was meant."""
         spec = parse_pack_spec(data, file=PACK_YAML, is_root=True)
-        if len(spec.children) != left[-1] or _indexes(spec, paths):
+        if len(spec.children) != self._left or _indexes(spec, self._paths):
             raise ManifestError(
                 f"{PACK_YAML} would not say what was meant", hint="Take the entries out by hand; nothing was written."
             )
 
+    def attempt(self, session: Session) -> None:
+        """Insist, before anything is moved, that it can be done; nothing is written.
+
+        Raises:
+            ManifestError: the file has no shape that can be edited.
+        """
+        self.check(self.edit(session.layout.pack_yaml.read_text(encoding="utf-8")).encode())
+
+
+async def _undeclare(session: Session, paths: Collection[str]) -> None:
+    """Take entries out of the root's pack.yaml. Tier: MANIFEST."""
+    undeclaring = _Undeclaring(paths)
     async with session.holds.manifest_exclusive("declarations") as hold:
-        edit_root(session.layout.pack_yaml, edit, hold=hold, check=check)
+        edit_root(session.layout.pack_yaml, undeclaring.edit, hold=hold, check=undeclaring.check)
 
 
 async def _write_lockfile(session: Session, left: Survey) -> None:

@@ -133,3 +133,6 @@ def test_a_linked_work_tree_is_known(clone: Path, tmp_path: Path) -> None:
     git(clone, "worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"))
     assert is_linked_worktree(observe(tmp_path / "tree"))
     assert not is_linked_worktree(observe(clone))
+    (clone / ".git").rename(tmp_path / "git")
+    (clone / ".git").symlink_to("../git")  # which would lead nowhere from another directory
+    assert is_linked_worktree(observe(clone))

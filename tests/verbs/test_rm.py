@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grex.errors import PackError, UsageError
+from grex.errors import ManifestError, PackError, UsageError
 from grex.verbs.rm import RmReport
 from tests.support.git_server import git
 from tests.support.removal import Nest, facts
@@ -51,6 +51,20 @@ async def test_comments_and_order_of_the_other_declarations_stay(nest: Nest) -> 
     text = nest.yaml.read_text()
     await nest.rm("other")
     assert nest.yaml.read_text() == "".join(line for line in text.splitlines(True) if "{url: " not in line)
+
+
+async def test_a_file_that_cannot_be_edited_is_refused_before_anything_is_moved(
+    nest: Nest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(text: str, index: int, *, file: str) -> str:
+        raise ManifestError(f"{file}: entry {index} of {len(text)} characters cannot be edited")
+
+    monkeypatch.setattr("grex.verbs.rm.remove_child", refuse)
+    before = facts(nest / "libs")
+    with pytest.raises(ManifestError, match="cannot be edited"):
+        await nest.rm("tool")
+    assert facts(nest / "libs") == before
+    assert nest.there() == nest.logged() == nest.declared()
 
 
 WORK: dict[str, Callable[[Path], object]] = {
