@@ -45,7 +45,7 @@ def test_a_pack_goes_to_the_trash_and_comes_back_as_the_text_says(made: Workspac
     assert (made / "tool/deps/inner/i").read_text() == "mine"
     git(made / "tool/deps/inner", "checkout", "--quiet", "i")
     made.declare()
-    assert "hint: `grex sync --prune` moves it to the trash" in made.grex("sync").stdout
+    assert "hint: `grex sync --prune` moves what nobody declares to the trash." in made.grex("sync").stdout
     assert "removed      tool/deps/inner: in the trash" in made.grex("sync", "--prune").stdout
     assert "2 old entries left the trash for good." in made.grex("doctor", "--keep-days", "0").stdout
     assert made.grex("doctor", "--trash").stdout == "The trash is empty.\n"

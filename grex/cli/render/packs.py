@@ -192,10 +192,10 @@ def sync(report: SyncReport, *, brief: bool = False, width: int | None = None) -
         if error.hint:
             lines.append(f"             hint: {error.hint}")
     kept = {pack.path for pack in report.pruned}
-    for path in report.undeclared:
-        if path not in kept:
-            lines.append(f"undeclared   {path}: no pack declares it; it was left there.")
-            lines.append(f"{'':<12} hint: `grex sync --prune` moves it to the trash")
+    left = [path for path in report.undeclared if path not in kept]
+    lines.extend(f"undeclared   {path}: no pack declares it; it was left there." for path in left)
+    if left:
+        lines.append(f"{'':<12} hint: `grex sync --prune` moves what nobody declares to the trash.")
     lines.extend(removed_lines(report.pruned))
     if report.swept:
         lines.append(f"note: {counted(len(report.swept), 'old entry', 'old entries')} left the trash for good.")
