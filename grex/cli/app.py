@@ -15,10 +15,10 @@ from grex.cli.call import Call, explain
 from grex.cli.commands import (
     add,
     demo,
+    doctor,
     export,
     freeze,
     import_packs,
-    doctor,
     init,
     locks,
     ls,

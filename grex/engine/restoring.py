@@ -22,9 +22,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from grex.engine.cloning import missing_directories
 from grex.engine.hiding import Hiding
-from grex.engine.places import misplaced
+from grex.engine.places import misplaced, missing_directories
 from grex.engine.removal import PRUNE, RM
 from grex.engine.session import Session
 from grex.engine.survey import read_root_spec

@@ -12,10 +12,10 @@ from grex.cli.commands.removal import doctor, rm
 __all__ = [
     "add",
     "demo",
+    "doctor",
     "export",
     "freeze",
     "import_packs",
-    "doctor",
     "init",
     "locks",
     "ls",

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 __all__ = [
     "add",
     "demo",
+    "doctor",
     "export",
     "freeze",
     "import_packs",
-    "doctor",
     "init",
     "locks",
     "ls",
