@@ -156,6 +156,7 @@ class Call(Struct, frozen=True):
             no_wait=self.no_wait,
             lock_timeout_s=self.lock_timeout_s,
             trust=(*self.trust, *config.trust_prefixes),
+            keep_days=config.keep_days,
             sink=sink,
             cache_dir=self._cache_dir() or config.cache_dir,
             rewrites=config.rewrites,

@@ -16,7 +16,10 @@ LINE_WIDTH = 80
 """Where nobody knows how wide the place is that lines come out in."""
 _STATUS_WIDTH = 12
 
-_FOR_THE_REPORT = frozenset({"left", "failed", "not-reached", "planned", "untrusted"})
+_FOR_THE_REPORT = frozenset(
+    # What was taken away is told where it is said how it comes back.
+    {"left", "failed", "not-reached", "planned", "untrusted", "kept", "removed", "unlinked", "absent"}
+)
 
 
 def pack_line(status: str, pack: str, text: str) -> str:

@@ -25,12 +25,14 @@ from grex.engine.cloning import (
     remove_made,
 )
 from grex.engine.fitting import Fitting
+from grex.engine.forcing import put_edits_away, put_place_away
 from grex.engine.forecast import Forecast
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.looking import Looking, is_settled
 from grex.engine.moving import (
     carry_out,
+    keep_behind,
     local_work,
     log_position,
     record_arrival,
@@ -70,6 +72,7 @@ __all__ = ["Checkouts", "recovery_notes"]
 
 _ROUNDS = 8
 _ASK_TIMEOUT_S = 300.0
+_FORCED_TRIES = 4
 _FETCH_TIMEOUT_S = 4 * 3600.0
 
 
@@ -167,6 +170,11 @@ class Checkouts:
         for _ in range(_ROUNDS):
             state = await self._looking.observe(node, root)
             look = planner.first_look(self._looking.wanted(node, state), state)
+            if isinstance(look, planner.PutAway):
+                left = await self._make_room(node, root, found)
+                if left is not None:
+                    return left
+                continue
             # A lock file in a directory without a repository: another workspace may be moving its clone in this moment,
             # so the verdict on it is left to the look under the lock.
             if isinstance(look, planner.Leave) and not os.path.lexists(root / PACK_LOCK_NAME):
@@ -220,6 +228,49 @@ class Checkouts:
             raise _NotBegunError
         found.has_begun = True
 
+    # -- with force -----------------------------------------------------------------------------------------------
+
+    async def _make_room(self, node: Node, root: Path, found: _Found) -> CheckoutOutcome | None:
+        """Move what stands at the pack's place to the trash, so that the next look finds nothing there.
+
+        PACK is taken where there is a lock file already: nobody else works there as a pack's, and none is left in a
+        directory that is somebody's.
+        """
+        if os.path.lexists(root / PACK_LOCK_NAME):
+            async with self._session.holds.pack(node.path, root, "disk"):
+                return await self._make_room_now(node, root, found)
+        return await self._make_room_now(node, root, found)
+
+    async def _make_room_now(self, node: Node, root: Path, found: _Found) -> CheckoutOutcome | None:
+        if self.is_stopped and not found.has_begun:
+            raise _NotBegunError
+        found.has_begun = True
+        state = await self._looking.observe(node, root)
+        look = planner.first_look(self._looking.wanted(node, state), state)
+        return self._put_away(node, root, state, look, found) if isinstance(look, planner.PutAway) else None
+
+    def _put_away(
+        self, node: Node, root: Path, state: CheckoutState, look: planner.PutAway, found: _Found
+    ) -> CheckoutOutcome | None:
+        said = put_place_away(self._session, node, root, state, look.why)
+        if isinstance(said, planner.Leave):
+            return self._looking.left(node, root, state, said)
+        found.notes.append(said)
+        found.target, found.must_fetch = None, False
+        self._looking.forget()
+        return None
+
+    async def _stranger(
+        self, node: Node, root: Path, state: CheckoutState, foreign: planner.Leave, found: _Found
+    ) -> CheckoutOutcome | None:
+        """What becomes of a checkout of another repository; None where it is gone now. PACK is held."""
+        match planner.strange(foreign, force=self._options.force):
+            case planner.Leave():
+                return self._looking.left(node, root, state, foreign)
+            case planner.PutAway() as look:
+                async with self._session.holds.backend(node.path, state.real):
+                    return self._put_away(node, root, state, look, found)
+
     # -- under a network permit -----------------------------------------------------------------------------------
 
     async def _network_step(self, node: Node, root: Path, found: _Found) -> CheckoutOutcome | None:
@@ -244,6 +295,7 @@ class Checkouts:
                         raise
                     if isinstance(outcome, planner.Leave):
                         return self._looking.left(node, root, observe(root), outcome)
+                    outcome = replace(outcome, notes=(*found.notes, *outcome.notes))
                     return self._looking.with_spec(node, root, outcome)
                 case planner.AskRemote():
                     return await self._ask(node, root, state, wanted, found)
@@ -260,7 +312,7 @@ class Checkouts:
         address = self._session.address(node.url)
         foreign = await stranger(git, address, state)
         if foreign is not None:
-            return self._looking.left(node, root, state, foreign)
+            return await self._stranger(node, root, state, foreign, found)
         target = await resolve_remote(
             git, address.plain, node.ref, _ASK_TIMEOUT_S, real=self._session.real(node.url).plain
         )
@@ -332,6 +384,8 @@ class Checkouts:
             match look:
                 case planner.Leave():
                     return self._looking.left(node, root, state, look)
+                case planner.PutAway():
+                    return None
                 case planner.Mend():
                     await self._mend(node, root, found)
                     return None
@@ -347,7 +401,7 @@ class Checkouts:
                 return None
             foreign = await stranger(session.git_for(node.path), session.address(node.url), state)
             if foreign is not None:
-                return self._looking.left(node, root, state, foreign)
+                return await self._stranger(node, root, state, foreign, found)
             if state.record is None:  # adopted: the user's own clone
                 self._hiding.hide_own(state.real, state.dirs.common)
             if await has_commit(session.git_for(node.path), state, found.target.sha):
@@ -368,7 +422,14 @@ class Checkouts:
     ) -> CheckoutOutcome:
         session = self._session
         git = session.git_for(node.path, node.url, offline=self._options.offline)
-        local = await situation(git, state, target, tracking_before=found.tracking_before, locked=self._options.locked)
+        local = await situation(
+            git,
+            state,
+            target,
+            tracking_before=found.tracking_before,
+            locked=self._options.locked,
+            force=self._options.force,
+        )
         decision = planner.movement(local)
         notes = tuple(found.notes)
         match decision:
@@ -386,11 +447,12 @@ class Checkouts:
                 if in_the_way is not None:
                     return self._looking.left(node, root, state, in_the_way, target)
         try:
-            notes = (*notes, *await carry_out(session, node, state, local, decision, is_offline=self._options.offline))
+            notes = (*notes, *await keep_behind(session, node, state, target, decision))
+            refused, kept = await self._carry_out(node, state, local, decision)
             self._looking.forget()
-        except CheckoutRefusedError as error:
-            code = "edits-in-the-way" if error.paths else "checkout-refused"
-            return self._looking.left(node, root, state, planner.Leave(code, error.message, error.hint or ""), target)
+            notes = (*notes, *kept)
+            if refused is not None:
+                return replace(self._looking.left(node, root, state, refused, target), notes=notes)
         except AnotherGitError as error:
             hint = error.hint or "Run the command again when it is done."
             return self._looking.left(node, root, state, planner.Leave("another-git", error.message, hint), target)
@@ -409,6 +471,31 @@ class Checkouts:
             notes=(*notes, *await local_work(git, after)),
         )
         return self._looking.with_spec(node, root, outcome)
+
+    async def _carry_out(
+        self, node: Node, state: CheckoutState, local: planner.Situation, decision: planner.Move
+    ) -> tuple[planner.Leave | None, list[str]]:
+        """Move the checkout; gives why git would not, and what to say. With force, what is in git's way is kept first.
+
+        git names edited files, staged ones and untracked ones one kind at a time, so it may refuse several times.
+        """
+        notes: list[str] = []
+        for tries_left in reversed(range(_FORCED_TRIES if self._options.force else 1)):
+            try:
+                await carry_out(self._session, node, state, local, decision, is_offline=self._options.offline)
+            except CheckoutRefusedError as error:
+                code = "edits-in-the-way" if error.paths else "checkout-refused"
+                refused = planner.Leave(code, error.message, error.hint or "")
+                if not error.paths or not tries_left:
+                    return refused, notes
+                async with self._session.holds.backend(node.path, state.real) as backend:
+                    said = await put_edits_away(self._session, node, state, error.paths, backend=backend)
+                if isinstance(said, planner.Leave):
+                    return said, notes
+                notes += said
+            else:
+                break
+        return None, notes
 
 
 def recovery_notes(report: RecoveryReport) -> list[str]:

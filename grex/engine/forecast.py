@@ -36,6 +36,8 @@ class Forecast:
         match planner.first_look(wanted, state):
             case planner.Leave() as leave:
                 return self._looking.left(node, root, state, leave)
+            case planner.PutAway(why):
+                return self._planned(node, state, "put-away", f"{why.text}: move it to the trash, then clone")
             case planner.Clone() if not self._options.offline:
                 at = node.ref or "its HEAD"
                 return self._planned(node, state, "clone", f"clone {node.url.redacted} at {at}; children not known yet")
@@ -62,13 +64,18 @@ class Forecast:
         git = self._session.git_for(node.path)
         foreign = await stranger(git, self._session.address(node.url), state)
         if foreign is not None:
-            return self._looking.left(node, root, state, foreign)
+            strange = planner.strange(foreign, force=self._options.force)
+            if isinstance(strange, planner.Leave):
+                return self._looking.left(node, root, state, strange)
+            return self._planned(node, state, "put-away", f"{foreign.text}: move it to the trash, then clone")
         span = f"{short(state.head_sha)}..{short(target.sha)}"
         if not await has_commit(git, state, target.sha):
             return self._looking.with_spec(
                 node, root, self._planned(node, state, "fetch", f"fetch, then move {span}", target)
             )
-        found = await situation(git, state, target, tracking_before=None, locked=self._options.locked)
+        found = await situation(
+            git, state, target, tracking_before=None, locked=self._options.locked, force=self._options.force
+        )
         match planner.movement(found):
             case planner.Leave() as leave:
                 return self._looking.left(node, root, state, leave, target)

@@ -58,6 +58,22 @@ class Hiding:
         target = common_dir / "info" / "exclude"
         ensure_block(target, sorted({*read_block(target), *workspace_patterns(checkout, self._layout.root, [])}))
 
+    def unhide(self, packs: Iterable[str]) -> None:
+        """Hide these packs no longer; all else that is hidden stays so, also what nobody declares."""
+        for (work_tree, common_dir), paths in self._by_repository(packs).items():
+            target = self._block_file(work_tree, common_dir)
+            directories = [self._layout.pack_dir(path) for path in paths]
+            # One by one: of packs that lie in each other, the patterns of all are only those of the outermost.
+            dropped = {
+                pattern
+                for directory in directories
+                for pattern in workspace_patterns(work_tree, self._layout.root, [directory])
+            }
+            own = workspace_patterns(work_tree, self._layout.root, [])
+            known = read_block(target)
+            if dropped & set(known) - set(own):
+                ensure_block(target, sorted({*known} - dropped | {*own}))
+
     def settle(self, packs: Iterable[str]) -> None:
         """Make the blocks say exactly this, once everything that is declared is known."""
         for (work_tree, common_dir), paths in self._by_repository(packs).items():

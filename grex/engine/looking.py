@@ -57,6 +57,7 @@ class Looking:
             locked=self._options.locked,
             offline=self._options.offline,
             anew=self._options.anew and not self._options.offline,
+            force=self._options.force,
             tracking=ref_of(state, f"refs/remotes/origin/{branch}") if branch is not None else None,
         )
 

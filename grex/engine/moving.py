@@ -39,6 +39,7 @@ from grex.names import InvalidUrlError, PackUrl, clean, parse_url, shown_argumen
 __all__ = [
     "carry_out",
     "edits_note",
+    "keep_behind",
     "local_work",
     "log_position",
     "record_arrival",
@@ -108,7 +109,13 @@ async def _origin_url(git: GitRunner, state: CheckoutState) -> str | None:
 
 
 async def situation(
-    git: GitRunner, state: CheckoutState, target: RemoteRef, *, tracking_before: str | None, locked: bool
+    git: GitRunner,
+    state: CheckoutState,
+    target: RemoteRef,
+    *,
+    tracking_before: str | None,
+    locked: bool,
+    force: bool = False,
 ) -> planner.Situation:
     """The local side of a move, as `planner.movement` wants to know it. The target commit is present."""
     record = state.record
@@ -139,6 +146,7 @@ async def situation(
         branch_is_upstream=is_upstream,
         head_is_reachable=reachable,
         locked=locked,
+        force=force,
     )
 
 
@@ -152,6 +160,32 @@ async def _relation(git: GitRunner, state: CheckoutState, local: str, target: st
     return planner.Relation.DIVERGED
 
 
+async def keep_behind(
+    session: Session, node: Node, state: CheckoutState, target: RemoteRef, move: planner.Move
+) -> list[str]:
+    """Keep the commits that a move leaves behind under a rescue ref. Tier: BACKEND, if there are any.
+
+    Returns:
+        Notes for the report.
+
+    Raises:
+        GitError: they cannot be kept; nothing must be moved.
+    """
+    notes = [move.note] if move.note else []
+    if move.rescue is not None:
+        async with session.holds.backend(node.path, state.real) as backend:
+            with noted(state.dirs.own, MoveNote(op="refs", pack=node.path)):
+                kept = await keep_rescue_ref(
+                    session.git_for(node.path),
+                    state,
+                    move.rescue,
+                    f"before {move.kind} to {target.sha}",
+                    backend=backend,
+                )
+        notes.append(f"what it left behind is kept as {kept}")
+    return notes
+
+
 async def carry_out(
     session: Session,
     node: Node,
@@ -160,11 +194,8 @@ async def carry_out(
     move: planner.Move,
     *,
     is_offline: bool,
-) -> list[str]:
+) -> None:
     """Do what was decided. Tier: BACKEND. Cancellation: git is ended; its note lets the next run recover.
-
-    Returns:
-        Notes for the report.
 
     Raises:
         CheckoutRefusedError: something of the user's is in the way; nothing was changed.
@@ -172,7 +203,6 @@ async def carry_out(
     # With the URL: in a partial clone, the checkout itself fetches what it lacks.
     git = session.git_for(node.path, node.url, offline=is_offline)
     target = found.target
-    notes = [move.note] if move.note else []
     edits = edited_paths(state)
     async with session.holds.backend(node.path, state.real) as backend:
         if move.kind == "branch-ref":
@@ -182,13 +212,7 @@ async def carry_out(
                 await fast_forward_ref(
                     git, state, target.name, to_sha=target.sha, expected=found.branch_sha, backend=backend
                 )
-            return notes
-        if move.rescue is not None:
-            with noted(state.dirs.own, MoveNote(op="refs", pack=node.path)):
-                kept = await keep_rescue_ref(
-                    git, state, move.rescue, f"before {move.kind} to {target.sha}", backend=backend
-                )
-            notes.append(f"what it left behind is kept as {kept}")
+            return
         await check_out(
             git,
             state,
@@ -198,7 +222,6 @@ async def carry_out(
             backend=backend,
             expected=found.branch_sha,
         )
-    return notes
 
 
 async def record_arrival(session: Session, node: Node, state: CheckoutState, target: RemoteRef) -> None:

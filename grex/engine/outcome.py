@@ -33,12 +33,17 @@ _SHORT = 10
 
 
 class CheckoutOptions(Struct, frozen=True):
-    """What a run may do to checkouts; with `anew`, tags are resolved again where a remote may be asked."""
+    """What a run may do to checkouts.
+
+    With `anew`, tags are resolved again where a remote may be asked; with `force`, what would be left alone is moved,
+    after what is in the way was kept.
+    """
 
     locked: bool = False
     offline: bool = False
     dry_run: bool = False
     anew: bool = False
+    force: bool = False
 
 
 class CheckoutOutcome(Struct, frozen=True):

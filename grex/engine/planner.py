@@ -32,6 +32,7 @@ __all__ = [
     "MoveKind",
     "Movement",
     "NothingToMove",
+    "PutAway",
     "Reach",
     "Relation",
     "Situation",
@@ -39,6 +40,7 @@ __all__ = [
     "Wanted",
     "first_look",
     "movement",
+    "strange",
     "submodule_step",
 ]
 
@@ -47,7 +49,8 @@ class Wanted(Struct, frozen=True):
     """What is declared for a path, and what the lockfile resolved it to before.
 
     `line` is the lockfile's line if it is about the same URL and ref; `locked` makes it binding. `tracking` is the
-    remote's branch as of the last fetch. With `anew`, a tag is what the remote has it at now.
+    remote's branch as of the last fetch. With `anew`, a tag is what the remote has it at now. With `force`, what is in
+    the way may be kept in the trash.
     """
 
     path: str
@@ -58,6 +61,7 @@ class Wanted(Struct, frozen=True):
     offline: bool
     tracking: str | None = None
     anew: bool = False
+    force: bool = False
 
 
 class Clone(Struct, frozen=True):
@@ -96,7 +100,16 @@ class Leave(Struct, frozen=True):
     had_to_move: bool = True
 
 
-FirstLook: TypeAlias = Clone | Mend | AskRemote | Reach | Finished | Leave
+class PutAway(Struct, frozen=True):
+    """Something else stands there: all of it goes to the trash, and then there is nothing there.
+
+    `why` is the reason for which it would be left alone without `--force`.
+    """
+
+    why: Leave
+
+
+FirstLook: TypeAlias = Clone | PutAway | Mend | AskRemote | Reach | Finished | Leave
 
 
 def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
@@ -105,17 +118,10 @@ def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
         case "absent" | "empty":
             return Clone()
         case "directory":
-            return Leave(
-                "directory-in-the-way",
-                "a directory that is not a git repository is in the way",
-                f"Move {wanted.path} elsewhere and run the command again; grex does not touch what it did not make.",
-            )
+            what = "a directory that is not a git repository is in the way"
+            return _in_the_way(wanted, "directory-in-the-way", what)
         case "other":
-            return Leave(
-                "file-in-the-way",
-                "something that is not a directory is in the way",
-                f"Move {wanted.path} elsewhere and run the command again; grex does not touch what it did not make.",
-            )
+            return _in_the_way(wanted, "file-in-the-way", "something that is not a directory is in the way")
         case _:
             pass
     if state.note is not None:
@@ -133,6 +139,20 @@ def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
         and (state.head_branch is None if target.kind != "branch" else state.head_branch == target.name)
     )
     return Finished(target) if finished else Reach(target)
+
+
+def _in_the_way(wanted: Wanted, code: str, what: str) -> PutAway | Leave:
+    leave = Leave(
+        code,
+        what,
+        f"Move {wanted.path} elsewhere and run the command again; grex does not touch what it did not make.",
+    )
+    return PutAway(leave) if wanted.force else leave
+
+
+def strange(why: Leave, *, force: bool) -> PutAway | Leave:
+    """What becomes of a checkout that is of another repository: with `force`, it makes room whole."""
+    return PutAway(why) if force else why
 
 
 def _known_target(wanted: Wanted, state: CheckoutState) -> RemoteRef | None:
@@ -164,7 +184,9 @@ class Relation(Enum):
     DIVERGED = "diverged"
 
 
-MoveKind: TypeAlias = Literal["switch", "fast-forward", "reset-rewritten", "rewind", "attach", "branch-ref"]
+MoveKind: TypeAlias = Literal[
+    "switch", "fast-forward", "reset-rewritten", "reset-forced", "rewind", "attach", "branch-ref"
+]
 
 
 class Situation(Struct, frozen=True):
@@ -182,6 +204,7 @@ class Situation(Struct, frozen=True):
         branch_is_upstream: whether all commits of that branch were in the remote's branch before this fetch.
         head_is_reachable: whether HEAD's commit is on any branch, tag or remote branch.
         locked: whether the target is exactly what must be there in the end.
+        force: whether own commits may be left behind, under a rescue ref.
     """
 
     target: RemoteRef
@@ -195,6 +218,7 @@ class Situation(Struct, frozen=True):
     branch_is_upstream: bool
     head_is_reachable: bool
     locked: bool
+    force: bool = False
 
 
 class NothingToMove(Struct, frozen=True):
@@ -359,7 +383,11 @@ def _in_the_middle(found: Situation) -> Leave:
     )
 
 
-def _detached_with_commits(found: Situation) -> Leave:
+def _detached_with_commits(found: Situation) -> Move | Leave:
+    # A branch that has own commits as well would be reset by the same switch: one reason is settled at a time.
+    if found.force and found.branch_relation in (None, Relation.SAME, Relation.BEHIND):
+        note = f"HEAD was detached at {(found.head_sha or '')[:12]}, which had commits that are on no branch"
+        return Move("switch", rescue=found.head_sha, note=note)
     return Leave(
         "detached-with-commits",
         f"HEAD is detached at {(found.head_sha or '')[:12]}, which has commits that are on no branch",
@@ -367,9 +395,12 @@ def _detached_with_commits(found: Situation) -> Leave:
     )
 
 
-def _diverged(found: Situation) -> Leave:
+def _diverged(found: Situation) -> Move | Leave:
+    told = f"the local branch {found.target.name} and the wanted commit {found.target.sha[:12]} have diverged"
+    if found.force and found.branch_sha is not None:  # an unborn branch has nothing that a ref could keep
+        return Move("reset-forced", rescue=found.branch_sha, note=told)
     return Leave(
         "diverged",
-        f"the local branch {found.target.name} and the wanted commit {found.target.sha[:12]} have diverged",
+        told,
         f"Rebase or merge (`git rebase {shown_argument(f'origin/{found.target.name}')}`), then sync again.",
     )

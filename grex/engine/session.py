@@ -60,6 +60,7 @@ class Settings(Struct, frozen=True):
         no_wait: fail at once where a lock is held.
         lock_timeout_s: seconds to wait for a lock, None for ever.
         trust: URL prefixes that are trusted for this run only, as typed.
+        keep_days: how many days the trash keeps things.
         sink: where progress goes.
         cache_dir: where the objects lie that clones of all workspaces share; None for nowhere.
         rewrites: which addresses are asked for somewhere else.
@@ -77,6 +78,7 @@ class Settings(Struct, frozen=True):
     no_wait: bool = False
     lock_timeout_s: float | None = None
     trust: tuple[str, ...] = ()
+    keep_days: int = 90
     sink: Sink = null_sink
     cache_dir: Path | None = None
     rewrites: Rewrites = field(default_factory=Rewrites)

@@ -16,10 +16,10 @@ from grex.fs.atomic import (
 )
 from grex.fs.canonical import canonical
 from grex.fs.regular import open_regular, read_regular
-from grex.fs.remove import move_to_trash, remove_tree
+from grex.fs.remove import make_stamp_dir, move_to_trash, remove_tree, rename_whole
 from grex.fs.renaming import rename_to_free_name
 from grex.fs.safe_join import UnsafeJoinError, safe_join
-from grex.fs.stamp import utc_stamp
+from grex.fs.stamp import parse_stamp, utc_stamp
 
 __all__ = [
     "TEMP_PREFIX",
@@ -27,11 +27,14 @@ __all__ = [
     "canonical",
     "fsync_dir",
     "keep_attributes",
+    "make_stamp_dir",
     "move_to_trash",
     "open_regular",
+    "parse_stamp",
     "read_regular",
     "remove_tree",
     "rename_to_free_name",
+    "rename_whole",
     "replace_file",
     "safe_join",
     "sweep_temporary_files",

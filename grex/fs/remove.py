@@ -8,7 +8,8 @@ none, build tools do) are opened up first; the mode of files does not matter for
 mounted inside the tree is not emptied: that is EXDEV. `shutil.rmtree` does not do the last three.
 
 `move_to_trash` is one rename into a directory that it has just made, so nothing in the trash is ever overwritten.
-Across file systems it copies, makes the copy durable, and only then removes the original.
+Across file systems it copies, makes the copy durable, and only then removes the original. What must come back byte for
+byte is never copied: `engine.trash` puts its own steps together, from `make_stamp_dir` and `rename_whole`.
 
 POSIX only; the parts of grex that run on Windows do not need it.
 """
@@ -25,7 +26,7 @@ from grex.fs.atomic import TEMP_PREFIX, fsync_dir
 from grex.fs.safe_join import safe_join
 from grex.fs.stamp import utc_stamp
 
-__all__ = ["move_to_trash", "remove_tree"]
+__all__ = ["make_stamp_dir", "move_to_trash", "remove_tree", "rename_whole"]
 
 _DEPTH_LIMIT = 64
 _OPEN_DIR = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -154,13 +155,13 @@ def move_to_trash(path: Path, trash_dir: Path, label: str) -> Path:
     """
     path.lstat()  # nothing is made in the trash for something that is not there,
     safe_join(trash_dir, label)  # or under a name that will be refused
-    made = _make_stamp_dir(trash_dir)
+    made = make_stamp_dir(trash_dir)
     copied = False
     try:
         target = safe_join(made, label)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _rename(path, target)
+            rename_whole(path, target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -179,7 +180,12 @@ def move_to_trash(path: Path, trash_dir: Path, label: str) -> Path:
     return target
 
 
-def _make_stamp_dir(trash_dir: Path) -> Path:
+def make_stamp_dir(trash_dir: Path) -> Path:
+    """Make a directory in the trash that is named after this moment, and shared with no other call.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     new = not trash_dir.is_dir()
     trash_dir.mkdir(parents=True, exist_ok=True)
     if new:
@@ -201,8 +207,12 @@ def _remove_empty(made: Path, label: str) -> None:
             (made / below).rmdir()
 
 
-def _rename(path: Path, target: Path) -> None:
-    """Rename, also a directory that its owner may not write: the kernel has to change its `..` entry."""
+def rename_whole(path: Path, target: Path) -> None:
+    """Rename, also a directory that its owner may not write: the kernel has to change its `..` entry.
+
+    Raises:
+        OSError: `path` is where and as it was.
+    """
     try:
         path.rename(target)
     except PermissionError:

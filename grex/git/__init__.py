@@ -23,6 +23,7 @@ from grex.git.commits import (
     worktree_on_branch,
 )
 from grex.git.edits import Edits, edited_paths, untracked_hint
+from grex.git.edits_away import keep_edits, unstage
 from grex.git.errors import (
     AnotherGitError,
     CheckoutRefusedError,
@@ -41,6 +42,7 @@ from grex.git.recover import RecoveryReport, recover
 from grex.git.refs import GitDirs, Head, RefsUnreadableError, find_git_dirs, has_plain_refs, read_head, read_ref
 from grex.git.remote import LocalRemoteRefs, RemoteRef, local_remote_refs, parse_ref, resolve_remote
 from grex.git.status import WorkTreeStatus, ahead_behind, ask_head, porcelain
+from grex.git.work import LocalWork, find_work, is_linked_worktree, nested_repositories
 from grex.later import imported_later
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ __all__ = [
     "Index",
     "IndexUnreadableError",
     "LocalRemoteRefs",
+    "LocalWork",
     "Logins",
     "MoveNote",
     "Operation",
@@ -98,16 +101,20 @@ __all__ = [
     "fetch_sha",
     "fetch_tag",
     "find_git_dirs",
+    "find_work",
     "follow",
     "git_environment",
     "has_commit",
     "has_plain_refs",
     "has_upstream",
     "is_ancestor",
+    "is_linked_worktree",
     "is_reachable",
+    "keep_edits",
     "keep_rescue_ref",
     "local_remote_refs",
     "move_in",
+    "nested_repositories",
     "noted",
     "observe",
     "parse_ref",
@@ -125,6 +132,7 @@ __all__ = [
     "resume_move",
     "set_origin",
     "switch_branch",
+    "unstage",
     "untracked_hint",
     "upstream_of",
     "worktree_on_branch",

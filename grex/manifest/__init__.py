@@ -69,6 +69,15 @@ if TYPE_CHECKING:
         replace_item,
     )
     from grex.manifest.state import CloneNote, DamagedNote, read_notes, remove_note, write_note
+    from grex.manifest.trash_record import (
+        MovedFrom,
+        TrashKind,
+        TrashRecord,
+        read_trash_record,
+        remove_trash_record,
+        trash_record_path,
+        write_trash_record,
+    )
     from grex.manifest.yaml_text import Value
 
 __all__ = [
@@ -94,11 +103,14 @@ __all__ = [
     "Log",
     "LogContents",
     "ManifestWriteHold",
+    "MovedFrom",
     "OpenBracket",
     "PackRecord",
     "Phase",
     "RemovedRecord",
     "Same",
+    "TrashKind",
+    "TrashRecord",
     "Value",
     "action_completed_event",
     "action_halted_event",
@@ -121,8 +133,10 @@ __all__ = [
     "prune_event",
     "read_lockfile",
     "read_notes",
+    "read_trash_record",
     "remove_child",
     "remove_note",
+    "remove_trash_record",
     "render_line",
     "render_lockfile",
     "replace_item",
@@ -131,15 +145,20 @@ __all__ = [
     "rm_event",
     "sync_event",
     "timestamp",
+    "trash_record_path",
     "update_event",
     "worth_compacting",
     "write_lockfile",
     "write_note",
+    "write_trash_record",
 ]
 
 _LATER = {
     "CloneNote": "state",
     "DamagedNote": "state",
+    "MovedFrom": "trash_record",
+    "TrashKind": "trash_record",
+    "TrashRecord": "trash_record",
     "Value": "yaml_text",
     "change_child": "edit",
     "change_children": "edit",
@@ -149,10 +168,14 @@ _LATER = {
     "insert_children": "edit",
     "insert_item": "edit",
     "read_notes": "state",
+    "read_trash_record": "trash_record",
     "remove_child": "edit",
     "remove_note": "state",
+    "remove_trash_record": "trash_record",
     "replace_item": "edit",
+    "trash_record_path": "trash_record",
     "write_note": "state",
+    "write_trash_record": "trash_record",
 }
 
 if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 from grex.errors import GrexError
 
 if TYPE_CHECKING:
-    from grex.verbs.documents import FailureObject
+    from grex.engine.removal import RemovalOutcome
+    from grex.verbs.documents import FailureObject, RemovedObject
 
-__all__ = ["Report", "exit_code_of", "explained", "failure_json"]
+__all__ = ["Report", "exit_code_of", "explained", "failure_json", "removed_json"]
 
 _PRECEDENCE = (3, 8, 4, 7)
 
@@ -33,6 +34,19 @@ def failure_json(error: None) -> None: ...
 def failure_json(error: GrexError | None) -> FailureObject | None:
     """A failure as it stands in a report; None where nothing failed."""
     return None if error is None else cast("FailureObject", error.to_json())
+
+
+def removed_json(pack: RemovalOutcome) -> RemovedObject:
+    """A pack that went or was to go, as it stands in a document."""
+    return {
+        "path": pack.path,
+        "status": pack.status,
+        "trash": pack.trash,
+        "code": pack.code,
+        "text": pack.text,
+        "hint": pack.hint,
+        "error": failure_json(pack.error),
+    }
 
 
 def exit_code_of(errors: Iterable[GrexError | None]) -> int:

@@ -29,6 +29,7 @@ from grex.engine import (
     RunContext,
     Session,
     Settings,
+    Survey,
     Walk,
     Walked,
     lock_line,
@@ -40,14 +41,18 @@ from grex.engine.choosing import Chosen, choose
 from grex.engine.drift import Drift, look_at_all
 from grex.engine.merging import teach_merging
 from grex.engine.outcome import unlocked, unlocked_error, what_happened
+from grex.engine.removal import RemovalOutcome
+from grex.engine.restoring import finish_removals, finish_restores
 from grex.engine.survey import known_paths, open_graph, read_root_spec, survey, undeclared
+from grex.engine.trash import Trash
 from grex.engine.turning import parse_group_choices, turn, unknown_groups
-from grex.errors import GrexError, ManifestError, PackError, PackSpecError
+from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.manifest import LockLine, write_lockfile
 from grex.names import shown_argument
 from grex.pack import PackSpec
 from grex.verbs.asking import ask_for_trust
-from grex.verbs.report import exit_code_of, failure_json
+from grex.verbs.pruning import prune
+from grex.verbs.report import exit_code_of, failure_json, removed_json
 from grex.verbs.request import PacksRequest
 
 if TYPE_CHECKING:
@@ -69,6 +74,8 @@ class SyncRequest(PacksRequest, frozen=True):
         keep_partial: leave what a failed install had done.
         anew: resolve tags again, and follow those that moved.
         reinstall: install every pack again, and put right what was changed by hand; that is kept beside.
+        prune: move what nobody declares any more to the trash.
+        force: move also what would be left alone, after keeping what is in the way.
     """
 
     groups: tuple[str, ...] = ()
@@ -78,6 +85,8 @@ class SyncRequest(PacksRequest, frozen=True):
     keep_partial: bool = False
     anew: bool = False
     reinstall: bool = False
+    prune: bool = False
+    force: bool = False
 
 
 class PackReport(Struct, frozen=True):
@@ -146,7 +155,8 @@ class SyncReport(Struct, frozen=True):
     """What a sync did, packs sorted by path; equal for equal work but for the times.
 
     `elapsed_s` is all of it; of that, `waited_s` went by while a lock was waited for that the processes of `waited_for`
-    held. `extra_errors` are of packs, by path, that have no entry of their own for it.
+    held. `extra_errors` are of packs, by path, that have no entry of their own for it. `pruned` is what became of each
+    pack that nobody declared, where that was asked for; `swept` is what left the trash for good.
     """
 
     root: Path
@@ -160,12 +170,18 @@ class SyncReport(Struct, frozen=True):
     waited_s: float = 0.0
     waited_for: tuple[int, ...] = ()
     extra_errors: tuple[tuple[str, GrexError], ...] = ()
+    pruned: tuple[RemovalOutcome, ...] = ()
+    swept: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """0, or what the failures come to."""
         return exit_code_of(
-            [*(error for _, error in self.extra_errors), *(error for pack in self.packs for error in pack.failures)]
+            [
+                *(error for _, error in self.extra_errors),
+                *(error for pack in self.packs for error in pack.failures),
+                *(pack.error for pack in self.pruned),
+            ]
         )
 
     def to_json(self) -> SyncDocument:
@@ -177,6 +193,8 @@ class SyncReport(Struct, frozen=True):
             "exit_code": self.exit_code,
             "packs": [pack.to_json() for pack in self.packs],
             "undeclared": list(self.undeclared),
+            "pruned": [removed_json(pack) for pack in self.pruned],
+            "swept": list(self.swept),
             "recovered": list(self.recovered),
             "notes": list(self.notes),
             "errors": [failure_json(error) for _, error in self.extra_errors],
@@ -197,6 +215,11 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
         UsageError: a PACK argument, a filter or a group means nothing.
         LockError: the workspace could not be had.
     """
+    if request.prune and (request.packs or request.filters):
+        raise UsageError(
+            "--prune is about what no pack of the whole workspace declares, so it takes no PACK and no filter",
+            hint="`grex sync --prune`, or `grex rm PACK`.",
+        )
     session = Session.open(request.root, settings)
     async with session.exclusive(dry_run=request.dry_run):
         return await sync_session(session, request)
@@ -209,6 +232,7 @@ async def sync_session(
 
     `brought` is what was done to packs before, by path: this run tells it as its own.
     """
+    restored = [] if request.dry_run else await finish_restores(session)  # it may write to the root's pack.yaml
     root_spec = read_root_spec(session.layout, session.settings.platform, session.check_type)
     choices = await _turn_groups(session, request)
     graph = open_graph(session.layout, root_spec, choices)
@@ -218,7 +242,11 @@ async def sync_session(
         await session.read_records()  # what was recovered is in the log now
     hiding = Hiding(session.layout)
     options = CheckoutOptions(
-        locked=request.locked, offline=request.offline, dry_run=request.dry_run, anew=request.anew
+        locked=request.locked,
+        offline=request.offline,
+        dry_run=request.dry_run,
+        anew=request.anew,
+        force=request.force,
     )
     walk = Walk(
         session,
@@ -235,6 +263,18 @@ async def sync_session(
         walked = await walk.run(root_spec)
     except PackSpecError as error:
         raise ManifestError(error.message, hint=error.hint, details=error.details) from error
+    complete = chosen.is_all and not walked.not_reached and not recovered.failures
+    is_whole = complete and _is_all_known(walked)
+    declared = known_paths(graph, session.lines)
+    pruned: dict[str, RemovalOutcome] = {}
+    if request.prune and is_whole:
+        pruned = await prune(
+            session,
+            Survey(graph, root_spec),
+            declared,
+            ask_trust=request.ask_trust,
+            dry_run=request.dry_run,
+        )
     context = RunContext(
         session,
         dry_run=request.dry_run,
@@ -255,34 +295,22 @@ async def sync_session(
             session, context, plan, fail_fast=request.fail_fast, failed_before=[*failed, *walked.not_reached]
         )
         drifts = await look_at_all(session, plan.settled)
-    complete = chosen.is_all and not walked.not_reached and not recovered.failures
-    # What a failed pack declares is unknown: nothing may be called undeclared then, or lose its place in the excludes.
-    is_whole = complete and not any(
-        outcome.status == "failed" or (outcome.is_failure and not outcome.is_present)
-        for outcome in walked.outcomes.values()
-    )
     changed = False
     if not request.dry_run:
         if is_whole:
-            hiding.settle(sorted(known_paths(graph, session.lines)))
+            await finish_removals(session, declared)
+            hiding.settle(sorted(declared))
         changed = await _write_lockfile(session, walked, complete=complete)
         await session.compact_log()
-    notes = [*chosen.notes]
-    if choices:
-        known = {group for node in graph.nodes.values() for group in node.groups}
-        notes += unknown_groups(choices, known)
-    if complete:
-        notes += [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()]
+    notes = [*chosen.notes, *_notes(graph, choices, complete=complete, not_pruned=request.prune and not is_whole)]
     if not request.dry_run and (untaught := await teach_merging(session)) is not None:
         notes.append(untaught)
-    return SyncReport(
+    report = SyncReport(
         root=session.layout.root,
         dry_run=request.dry_run,
         packs=tuple(_pack_reports(walked, installs, drifts, graph)),
-        undeclared=tuple(undeclared(session.layout, session.folded.packs, known_paths(graph, session.lines)))
-        if is_whole
-        else (),
-        recovered=tuple(sorted(recovered.notes)),
+        undeclared=tuple(undeclared(session.layout, session.folded.packs, declared)) if is_whole else (),
+        recovered=(*restored, *sorted(recovered.notes)),
         notes=tuple(notes),
         lockfile_changed=changed,
         elapsed_s=time.monotonic() - session.started,
@@ -292,7 +320,31 @@ async def sync_session(
             *sorted(recovered.failures.items()),
             *_unreached(walked, chosen),
         ),
+        pruned=tuple(pruned[path] for path in sorted(pruned)),
     )
+    if request.dry_run or report.exit_code:
+        return report
+    return replace(report, swept=tuple(await Trash(session.layout).sweep(session.settings.keep_days)))
+
+
+def _is_all_known(walked: Walked) -> bool:
+    """Whether it is known what every pack declares: else nothing may be called undeclared, or be hidden no longer."""
+    return not any(
+        outcome.status == "failed" or (outcome.is_failure and not outcome.is_present)
+        for outcome in walked.outcomes.values()
+    )
+
+
+def _notes(graph: Graph, choices: Mapping[str, bool], *, complete: bool, not_pruned: bool) -> list[str]:
+    notes: list[str] = []
+    if choices:
+        known = {group for node in graph.nodes.values() for group in node.groups}
+        notes += unknown_groups(choices, known)
+    if complete:
+        notes += [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()]
+    if not_pruned:
+        notes.append("nothing was pruned, because what the packs that failed declare is not known")
+    return notes
 
 
 async def _turn_groups(session: Session, request: SyncRequest) -> dict[str, bool]:

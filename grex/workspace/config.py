@@ -9,6 +9,9 @@ per_host = 8
 [groups]                 # in the workspace's file only
 off = ["docs"]           # not brought, unless this machine turns them on: `grex sync -g docs`
 
+[trash]
+keep_days = 90           # how long what was moved away can be brought back
+
 [trust]                  # in the user's file only
 prefixes = ["https://github.com/my-org"]
 
@@ -43,12 +46,32 @@ from grex.names import GROUP_NAME_HINT, Rewrite, Rewrites, clean, is_group_name,
 __all__ = ["Config", "cache_directory", "read_config"]
 
 _SYNC_KEYS: Final = ("jobs", "network_permits", "per_host")
+_TRASH_KEYS: Final = ("keep_days",)
 _TRUST_KEYS: Final = ("prefixes",)
 _GROUPS_KEYS: Final = ("off",)
 _CACHE_KEYS: Final = ("dir",)
 _URL_KEYS: Final = ("instead_of",)
 _MOST: Final = 1024  # permits are processes
+_MOST_DAYS: Final = 36500
 _MAX_BYTES: Final = 1024 * 1024
+_ELSEWHERE: Final = {
+    "groups": (
+        False,
+        "groups belong to a workspace",
+        "Turn one on or off there: `grex sync -g NAME`, `grex sync -g '!NAME'`.",
+    ),
+    "trust": (
+        True,
+        "a workspace cannot grant itself trust",
+        "Move it to your own configuration, or use `grex trust`.",
+    ),
+    "cache": (
+        True,
+        "which directories of a machine are used is its user's to say",
+        "Move it to your own configuration, or set GREX_CACHE_DIR.",
+    ),
+}
+"""The tables that only one of the two files may have: whether it is the user's, why, and what to do."""
 
 
 class Config(Struct, frozen=True):
@@ -58,6 +81,7 @@ class Config(Struct, frozen=True):
     """Disk permits; None: the number of cores."""
     network_permits: int = 32
     per_host: int = 8
+    keep_days: int = 90
     trust_prefixes: tuple[str, ...] = ()
     groups_off: tuple[str, ...] = ()
     """The groups whose packs are brought only where a machine asks for them."""
@@ -95,33 +119,21 @@ def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:
         tables = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {clean(str(error))}.", hint="See https://toml.io.") from error
-    _check_known(path, "", tables, ("cache", "groups", "sync", "trust", "url"))
+    _check_known(path, "", tables, ("cache", "groups", "sync", "trash", "trust", "url"))
+    for table, (belongs_to_user, why_not, hint) in _ELSEWHERE.items():
+        if table in tables and is_users != belongs_to_user:
+            raise ConfigError(f"{path} has a table [{table}], but {why_not}.", hint=hint)
     found: dict[str, int | tuple[str, ...] | Path | Rewrites] = {}
     if "sync" in tables:
         found.update(_read_sync(path, tables["sync"]))
     if "groups" in tables:
-        if is_users:
-            raise ConfigError(
-                f"{path} has a table [groups], but groups belong to a workspace.",
-                hint="Turn one on or off there: `grex sync -g NAME`, `grex sync -g '!NAME'`.",
-            )
         found["groups_off"] = _read_groups(path, tables["groups"])
+    if "trash" in tables:
+        found.update(_read_trash(path, tables["trash"]))
     if "trust" in tables:
-        if not is_users:
-            raise ConfigError(
-                f"{path} has a table [trust], but a workspace cannot grant itself trust.",
-                hint="Move it to your own configuration, or use `grex trust`.",
-            )
         found["trust_prefixes"] = _read_trust(path, tables["trust"])
-    if "cache" in tables:
-        if not is_users:
-            raise ConfigError(
-                f"{path} has a table [cache], but which directories of a machine are used is its user's to say.",
-                hint="Move it to your own configuration, or set GREX_CACHE_DIR.",
-            )
-        cache_dir = _read_cache(path, tables["cache"])
-        if cache_dir is not None:
-            found["cache_dir"] = cache_dir
+    if "cache" in tables and (cache_dir := _read_cache(path, tables["cache"])) is not None:
+        found["cache_dir"] = cache_dir
     if "url" in tables:
         rules = _read_rewrites(path, tables["url"], is_shared=not is_users)
         found["rewrites"] = Rewrites((*config.rewrites.rules, *rules))
@@ -171,6 +183,18 @@ def _read_groups(path: Path, table: object) -> tuple[str, ...]:
                 hint=f"Use {GROUP_NAME_HINT}.",
             )
     return tuple(dict.fromkeys(names))
+
+
+def _read_trash(path: Path, table: object) -> dict[str, int]:
+    entries = _table(path, "trash", table)
+    _check_known(path, "trash.", entries, _TRASH_KEYS)
+    days = entries.get("keep_days", Config().keep_days)
+    if not isinstance(days, int) or isinstance(days, bool) or not 0 <= days <= _MOST_DAYS:
+        raise ConfigError(
+            f"{path}: trash.keep_days is {_shown(days)}, and a whole number from 0 to {_MOST_DAYS} is needed.",
+            hint="Write it as in `keep_days = 90`.",
+        )
+    return {"keep_days": days} if "keep_days" in entries else {}
 
 
 def _read_trust(path: Path, table: object) -> tuple[str, ...]:

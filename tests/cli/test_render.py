@@ -126,6 +126,7 @@ def test_what_concerns_no_single_pack_is_told_too() -> None:
     assert lines == [
         "recovered: a: cleared.",
         "undeclared   old: no pack declares it; it was left there.",
+        "             hint: `grex sync --prune` moves what nobody declares to the trash.",
         "note: the override for x touches no pack.",
         "Synced: 0 packs: nothing to do; 1.23 s.",
     ]

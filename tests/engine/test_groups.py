@@ -8,9 +8,10 @@ import pytest
 
 from grex.engine.groups import Groups, GroupSetting, read_groups
 from grex.engine.turning import parse_group_choices, turn, unknown_groups
-from grex.errors import ConfigError, ManifestError, UsageError
+from grex.errors import ConfigError, ManifestError, PackError, UsageError
 from grex.pack import read_local, read_local_all
 from grex.verbs.ls import ListRequest, ls
+from grex.verbs.rm import RmRequest, rm
 from grex.verbs.teardown import TeardownRequest, teardown
 from grex.workspace import Layout
 from tests.support.git_server import GitServer, git
@@ -289,3 +290,17 @@ async def test_a_group_is_written_down_before_the_sync_begins(grouped: Place, se
     assert report.notes[0] == "no child that is known here has the group 'dosc' (did you mean 'docs'?)"
     (server.root / "away").rename(server.path("docs"))
     assert by_path(await grouped.sync())["docs"].status == "cloned"
+
+
+async def test_what_is_inactive_is_not_pruned_and_can_be_removed_with_what_it_owns(grouped: Place) -> None:
+    """Brought while its group was on; off again, it and what it declares are still declared."""
+    await grouped.sync(groups=("docs",))
+    report = await grouped.sync(groups=("!docs",), prune=True)
+    assert (report.exit_code, report.pruned, report.undeclared) == (0, (), ())
+    assert (grouped / "docs/deep/.git").is_dir()
+    with pytest.raises(PackError, match="docs/deep is declared by docs, which is inactive here"):
+        await rm(RmRequest(grouped.root, ("docs/deep",)), grouped.settings())
+    removed = await rm(RmRequest(grouped.root, ("docs",)), grouped.settings())
+    assert [(pack.path, pack.status) for pack in removed.packs] == [("docs", "removed"), ("docs/deep", "removed")]
+    assert grouped.locked() == ["tool"]
+    assert (await grouped.sync(prune=True)).pruned == ()

@@ -23,12 +23,14 @@ from grex.engine.planner import (
     Mend,
     Move,
     NothingToMove,
+    PutAway,
     Reach,
     Relation,
     Situation,
     Wanted,
     first_look,
     movement,
+    strange,
 )
 from grex.git import CheckoutState, CompletionRecord, MoveNote, RemoteRef
 from grex.git.records import RefKind
@@ -472,3 +474,61 @@ def test_every_move_and_every_reason_does_occur() -> None:
     assert kinds == {"switch", "fast-forward", "reset-rewritten", "rewind", "attach", "branch-ref"}
     codes = {leave.code for leave in decided if isinstance(leave, Leave)}
     assert codes == {expected for _, expected in SECOND.values() if isinstance(expected, str)}
+
+
+# -- with force -------------------------------------------------------------------------------------------------------
+
+FORCED = {
+    "a branch with commits on both sides": (on_main(Relation.DIVERGED), "diverged", "reset-forced"),
+    "a detached HEAD with commits of its own": (
+        on_main(Relation.SAME, head_branch=None, head_sha=MINE, head_is_reachable=False),
+        "detached-with-commits",
+        "switch",
+    ),
+    "pinned, with commits of its own": (
+        pinned(head_sha=MINE, head_is_reachable=False),
+        "detached-with-commits",
+        "switch",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", FORCED)
+def test_by_force_own_commits_are_left_behind_under_a_rescue_ref(row: str) -> None:
+    found, code, kind = FORCED[row]
+    decided = movement(found)
+    assert isinstance(decided, Leave)
+    assert decided.code == code
+    forced = movement(replace(found, force=True))
+    assert isinstance(forced, Move)
+    assert (forced.kind, forced.note is not None) == (kind, True)
+    assert forced.rescue == (found.branch_sha if code == "diverged" else MINE)
+
+
+def test_force_changes_nothing_but_two_refusals_and_loses_no_commit() -> None:
+    """Whatever the combination: what is left behind is kept, and nothing else is decided than without force."""
+    changed = 0
+    for found in situations():
+        calm, forced = movement(found), movement(replace(found, force=True))
+        if calm == forced:
+            continue
+        changed += 1
+        assert isinstance(calm, Leave), found
+        assert calm.code in ("diverged", "detached-with-commits"), found
+        assert isinstance(forced, Move), found
+        if calm.code == "diverged":
+            assert forced.rescue == found.branch_sha is not None, found
+            assert found.head_branch is not None or found.head_is_reachable or found.head_sha == found.placed_sha, found
+        else:
+            assert forced.rescue == found.head_sha is not None, found
+            assert not _has_own_commits(found), found
+    assert changed > 100
+
+
+@pytest.mark.parametrize("kind", ["directory", "other"])
+def test_by_force_what_stands_at_the_place_makes_room(kind: str) -> None:
+    calm = first_look(wanted(), at(kind))
+    assert isinstance(calm, Leave)
+    assert first_look(wanted(force=True), at(kind)) == PutAway(calm)
+    assert strange(calm, force=False) == calm
+    assert strange(calm, force=True) == PutAway(calm)

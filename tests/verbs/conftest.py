@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.git_server import GitServer
 from tests.support.place import Place
+from tests.support.removal import Nest
 
 
 @pytest.fixture
@@ -20,3 +21,16 @@ def server(tmp_path: Path) -> GitServer:
 def place(tmp_path: Path) -> Place:
     """A workspace directory, without a pack.yaml yet."""
     return Place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def nest_of_all(tmp_path_factory: pytest.TempPathFactory) -> Nest:
+    """A synced workspace, made once."""
+    return Nest(tmp_path_factory.mktemp("nest"))
+
+
+@pytest.fixture
+def nest(nest_of_all: Nest) -> Nest:
+    """The synced workspace, as it was made."""
+    nest_of_all.begin()
+    return nest_of_all

@@ -121,6 +121,24 @@ def test_the_verbs_over_packs_are_documents_too(terminal: Terminal, tmp_path: Pa
     assert terminal.grex("push", "--dry-run", expect=4)["packs"][0]["code"] == "diverged"
 
 
+def test_what_goes_to_the_trash_and_comes_back_are_documents_too(terminal: Terminal, tmp_path: Path) -> None:
+    server = GitServer(tmp_path / "up")
+    server.create("plain", {"p": "1\n"})
+    terminal.grex("init")
+    terminal.grex("add", server.url("plain"))
+    Path("plain/p").write_text("mine")
+    assert [pack["status"] for pack in terminal.grex("rm", "plain", expect=4)["packs"]] == ["kept"]
+    assert [pack["status"] for pack in terminal.grex("rm", "plain", "--force")["packs"]] == ["removed"]
+    (listed,) = terminal.grex("doctor", "--trash")["trash"]
+    assert terminal.grex("doctor", "--restore", listed["trash"])["restored"][0]["is_declared_again"]
+    assert terminal.grex("doctor", "--restore", listed["trash"], expect=2, document="error")
+    root = Path(".grex/pack.yaml")
+    root.write_text(pack_yaml("root"))
+    assert [pack["code"] for pack in terminal.grex("sync", "--prune", expect=4)["pruned"]] == ["edited"]
+    assert terminal.grex("doctor", "--keep-days", "0")["swept"] == []
+    assert terminal.grex("doctor")["findings"] == []
+
+
 def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:
     terminal.grex("init")
     assert terminal.grex("trust") == {
@@ -137,7 +155,7 @@ def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:
     assert terminal.grex("trust", "--revoke", expect=2, document="error")
 
 
-@pytest.mark.parametrize("verb", ["sync", "status", "ls", "locks", "trust", "teardown"])
+@pytest.mark.parametrize("verb", ["sync", "status", "ls", "locks", "trust", "teardown", "doctor"])
 def test_outside_of_a_workspace_each_verb_says_so(terminal: Terminal, verb: str) -> None:
     assert terminal.grex(verb, expect=2, document="error")["error"]["code"] == "usage.not-a-workspace"
 

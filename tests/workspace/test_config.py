@@ -41,6 +41,7 @@ def test_without_files_the_defaults_are_in_force(workspace: Path) -> None:
     assert read_config(workspace / "absent", None) == Config()
     config = Config()
     assert (config.jobs, config.network_permits, config.per_host, config.trust_prefixes) == (None, 32, 8, ())
+    assert config.keep_days == 90
     assert not config.origins
 
 
@@ -51,6 +52,15 @@ def test_the_workspace_wins_over_the_user_and_each_setting_knows_its_file(worksp
     assert (config.jobs, config.network_permits, config.per_host) == (2, 32, 4)
     assert config.trust_prefixes == ("https://github.com/org",)
     assert config.origins == {"jobs": shared, "per_host": own, "trust_prefixes": own}
+
+
+def test_how_long_the_trash_keeps_things_is_for_both_to_say(workspace: Path) -> None:
+    own = write_user(workspace, "[trash]\nkeep_days = 7\n")
+    assert (read(workspace).keep_days, read(workspace).origins) == (7, {"keep_days": own})
+    write(workspace, "[trash]\nkeep_days = 0\n")
+    assert read(workspace).keep_days == 0
+    write(workspace, "[trash]\n")
+    assert read(workspace).keep_days == 7
 
 
 def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
@@ -65,7 +75,7 @@ def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
     ("text", "message", "hint"),
     [
         ("[snyc]\n", " has no setting 'snyc'.", "did you mean 'sync'?"),
-        ("jobs = 1\n", " has no setting 'jobs'.", "known: cache, groups, sync, trust, url"),
+        ("jobs = 1\n", " has no setting 'jobs'.", "known: cache, groups, sync, trash, trust, url"),
         ("[sync]\njob = 1\n", " has no setting 'sync.job'.", "did you mean 'jobs'?"),
         ("[trust]\nprefix = []\n", " has no setting 'trust.prefix'.", "did you mean 'prefixes'?"),
         ("sync = 1\n", ": sync is 1, and a table is needed.", "Write [sync] above its keys."),
@@ -74,6 +84,8 @@ def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
         ("[sync]\njobs = 1025\n", ": sync.jobs is 1025, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
         ("[sync]\njobs = true\n", ": sync.jobs is True, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
         ("[sync]\nper_host = '4'\n", ": sync.per_host is '4', and a whole number from 1 to 1024 is needed.", "Write it as in `per_host = 4`."),
+        ("[trash]\nkeep_days = -1\n", ": trash.keep_days is -1, and a whole number from 0 to 36500 is needed.", "Write it as in `keep_days = 90`."),
+        ("[trash]\nkeep_days = true\n", ": trash.keep_days is True, and a whole number from 0 to 36500 is needed.", "Write it as in `keep_days = 90`."),
         ("[trust]\nprefixes = 'a'\n", ": trust.prefixes is 'a', and a list is needed.", 'Write it as in `["..."]`.'),
         ("[trust]\nprefixes = ['']\n", ": trust.prefixes holds '', and each is the beginning of a URL.", "Write it as in 'https://github.com/my-org'."),
         ("[trust]\nprefixes = [1]\n", ": trust.prefixes holds 1, and each is the beginning of a URL.", "Write it as in 'https://github.com/my-org'."),

@@ -9,11 +9,13 @@ from grex.cli.commands.looking import locks, ls, plugins, schema, status
 from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
+from grex.cli.commands.removal import doctor, rm
 
 __all__ = [
     "add",
     "cache",
     "demo",
+    "doctor",
     "exec_",
     "export",
     "fetch",
@@ -26,6 +28,7 @@ __all__ = [
     "path",
     "plugins",
     "push",
+    "rm",
     "run",
     "schema",
     "status",

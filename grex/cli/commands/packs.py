@@ -77,6 +77,12 @@ def sync(
     filters: Filters = None,
     groups: Groups = None,
     locked: Annotated[bool, typer.Option("--locked", help="Check out exactly what the lockfile says.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Move packs that nobody declares any more to the trash.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Move packs that would be left alone, and keep what was in the way.")
+    ] = False,
     **how: Unpack[_SyncFlags],
 ) -> int:
     """Clone, update and install packs until everything is as declared."""
@@ -92,6 +98,8 @@ def sync(
         tuple(filters or ()),
         groups=tuple(groups or ()),
         locked=locked,
+        prune=prune,
+        force=force,
         ask_trust=ask_trust,
         **how,
     )

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
+    from grex.cli.render.removal import doctor, rm
 
 __all__ = [
     "add",
     "cache_gc",
     "cache_ls",
     "demo",
+    "doctor",
     "exec_",
     "export",
     "fetch",
@@ -26,6 +28,7 @@ __all__ = [
     "path",
     "plugins",
     "push",
+    "rm",
     "run",
     "status",
     "switch",
@@ -40,6 +43,7 @@ _LATER = {
     "cache_gc": "cache",
     "cache_ls": "cache",
     "demo": "packs",
+    "doctor": "removal",
     "exec_": "over",
     "export": "interchange",
     "fetch": "over",
@@ -51,6 +55,7 @@ _LATER = {
     "path": "over",
     "plugins": "packs",
     "push": "over",
+    "rm": "removal",
     "run": "packs",
     "status": "packs",
     "switch": "over",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from grex.cli.lines import fitted, is_for_the_report, pack_line, step_lines
 from grex.cli.render.layout import WIDTH, aligned, counted, note_lines, wrapped
+from grex.cli.render.removal import removed_lines
 from grex.verbs.report import explained
 
 if TYPE_CHECKING:
@@ -190,7 +191,14 @@ def sync(report: SyncReport, *, brief: bool = False, width: int | None = None) -
         lines.append(pack_line("failed", path, error.message))
         if error.hint:
             lines.append(f"             hint: {error.hint}")
-    lines.extend(f"undeclared   {path}: no pack declares it; it was left there." for path in report.undeclared)
+    kept = {pack.path for pack in report.pruned}
+    left = [path for path in report.undeclared if path not in kept]
+    lines.extend(f"undeclared   {path}: no pack declares it; it was left there." for path in left)
+    if left:
+        lines.append(f"{'':<12} hint: `grex sync --prune` moves what nobody declares to the trash.")
+    lines.extend(removed_lines(report.pruned))
+    if report.swept:
+        lines.append(f"note: {counted(len(report.swept), 'old entry', 'old entries')} left the trash for good.")
     lines.extend(note_lines(report.notes))
     lines.append(_summary(report))
     return "\n".join(fitted(lines, width))

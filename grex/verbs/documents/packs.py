@@ -24,6 +24,7 @@ __all__ = [
     "PluginsDocument",
     "QueuedWaiterObject",
     "RanObject",
+    "RemovedObject",
     "RunDocument",
     "StatusDocument",
     "SyncDocument",
@@ -91,12 +92,26 @@ class SyncPackObject(TypedDict):
     install: InstallObject | None
 
 
+class RemovedObject(TypedDict):
+    """What became of one pack that was to go; `trash` is where it is now, from the workspace root."""
+
+    path: str
+    status: Literal["removed", "unlinked", "absent", "forgotten", "kept", "planned"]
+    trash: str | None
+    code: str | None
+    text: str
+    hint: str | None
+    error: FailureObject | None
+
+
 class _SyncFacts(TypedDict):
     workspace: str
     dry_run: bool
     exit_code: int
     packs: list[SyncPackObject]
     undeclared: list[str]
+    pruned: list[RemovedObject]
+    swept: list[str]
     recovered: list[str]
     notes: list[str]
     errors: list[FailureObject]
