@@ -129,7 +129,12 @@ class Call(Struct, frozen=True):
         """A URL as the workspace has to read it: a person's relative path starts where the person is."""
         if not url.startswith(("./", "../")):
             return url
-        path = os.path.relpath(url, self.root())
+        from grex.manifest import read_fork_mark  # noqa: PLC0415 - as above
+        from grex.workspace import Layout  # noqa: PLC0415 - as above
+
+        root = self.root()
+        mark = read_fork_mark(Layout(root).state_dir)
+        path = os.path.relpath(url, root if mark is None else mark.base)
         return path if path.startswith("../") else f"./{path}"
 
     def settings(self, root: Path, sink: Callable[[Any], None]) -> Settings:

@@ -82,7 +82,7 @@ async def clone_pack(
                 depth=child.depth,
                 filter_spec=child.filter,
             )
-            hiding.hide_own(real, temp / ".git")
+            hiding.hide_unseen(real, temp / ".git")
             notes = await _moved_tag(session, node, wanted, temp, cloned.remote)
             # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.
             hold.link_into(temp / ".git")

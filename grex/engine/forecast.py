@@ -67,7 +67,14 @@ class Forecast:
             return self._looking.with_spec(
                 node, root, self._planned(node, state, "fetch", f"fetch, then move {span}", target)
             )
-        found = await situation(git, state, target, tracking_before=None, locked=self._options.locked)
+        found = await situation(
+            git,
+            state,
+            target,
+            tracking_before=None,
+            locked=self._options.locked,
+            fork_branch=self._session.fork_branch(node.path),
+        )
         match planner.movement(found):
             case planner.Leave() as leave:
                 return self._looking.left(node, root, state, leave, target)

@@ -124,8 +124,24 @@ class Node(Struct):
 class Graph:
     """Every declaration found so far, and the verdicts on them."""
 
-    def __init__(self, workspace: Path, overrides: Mapping[str, OverrideSpec], groups: Groups = ALL_ON) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        overrides: Mapping[str, OverrideSpec],
+        groups: Groups = ALL_ON,
+        *,
+        left_out: Container[str] = (),
+    ) -> None:
+        """Make an empty graph.
+
+        Args:
+            workspace: where relative URLs start.
+            overrides: by the path of a pack.
+            groups: which are on.
+            left_out: the paths at which nobody declares anything, whatever a pack.yaml says.
+        """
         self._workspace = workspace
+        self._left_out = left_out
         self.groups = groups
         self._overrides = overrides
         self._used_overrides: set[str] = set()
@@ -287,9 +303,10 @@ class Graph:
                 if override.url is not None:
                     url = parse_url(override.url, base=None, relative_to=self._workspace)
             is_active = self.groups.is_active(child.groups)
-            resolved.append(
-                Declaration(parent, path, url, ref, child, overridden=override is not None, is_active=is_active)
-            )
+            if path not in self._left_out:
+                resolved.append(
+                    Declaration(parent, path, url, ref, child, overridden=override is not None, is_active=is_active)
+                )
         if problems:
             raise_problems(problems, PackSpecError)
         return resolved

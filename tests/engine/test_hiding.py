@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from grex.engine import Hiding
-from grex.workspace import Layout
 from tests.support.git_server import git
 from tests.support.place import Place
 
@@ -17,6 +16,11 @@ def place(tmp_path: Path) -> Place:
     place = Place(tmp_path)
     git(place.root, "init", "--quiet")
     return place
+
+
+def hiding_of(place: Place) -> Hiding:
+    session = place.session()
+    return Hiding(session.layout, session.holds)
 
 
 def seen(place: Place) -> list[str]:
@@ -29,38 +33,42 @@ def put(place: Place, *paths: str) -> None:
         (place.root / path).write_text("x")
 
 
-def test_packs_and_files_of_grex_are_hidden_and_the_users_are_not(place: Place) -> None:
-    Hiding(Layout(place.root)).hide(["libs/a", "b"])
+@pytest.mark.anyio
+async def test_packs_and_files_of_grex_are_hidden_and_the_users_are_not(place: Place) -> None:
+    await hiding_of(place).hide(["libs/a", "b"])
     put(place, "libs/a/x", "b/x", "libs/mine", "grex.jsonl", ".grex.sync.lock", ".grex.jsonl.lock", ".grex/local.yaml")
     assert seen(place) == ["?? libs/mine"]
 
 
-def test_while_a_run_goes_on_lines_are_only_added_and_settling_drops_the_rest(place: Place) -> None:
-    hiding = Hiding(Layout(place.root))
+@pytest.mark.anyio
+async def test_while_a_run_goes_on_lines_are_only_added_and_settling_drops_the_rest(place: Place) -> None:
+    hiding = hiding_of(place)
     put(place, "a/x", "b/x")
-    hiding.hide(["a"])
-    hiding.hide(["b"])
+    await hiding.hide(["a"])
+    await hiding.hide(["b"])
     assert seen(place) == []
-    hiding.settle(["b"])
+    await hiding.settle(["b"])
     assert seen(place) == ["?? a/x"]
 
 
-def test_the_users_own_lines_stay_and_a_no_op_writes_nothing(place: Place) -> None:
+@pytest.mark.anyio
+async def test_the_users_own_lines_stay_and_a_no_op_writes_nothing(place: Place) -> None:
     exclude = place / ".git/info/exclude"
     exclude.parent.mkdir(exist_ok=True)
     exclude.write_text("# mine\n*.o\n")
-    hiding = Hiding(Layout(place.root))
-    hiding.hide(["a"])
+    hiding = hiding_of(place)
+    await hiding.hide(["a"])
     assert exclude.read_text().startswith("# mine\n*.o\n")
     before = exclude.stat()
-    hiding.hide(["a"])
-    hiding.settle(["a"])
+    await hiding.hide(["a"])
+    await hiding.settle(["a"])
     assert exclude.stat() == before
 
 
-def test_without_a_repository_around_it_nothing_is_written(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_without_a_repository_around_it_nothing_is_written(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    Hiding(Layout(place.root)).hide(["a"])
+    await hiding_of(place).hide(["a"])
     assert list(place.root.iterdir()) == []
 
 
@@ -70,7 +78,7 @@ def test_without_a_repository_around_it_nothing_is_written(tmp_path: Path) -> No
 def test_a_pack_where_the_repository_tracks_something_is_refused(place: Place, pack: str, tracked: str | None) -> None:
     put(place, "a/x", "a.b/x")
     git(place.root, "add", "--all")
-    found = Hiding(Layout(place.root)).refuse_tracked(pack)
+    found = hiding_of(place).refuse_tracked(pack)
     if tracked is None:
         assert found is None
     else:

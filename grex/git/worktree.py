@@ -1,0 +1,236 @@
+"""Work trees of one repository: making one, knowing those that there are, and taking one away.
+
+git keeps what a linked work tree has of its own (HEAD, the index, what is begun) in `<common>/worktrees/<id>`, and
+everything else for all of them together: objects, branches, remote-tracking refs, `config`, `info/exclude`, the stash.
+Its directory holds a file `.git` that leads there; `gitdir` there leads back.
+
+`git worktree prune` is never run: it forgets every work tree whose directory cannot be seen at the moment, also one of
+the user's on a disk that is not mounted. One is forgotten by its path, and only if it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from grex.fs import canonical, read_regular
+from grex.git.command import LOCAL_TIMEOUT_S, BackendHold, GitRunner, require_backend, require_sha
+from grex.git.commits import DURABLE, branch_ref, keep_rescue_ref
+from grex.git.config_file import read_config
+from grex.git.errors import CheckoutRefusedError, GitError
+from grex.git.observe import CheckoutState
+from grex.git.refs import GitDirs, RefsUnreadableError, read_ref
+
+__all__ = [
+    "add_work_tree",
+    "count_commits",
+    "delete_branch",
+    "fill_work_tree",
+    "forget_work_tree",
+    "keep_edits",
+    "linked_work_trees",
+    "registered_at",
+    "remove_work_tree",
+    "unmerged_count",
+    "work_trees",
+]
+
+_POINTER_BYTES = 8192
+
+
+def linked_work_trees(common: Path) -> list[tuple[Path, Path]]:
+    """The work trees that a repository has besides its main one, sorted: git directory, and where the work tree is.
+
+    A work tree whose directory is gone counts: git keeps it until it is forgotten.
+    """
+    found: list[tuple[Path, Path]] = []
+    try:
+        names = sorted(os.listdir(f"{common}/worktrees"))  # noqa: PTH208 - most repositories have none
+    except OSError:
+        return found
+    for name in names:
+        own = common / "worktrees" / name
+        try:
+            text = os.fsdecode(read_regular(own / "gitdir", limit_bytes=_POINTER_BYTES)).rstrip("\r\n")
+        except OSError:
+            continue
+        if text:
+            found.append((own, Path(os.path.normpath(own / text)).parent))
+    return found
+
+
+def work_trees(dirs: GitDirs) -> list[Path]:
+    """Where the work trees of a repository are, the main one among them if it is where it usually is."""
+    common = canonical(dirs.common)
+    main = [common.parent] if common.name == ".git" else []
+    return [*main, *(place for _, place in linked_work_trees(common))]
+
+
+def registered_at(common: Path, place: Path) -> Path | None:
+    """The git directory of the work tree that a repository has at a place; None if it has none there.
+
+    What is really there is another question.
+    """
+    wanted = canonical(place)
+    return next((own for own, at in linked_work_trees(common) if canonical(at) == wanted), None)
+
+
+async def add_work_tree(
+    runner: GitRunner,
+    state: CheckoutState,
+    place: Path,
+    *,
+    branch: str,
+    sha: str,
+    backend: BackendHold,
+    checkout: bool = True,
+    timeout_s: float | None = LOCAL_TIMEOUT_S,
+) -> None:
+    """Make a work tree on a branch of its own; a branch that is at that very commit already is taken.
+
+    Cancellation: git has ended; a branch, a half-made work tree or both may be there.
+
+    Args:
+        runner: runs git.
+        state: a checkout of the repository.
+        place: where; nothing may be there, or an empty directory.
+        branch: the short name of the branch.
+        sha: the commit that it begins at.
+        backend: the held BACKEND lock.
+        checkout: whether its files are written; else it has an empty index, and HEAD.
+        timeout_s: how long it may take.
+
+    Raises:
+        CheckoutRefusedError: the branch is there and elsewhere.
+        GitError: git would not.
+    """
+    require_backend(backend)
+    ref = branch_ref(branch)
+    try:
+        before = read_ref(state.dirs, ref)
+    except RefsUnreadableError as error:
+        raise GitError(f"the branch '{branch}' of '{state.path}' cannot be read: {error}") from error
+    if before not in (None, require_sha(sha)):
+        raise CheckoutRefusedError(f"the branch '{branch}' of '{state.path}' is there and is not at {sha}")
+    options = [] if checkout else ["--no-checkout"]
+    new = ["-b", branch] if before is None else []
+    await runner.run(
+        # Without guessing or tracking: what begins at a commit has no upstream, whatever the user's configuration.
+        ["worktree", "add", "--quiet", "--no-track", *options, *new, "--", str(place), sha if new else branch],
+        cwd=state.real,
+        write=backend,
+        timeout_s=timeout_s,
+        subject=f"'{state.path}'",
+        config=DURABLE,
+    )
+
+
+async def fill_work_tree(runner: GitRunner, place: Path, *, backend: BackendHold) -> None:
+    """Write the files of HEAD into a work tree that was made without.
+
+    Raises:
+        GitError: git would not; some may be written.
+    """
+    await runner.run(["reset", "--quiet", "--hard", "--no-recurse-submodules"], cwd=place, write=backend)
+
+
+async def remove_work_tree(runner: GitRunner, state: CheckoutState, place: Path, *, backend: BackendHold) -> None:
+    """Remove a work tree with its files; git looks first, and refuses one in which something is edited or untracked.
+
+    Raises:
+        GitError: git would not.
+    """
+    await runner.run(["worktree", "remove", "--", str(place)], cwd=state.real, write=backend, subject=f"'{place}'")
+
+
+async def forget_work_tree(runner: GitRunner, state: CheckoutState, place: Path, *, backend: BackendHold) -> None:
+    """Forget a work tree whose directory is not there any more; one that is not known is fine.
+
+    Raises:
+        GitError: git would not.
+        ValueError: something is there: a bug in the caller.
+    """
+    if os.path.lexists(place):
+        raise ValueError(f"'{place}' is there")
+    if registered_at(state.dirs.common, place) is None:
+        return
+    await runner.run(
+        # Twice: also one that the user has locked. There is nothing left that the lock could keep.
+        ["worktree", "remove", "--force", "--force", "--", str(place)],
+        cwd=state.real,
+        write=backend,
+        subject=f"'{place}'",
+    )
+
+
+async def count_commits(runner: GitRunner, state: CheckoutState, wanted: str, without: str) -> int:
+    """How many commits the first has and the second lacks; both are full object ids.
+
+    Raises:
+        GitError: one of them is not there.
+    """
+    if require_sha(wanted) == require_sha(without):
+        return 0
+    found = await runner.run(["rev-list", "--count", wanted, f"^{without}", "--"], cwd=state.real)
+    return int(found.stdout)
+
+
+async def unmerged_count(
+    runner: GitRunner, state: CheckoutState, shas: Collection[str], *, besides: Collection[str]
+) -> int:
+    """How many commits of these no branch, tag or remote-tracking branch would have without certain branches.
+
+    Args:
+        runner: runs git.
+        state: a checkout of the repository.
+        shas: full object ids of commits.
+        besides: short names of the branches that do not count.
+
+    Raises:
+        GitError: a commit is not there.
+    """
+    if not shas:
+        return 0
+    excluded = [f"--exclude={branch_ref(branch).removeprefix('refs/heads/')}" for branch in sorted(besides)]
+    # As words without a `--`, behind which nothing but paths may stand.
+    revisions = [*map(require_sha, sorted(shas)), "--not", *excluded, "--branches", "--tags", "--remotes"]
+    found = await runner.run(["rev-list", "--count", *revisions, "--"], cwd=state.real)
+    return int(found.stdout)
+
+
+async def delete_branch(
+    runner: GitRunner, state: CheckoutState, branch: str, *, expected: str, backend: BackendHold
+) -> None:
+    """Delete a branch that is where it is expected, with its configuration.
+
+    Raises:
+        GitError: it is elsewhere by now, or git would not; it is still there.
+    """
+    ref = branch_ref(branch)
+    await runner.run(["update-ref", "-d", ref, require_sha(expected)], cwd=state.real, write=backend)
+    config = read_config(state.dirs.common / "config")
+    if config is not None and any(
+        config.get("branch", name, subsection=branch) is not None for name in ("merge", "remote", "rebase")
+    ):
+        await runner.run(
+            ["config", "--local", "--remove-section", f"branch.{branch}"],
+            cwd=state.real,
+            write=backend,
+            accept=(0, 1, 128),
+        )
+
+
+async def keep_edits(runner: GitRunner, state: CheckoutState, why: str, *, backend: BackendHold) -> str | None:
+    """Keep what is edited and staged as a commit under a rescue ref, as `git stash` would; None if nothing is.
+
+    Untracked files are not in it.
+
+    Raises:
+        GitError: it could not be kept (an unborn HEAD, conflicts).
+    """
+    made = await runner.run(["stash", "create", "grex fork rm"], cwd=state.real, write=backend, config=DURABLE)
+    sha = made.stdout.decode("ascii", "replace").strip()
+    if not sha:
+        return None
+    return await keep_rescue_ref(runner, state, sha, why, backend=backend)
