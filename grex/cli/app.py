@@ -15,6 +15,7 @@ from grex.cli.call import Call, explain
 from grex.cli.commands import (
     add,
     demo,
+    fork,
     init,
     locks,
     ls,
@@ -72,7 +73,7 @@ def _options_before_the_verb(
     del call, version  # the one is kept for the verb, the other is printed already
 
 
-for _command in (init, add, sync, update, status, ls, trust, locks, teardown, run_name, plugins, demo, schema):
+for _command in (init, add, sync, update, status, ls, fork, trust, locks, teardown, run_name, plugins, demo, schema):
     app.command()(_command)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 

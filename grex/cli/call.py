@@ -309,6 +309,7 @@ def _print_json(document: Mapping[str, Any]) -> None:
 
 
 _GO_ON = {
+    "fork": "run it again to go on from here",
     "add": "run it again if the pack is not declared yet, else the next sync goes on from here",
     "run": "run it again to go on from here",
     "teardown": "run it again to go on from here",

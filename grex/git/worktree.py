@@ -28,10 +28,11 @@ __all__ = [
     "delete_branch",
     "fill_work_tree",
     "forget_work_tree",
+    "is_half_made",
     "keep_edits",
     "linked_work_trees",
     "registered_at",
-    "remove_work_tree",
+    "settle_work_tree",
     "unmerged_count",
     "work_trees",
 ]
@@ -126,6 +127,25 @@ async def add_work_tree(
     )
 
 
+def is_half_made(own: Path) -> bool:
+    """Whether a git that was making a work tree has died in it: it locks the new one until its files are there."""
+    if os.path.lexists(own / "index.lock"):
+        return True
+    try:
+        return read_regular(own / "locked", limit_bytes=_POINTER_BYTES).startswith(b"initializing")
+    except OSError:
+        return False
+
+
+async def settle_work_tree(runner: GitRunner, state: CheckoutState, place: Path, *, backend: BackendHold) -> None:
+    """Let a repository know where a work tree is whose `.git` was moved.
+
+    Raises:
+        GitError: git would not.
+    """
+    await runner.run(["worktree", "repair", "--", str(place)], cwd=state.real, write=backend)
+
+
 async def fill_work_tree(runner: GitRunner, place: Path, *, backend: BackendHold) -> None:
     """Write the files of HEAD into a work tree that was made without.
 
@@ -133,15 +153,6 @@ async def fill_work_tree(runner: GitRunner, place: Path, *, backend: BackendHold
         GitError: git would not; some may be written.
     """
     await runner.run(["reset", "--quiet", "--hard", "--no-recurse-submodules"], cwd=place, write=backend)
-
-
-async def remove_work_tree(runner: GitRunner, state: CheckoutState, place: Path, *, backend: BackendHold) -> None:
-    """Remove a work tree with its files; git looks first, and refuses one in which something is edited or untracked.
-
-    Raises:
-        GitError: git would not.
-    """
-    await runner.run(["worktree", "remove", "--", str(place)], cwd=state.real, write=backend, subject=f"'{place}'")
 
 
 async def forget_work_tree(runner: GitRunner, state: CheckoutState, place: Path, *, backend: BackendHold) -> None:
@@ -177,7 +188,12 @@ async def count_commits(runner: GitRunner, state: CheckoutState, wanted: str, wi
 
 
 async def unmerged_count(
-    runner: GitRunner, state: CheckoutState, shas: Collection[str], *, besides: Collection[str]
+    runner: GitRunner,
+    state: CheckoutState,
+    shas: Collection[str],
+    *,
+    besides: Collection[str],
+    since: str | None = None,
 ) -> int:
     """How many commits of these no branch, tag or remote-tracking branch would have without certain branches.
 
@@ -186,6 +202,7 @@ async def unmerged_count(
         state: a checkout of the repository.
         shas: full object ids of commits.
         besides: short names of the branches that do not count.
+        since: a commit whose history does not count.
 
     Raises:
         GitError: a commit is not there.
@@ -195,6 +212,7 @@ async def unmerged_count(
     excluded = [f"--exclude={branch_ref(branch).removeprefix('refs/heads/')}" for branch in sorted(besides)]
     # As words without a `--`, behind which nothing but paths may stand.
     revisions = [*map(require_sha, sorted(shas)), "--not", *excluded, "--branches", "--tags", "--remotes"]
+    revisions += [] if since is None else [require_sha(since)]
     found = await runner.run(["rev-list", "--count", *revisions, "--"], cwd=state.real)
     return int(found.stdout)
 

@@ -42,7 +42,7 @@ from grex.engine.merging import teach_merging
 from grex.engine.outcome import unlocked, unlocked_error, what_happened
 from grex.engine.survey import known_paths, open_graph, read_root_spec, survey, undeclared
 from grex.engine.turning import parse_group_choices, turn, unknown_groups
-from grex.errors import GrexError, ManifestError, PackError, PackSpecError
+from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.manifest import LockLine, write_lockfile
 from grex.names import shown_argument
 from grex.pack import PackSpec
@@ -199,6 +199,8 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
         UsageError: a PACK argument, a filter or a group means nothing.
         LockError: the workspace could not be had.
     """
+    if request.install and request.no_install:
+        raise UsageError("--install and --no-install exclude each other", hint="Give one of them.")
     session = Session.open(request.root, settings)
     async with session.exclusive(dry_run=request.dry_run):
         return await sync_session(session, request)

@@ -5,13 +5,33 @@ from typing import TYPE_CHECKING
 from grex.later import imported_later
 
 if TYPE_CHECKING:
+    from grex.cli.render.forks import fork, fork_ls, fork_rm
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
 
-__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
+__all__ = [
+    "add",
+    "demo",
+    "fork",
+    "fork_ls",
+    "fork_rm",
+    "init",
+    "locks",
+    "ls",
+    "plugins",
+    "run",
+    "status",
+    "sync",
+    "teardown",
+    "trust",
+    "update",
+]
 
 _LATER = {
     "add": "packs",
     "demo": "packs",
+    "fork": "forks",
+    "fork_ls": "forks",
+    "fork_rm": "forks",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",

@@ -4,6 +4,14 @@ Each has a `schema` with a version; within a version, keys are only added. `grex
 that follows from these types, and the tests hold every verb's real output against it.
 """
 
+from grex.verbs.documents.forks import (
+    ForkDocument,
+    ForkedPackObject,
+    ForkListDocument,
+    ForkRemovalDocument,
+    ForkWorkObject,
+    ListedForkObject,
+)
 from grex.verbs.documents.packs import (
     AddDocument,
     DemoDocument,
@@ -38,10 +46,16 @@ __all__ = [
     "DemoDocument",
     "ErrorDocument",
     "FailureObject",
+    "ForkDocument",
+    "ForkListDocument",
+    "ForkRemovalDocument",
+    "ForkWorkObject",
+    "ForkedPackObject",
     "HolderObject",
     "InitDocument",
     "InstallObject",
     "ListDocument",
+    "ListedForkObject",
     "ListedPackObject",
     "LockObject",
     "LockProcessObject",
@@ -65,6 +79,9 @@ DOCUMENTS: dict[str, type] = {
     "add": AddDocument,
     "demo": DemoDocument,
     "error": ErrorDocument,
+    "fork": ForkDocument,
+    "fork-ls": ForkListDocument,
+    "fork-rm": ForkRemovalDocument,
     "init": InitDocument,
     "locks": LocksDocument,
     "ls": ListDocument,
