@@ -27,7 +27,7 @@ from grex.engine.hiding import Hiding
 from grex.engine.session import Session
 from grex.engine.survey import Survey, read_overrides, read_root_spec
 from grex.errors import GrexError, PackError
-from grex.fs import fsync_dir, read_regular, replace_file
+from grex.fs import fsync_dir, read_regular, replace_file, sweep_temporary_files
 from grex.git import CheckoutState, WorkTreeStatus, edited_paths, observe, porcelain, untracked_hint, write_record
 from grex.manifest import (
     FORK_ROOT,
@@ -281,6 +281,7 @@ class ForkBuild(Struct):
                 continue
             made = [above for above in target.parents if not above.is_dir()]
             target.parent.mkdir(parents=True, exist_ok=True)
+            sweep_temporary_files(target.parent)
             for above in made:
                 fsync_dir(above.parent)
             copied[name] = digest

@@ -115,10 +115,10 @@ async def add_work_tree(
     if before not in (None, require_sha(sha)):
         raise CheckoutRefusedError(f"the branch '{branch}' of '{state.path}' is there and is not at {sha}")
     options = [] if checkout else ["--no-checkout"]
-    new = ["-b", branch] if before is None else []
+    # Without tracking: what begins at a commit has no upstream, whatever the user's configuration.
+    new = ["--no-track", "-b", branch] if before is None else []
     await runner.run(
-        # Without guessing or tracking: what begins at a commit has no upstream, whatever the user's configuration.
-        ["worktree", "add", "--quiet", "--no-track", *options, *new, "--", str(place), sha if new else branch],
+        ["worktree", "add", "--quiet", *options, *new, "--", str(place), sha if new else branch],
         cwd=state.real,
         write=backend,
         timeout_s=timeout_s,

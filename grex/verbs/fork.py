@@ -37,7 +37,7 @@ from grex.manifest import (
     write_fork_mark,
     write_fork_record,
 )
-from grex.names import check_ref, clean, shown_argument
+from grex.names import GREX_DIRECTORY, check_ref, clean, shown_argument
 from grex.verbs.init import making
 from grex.verbs.report import exit_code_of, failure_json
 from grex.workspace import Layout
@@ -133,6 +133,7 @@ async def fork(request: ForkRequest, settings: Settings) -> ForkReport:
     source = Session.open(request.root, settings)
     home = home_of(source)
     directory = _checked_directory(request.directory, (source.layout.root, home.root))
+    _check_free(directory)
     branch = _checked_branch(request.branch, directory)
     async with source.exclusive():
         found = survey(source.layout, settings.platform)
@@ -176,6 +177,14 @@ def _checked_directory(directory: Path, workspaces: Iterable[Path]) -> Path:
     if os.path.lexists(place) and not place.is_dir():
         raise UsageError(f"{directory} is not a directory", hint="Give a directory that does not exist yet.")
     return place
+
+
+def _check_free(directory: Path) -> None:
+    """Refuse a directory that holds something and is no fork that was begun, before a lock file is made in it."""
+    if not directory.is_dir() or read_fork_mark(Layout(directory).state_dir) is not None:
+        return
+    if set(os.listdir(directory)) - {_LOCK, GREX_DIRECTORY}:  # noqa: PTH208 - names are what is wanted
+        raise UsageError(f"{directory} is not empty", hint="Give a directory that does not exist yet.")
 
 
 def _checked_branch(branch: str | None, directory: Path) -> str:

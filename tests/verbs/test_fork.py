@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,6 @@ from grex.manifest import Log, fold, read_fork_mark
 from tests.support.forks import Forks
 from tests.support.git_server import git
 from tests.support.workspace import pack_yaml
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("template")
 
 
 @pytest.fixture
@@ -58,7 +52,7 @@ def test_a_workspace_without_a_repository_has_its_files_copied(tmp_path: Path) -
     directory = forks.made("x")
     for name in ("local.yaml", "config.toml", "pack.yaml", "hooks/x.sh"):
         assert (directory / ".grex" / name).read_bytes() == (forks.root / ".grex" / name).read_bytes()
-    assert os.readlink(directory / ".grex/hooks/y.sh") == "x.sh"
+    assert (directory / ".grex/hooks/y.sh").readlink() == Path("x.sh")
     assert (directory / "grex.lock.jsonl").read_bytes() == (forks.root / "grex.lock.jsonl").read_bytes()
     assert forks.status(directory).is_clean
     assert not (directory / ".git").exists()
@@ -72,9 +66,8 @@ def test_it_begins_at_commits_and_says_what_is_in_none(forks: Forks) -> None:
     (forks.root / "a/file").write_text("edited\n")
     (forks.root / "b/new").write_text("new\n")
     forks.server.create("late", {"file": "late\n"})
-    forks.place.declare(
-        {"url": "../up/a.git"}, {"url": forks.server.url("b"), "ref": "main"}, {"url": "../up/late.git"}
-    )
+    b = {"url": forks.server.url("b"), "ref": "main"}
+    forks.place.declare({"url": "../up/a.git"}, b, {"url": "../up/late.git"})
     assert forks.sync().exit_code == 0
     report = forks.fork("x")
     packs = {pack.path: pack for pack in report.packs}
@@ -150,7 +143,7 @@ def test_a_place_that_is_not_free_is_refused_and_nothing_is_made(forks: Forks) -
 
 
 def test_a_sync_leaves_the_branch_of_a_fork_and_one_that_another_work_tree_is_on(forks: Forks) -> None:
-    """Upstream moves: the fork fetches, and neither its branch nor `main`, on which the workspace is, moves under it."""
+    """Upstream moves: the fork fetches; neither its branch nor `main`, on which the workspace is, moves under it."""
     directory = forks.made("x")
     mine = forks.commit(directory / "b")
     before = git(forks.root / "b", "rev-parse", "main")
