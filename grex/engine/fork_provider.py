@@ -20,6 +20,7 @@ from grex.git import (
     add_work_tree,
     fill_work_tree,
     find_git_dirs,
+    finish_work_tree,
     forget_work_tree,
     is_half_made,
     keep_edits,
@@ -114,7 +115,9 @@ class WorkTrees:
             if own is None or canonical(found.dirs.own) != canonical(own):
                 raise PackError(f"{place} is a checkout already, and none of this fork's", hint="Move it elsewhere.")
         if own is not None and (not os.path.lexists(place) or is_half_made(own)):
-            if os.path.lexists(place):
+            if found.kind == "empty" and not any(place.iterdir()):
+                place.rmdir()
+            elif os.path.lexists(place):
                 move_to_trash(place, session.layout.trash_dir, pack.path)
             await forget_work_tree(git, source, place, backend=backend)
         await add_work_tree(git, source, place, branch=pack.branch, sha=pack.sha, backend=backend, timeout_s=_TIMEOUT_S)
@@ -162,8 +165,8 @@ def _is_whole(dirs: GitDirs, own: Path | None, found: CheckoutState, pack: ForkP
     return (
         own is not None
         and canonical(dirs.own) == canonical(own)
-        and not is_half_made(dirs.own)
         and found.head_branch == pack.branch
+        and finish_work_tree(dirs.own)
     )
 
 

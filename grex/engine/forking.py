@@ -25,7 +25,7 @@ from grex.engine.fork_provider import Provider
 from grex.engine.graph import ROOT, Graph, Node, enclosing_path
 from grex.engine.hiding import Hiding
 from grex.engine.session import Session
-from grex.engine.survey import Survey, read_overrides, read_root_spec
+from grex.engine.survey import Survey, open_graph, read_root_spec
 from grex.errors import GrexError, PackError
 from grex.fs import fsync_dir, read_regular, replace_file, sweep_temporary_files
 from grex.git import CheckoutState, WorkTreeStatus, edited_paths, observe, porcelain, untracked_hint, write_record
@@ -74,7 +74,7 @@ def candidates_of(session: Session, found: Survey, chosen: Iterable[str] | None)
     Raises:
         PackError: a chosen pack is not there.
     """
-    there = {path: state for path, state in found.states.items() if state.kind == "checkout" and state.head_sha}
+    there = {path: state for path, state in found.states.items() if _is_forkable(found, path, state)}
     if chosen is not None:
         wanted = found.graph.descendants(chosen)
         waiting = list(wanted)
@@ -95,6 +95,11 @@ def candidates_of(session: Session, found: Survey, chosen: Iterable[str] | None)
         there,
         frozenset({*found.graph.nodes, *session.lines}),
     )
+
+
+def _is_forkable(found: Survey, path: str, state: CheckoutState) -> bool:
+    node = found.graph.nodes.get(path)
+    return node is not None and node.is_active and state.kind == "checkout" and state.head_sha is not None
 
 
 async def unsaved(session: Session, state: CheckoutState, ignore: Iterable[str] = ()) -> WorkTreeStatus:
@@ -160,7 +165,7 @@ class ForkBuild(Struct):
         await hiding.hide([])
         self.session.reread()
         root_spec = read_root_spec(layout, self.session.settings.platform)
-        graph = Graph(Path(self.mark.base), read_overrides(layout, root_spec))
+        graph = open_graph(layout, root_spec)
         await self._walk(graph, graph.declare(ROOT, root_spec), planned, hiding)
         await self.session.record("fork", self._events)
         failed = any(result.error is not None for result in self.results.values())
@@ -169,7 +174,8 @@ class ForkBuild(Struct):
             text = "only an edit of a pack.yaml that is not committed declares it"
             self.results[path] = ForkedPack(path, "left-out", text=text)
         if not failed:
-            left_out = sorted(({*graph.nodes, *self.candidates.known} | set(planned)) - made - {FORK_ROOT})
+            inactive = {path for path, node in graph.nodes.items() if not node.is_active}
+            left_out = sorted({*graph.nodes, *self.candidates.known, *planned} - made - inactive - {FORK_ROOT})
             self.mark = replace(
                 self.mark,
                 stage="whole",
@@ -213,7 +219,7 @@ class ForkBuild(Struct):
 
     async def _visit(self, node: Node, graph: Graph, planned: Mapping[str, ForkPack], hiding: Hiding) -> None:
         pack, source = planned.get(node.path), self.candidates.packs.get(node.path)
-        if pack is None or source is None or graph.verdict(node) is not None:
+        if pack is None or source is None or not node.is_active or graph.verdict(node) is not None:
             return
         if source.record is not None and source.record.url != node.url.identity:
             text = "the checkout that is here is of another repository than the committed pack.yaml declares"
@@ -236,7 +242,7 @@ class ForkBuild(Struct):
                     made = observe(place)
                     if source.record is not None and made.record is None:
                         # Of a fork it says what grex knows of the source: where it was left, and by which declaration.
-                        write_record(made.dirs.own, source.record)
+                        await anyio.to_thread.run_sync(write_record, made.dirs.own, source.record)
                 if node is not None:
                     await hiding.hide_own(place, made.dirs.common)
         except (GrexError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ from tests.support.workspace import pack_yaml
 __all__ = ["Forks"]
 
 
+def _upstream(beside: Path) -> Path:
+    """The repositories to begin with, made once for all tests whose directories lie side by side."""
+    made = beside / "upstream-of-forks"
+    if not made.exists():
+        server = GitServer(beside / f"{made.name}-in-the-making")
+        server.create("in", {"file": "in\n"})
+        server.create("a", {"file": "a\n", ".grex/pack.yaml": pack_yaml("a", children=[{"url": "../up/in.git"}])})
+        server.create("b", {"file": "b\n"})
+        server.root.rename(made)
+    return made
+
+
 class Forks:
     """`ws` below `base` with the packs `a`, `a/in` (which `a` declares) and `b`; `has_root` gives it a repository."""
 
@@ -26,12 +39,8 @@ class Forks:
         self.base = base
         self.place = Place(base)
         self.root = self.place.root
+        shutil.copytree(_upstream(base.parent), base / "up")
         self.server = GitServer(base / "up")
-        self.server.create("in", {"file": "in\n"})
-        self.server.create(
-            "a", {"file": "a\n", ".grex/pack.yaml": pack_yaml("a", children=[{"url": self.server.url("in")}])}
-        )
-        self.server.create("b", {"file": "b\n"})
         self.place.declare({"url": "../up/a.git"}, {"url": self.server.url("b"), "ref": "main"})
         if has_root:
             git(self.root, "init", "--quiet", "--initial-branch=main")

@@ -19,7 +19,7 @@ __all__ = ["fork"]
 def fork(
     call: Call,
     directory: Annotated[
-        str, typer.Argument(metavar="DIR|ls|rm", help="Where to make it; ./ls is a directory of that name.")
+        str, typer.Argument(metavar="DIR", help="Where to make it; or ls, or rm. ./ls is a directory of that name.")
     ],
     packs: Annotated[
         Optional[list[str]],  # noqa: UP045 - options.py
@@ -35,7 +35,7 @@ def fork(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="rm: also a fork with work in it; the work is kept.")] = False,
 ) -> int:
-    """Make a second workspace of work trees; `ls` lists these, `rm DIR` removes one."""
+    """Make, list (ls) and remove (rm) workspaces of work trees."""
     words = tuple(packs or ())
     if directory == "ls":
         _refuse("ls", branch=branch, provider=provider, force=force, words=words)
