@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from grex.errors import ManifestError
 from grex.git import linked_work_trees
 from tests.support.dying import run_until
 from tests.support.forks import Forks
@@ -103,6 +104,8 @@ def test_what_a_killed_git_left_of_a_work_tree_is_made_anew(tmp_path: Path) -> N
     directory = half_made(forks, "x")
     assert forks.states() == {"x": "half-made"}
     (directory / "b/somebodys").write_text("who knows")
+    with pytest.raises(ManifestError, match="making it was interrupted"):
+        forks.sync(directory)
     report = forks.fork("x")
     assert (report.exit_code, report.is_resumed) == (0, True), report.packs
     assert (directory / "b/file").read_text() == "b\n"
