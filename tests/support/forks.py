@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def _upstream(beside: Path) -> Path:
     """The repositories to begin with, made once for all tests whose directories lie side by side."""
     made = beside / "upstream-of-forks"
     if not made.exists():
-        server = GitServer(beside / f"{made.name}-in-the-making")
+        server = GitServer(Path(tempfile.mkdtemp(prefix="upstream-", dir=beside)))  # a test may be stopped meanwhile
         server.create("in", {"file": "in\n"})
         server.create("a", {"file": "a\n", ".grex/pack.yaml": pack_yaml("a", children=[{"url": "../up/in.git"}])})
         server.create("b", {"file": "b\n"})
