@@ -196,7 +196,7 @@ def _make_directory(place: Path) -> None:
     """
     place.mkdir(parents=True, exist_ok=True)
     if any(place.iterdir()):
-        raise CheckoutRefusedError(f"'{place}' is not empty", hint="move what is there elsewhere, then run this again")
+        raise CheckoutRefusedError(f"'{place}' is not empty", hint="Move what is there elsewhere, then run this again.")
 
 
 def _named(temp: Path, directory: Path, wanted: str) -> Path:
