@@ -131,7 +131,12 @@ class Call(Struct, frozen=True):
         """A URL as the workspace has to read it: a person's relative path starts where the person is."""
         if not url.startswith(("./", "../")):
             return url
-        path = os.path.relpath(url, self.root())
+        from grex.manifest import read_fork_mark  # noqa: PLC0415 - as above
+        from grex.workspace import Layout  # noqa: PLC0415 - as above
+
+        root = self.root()
+        mark = read_fork_mark(Layout(root).state_dir)
+        path = os.path.relpath(url, root if mark is None else mark.base)
         return path if path.startswith("../") else f"./{path}"
 
     def settings(self, root: Path, sink: Callable[[Any], None]) -> Settings:
@@ -316,6 +321,7 @@ def _print_json(document: Mapping[str, Any]) -> None:
 
 
 _GO_ON = {
+    "fork": "run it again to go on from here",
     "add": "run it again if the pack is not declared yet, else the next sync goes on from here",
     "exec": "the commands that still ran were ended",
     "fetch": "run it again to go on from here",

@@ -16,6 +16,7 @@ __all__ = [
     "FailFast",
     "Filters",
     "Groups",
+    "Install",
     "Jobs",
     "Json",
     "KeepPartial",
@@ -85,6 +86,7 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Begin nothing more 
 KeepPartial = Annotated[bool, typer.Option("--keep-partial", help="Do not undo what a failed install had done.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no remote.")]
 NoInstall = Annotated[bool, typer.Option("--no-install", help="Clone and update only; install nothing.")]
+Install = Annotated[bool, typer.Option("--install", help="Install also in a fork.")]
 Trust = Annotated[
     Optional[list[str]],  # noqa: UP045 - see above
     typer.Option(

@@ -103,7 +103,7 @@ class Checkouts:
         self.is_stopped = False
         """Set to begin no further pack; those that hold their permit already are finished."""
 
-    def hide(self, parent: str, graph: Graph) -> None:
+    async def hide(self, parent: str, graph: Graph) -> None:
         """Hide the children of a pack from the repositories around them, before the first of them is made.
 
         Raises:
@@ -112,7 +112,7 @@ class Checkouts:
         if self._options.dry_run:
             return
         try:
-            self._hiding.hide([node.path for node in graph.nodes.values() if parent in node.parents])
+            await self._hiding.hide([node.path for node in graph.nodes.values() if parent in node.parents])
         except OSError as error:
             raise PackError(
                 f"the children of {'the workspace' if parent == ROOT else parent} cannot be hidden from the repository "
@@ -403,7 +403,7 @@ class Checkouts:
             if foreign is not None:
                 return await self._stranger(node, root, state, foreign, found)
             if state.record is None:  # adopted: the user's own clone
-                self._hiding.hide_own(state.real, state.dirs.common)
+                await self._hiding.hide_own(state.real, state.dirs.common)
             if await has_commit(session.git_for(node.path), state, found.target.sha):
                 return await self._move(node, root, state, found, found.target)
             found.must_fetch = True  # both permit and pack are given back now, and taken again for the network
@@ -429,14 +429,15 @@ class Checkouts:
             tracking_before=found.tracking_before,
             locked=self._options.locked,
             force=self._options.force,
+            fork_branch=session.fork_branch(node.path),
         )
         decision = planner.movement(local)
         notes = tuple(found.notes)
         match decision:
             case planner.Leave():
                 return self._looking.left(node, root, state, decision, target)
-            case planner.NothingToMove(note):
-                if note is None:
+            case planner.NothingToMove(note, is_elsewhere):
+                if note is None and not is_elsewhere:
                     await record_arrival(session, node, state, target)
                     await log_position(session, node, target)
                 return await self._looking.unchanged(node, root, state, target, (*notes, note) if note else notes)

@@ -88,7 +88,7 @@ async def clone_pack(
                 cone=cone_directories(child.sparse),
             )
             cloned, said = await clone_shared(session, node, temp, lambda lender: make(lender=lender))
-            hiding.hide_own(real, temp / ".git")
+            hiding.hide_unseen(real, temp / ".git")
             said = (*said, *_lfs_note(session, temp))
             notes = (*said, *await _moved_tag(session, node, wanted, temp, cloned.remote))
             # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.

@@ -116,7 +116,7 @@ def _dependencies(
 def _dependency_url(session: Session, spec: PackSpec | None, dependency: Dependency) -> PackUrl:
     try:
         base = spec.defaults.base if spec is not None else None
-        return parse_url(dependency.url or "", base=base, relative_to=session.layout.root)
+        return parse_url(dependency.url or "", base=base, relative_to=session.base)
     except InvalidUrlError as error:
         raise PackError(f"{dependency.mark}: {error}", hint=error.hint or "Correct the URL.") from error
 

@@ -74,7 +74,13 @@ class Forecast:
                 node, root, self._planned(node, state, "fetch", f"fetch, then move {span}", target)
             )
         found = await situation(
-            git, state, target, tracking_before=None, locked=self._options.locked, force=self._options.force
+            git,
+            state,
+            target,
+            tracking_before=None,
+            locked=self._options.locked,
+            force=self._options.force,
+            fork_branch=self._session.fork_branch(node.path),
         )
         match planner.movement(found):
             case planner.Leave() as leave:

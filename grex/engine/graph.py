@@ -126,8 +126,24 @@ class Node(Struct):
 class Graph:
     """Every declaration found so far, and the verdicts on them."""
 
-    def __init__(self, workspace: Path, overrides: Mapping[str, OverrideSpec], groups: Groups = ALL_ON) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        overrides: Mapping[str, OverrideSpec],
+        groups: Groups = ALL_ON,
+        *,
+        left_out: Container[str] = (),
+    ) -> None:
+        """Make an empty graph.
+
+        Args:
+            workspace: where relative URLs start.
+            overrides: by the path of a pack.
+            groups: which are on.
+            left_out: the paths at which nobody declares anything, whatever a pack.yaml says.
+        """
         self._workspace = workspace
+        self._left_out = left_out
         self.groups = groups
         self._overrides = overrides
         self._used_overrides: set[str] = set()
@@ -295,6 +311,8 @@ class Graph:
                     remotes[name] = self._url(text, spec.defaults.base)
                 except InvalidUrlError as error:
                     problems.add(child.mark, str(error), error.hint)
+            if path in self._left_out:
+                continue
             resolved.append(
                 Declaration(
                     parent,

@@ -2,31 +2,51 @@
 
 In every repository that encloses something of grex's, `<git dir>/info/exclude` gets a managed block. It is written
 before the first file appears that it hides. While a run goes on, lines are only added; `settle` drops what no longer
-belongs there. Reading and writing the block happens without an await in between, and WORKSPACE keeps other processes
-of this workspace out.
+belongs there.
+
+`info/exclude` lies in the common git directory, so all work trees of a repository have one: the forks of a workspace,
+at other commits with other packs, and maybe synced in this very moment. Hence
+
+- the file is changed under a lock of its own, read anew; one that says all that it should is only read;
+- of a repository with several work trees no line is dropped, for it may hide what another one has. Once it has one
+  again, the next sync of everything drops what is left over;
+- of a repository around the workspace only the lines below the workspace are its own to drop.
 """
 
 from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 
-from grex.errors import PackError
-from grex.exclude import enclosing_repository, ensure_block, read_block, workspace_patterns
+from grex.engine.holds import Holds
+from grex.errors import LockUnavailableError, ManifestError, PackError
+from grex.exclude import enclosing_repository, ensure_block, escape_pattern, read_block, says, workspace_patterns
 from grex.fs import canonical
-from grex.git import IndexUnreadableError, find_git_dirs, read_index
+from grex.git import IndexUnreadableError, find_git_dirs, linked_work_trees, read_index
 from grex.workspace import Layout
 
 __all__ = ["Hiding"]
 
 
-class Hiding:
-    """The managed blocks of one workspace."""
+def _always(line: str) -> bool:
+    del line
+    return True
 
-    def __init__(self, layout: Layout, *, gitignore: bool = False) -> None:
+
+def _never(line: str) -> bool:
+    del line
+    return False
+
+
+class Hiding:
+    """The managed blocks of one workspace. What has something to write takes MANIFEST for it, briefly."""
+
+    def __init__(self, layout: Layout, holds: Holds, *, gitignore: bool = False) -> None:
         self._layout = layout
+        self._holds = holds
         self._gitignore = gitignore
         self._tracked: dict[Path, list[str]] = {}
         self._around: dict[Path, tuple[Path, Path] | None] = {}
@@ -36,12 +56,11 @@ class Hiding:
         self._around.clear()
         self._tracked.clear()
 
-    def hide(self, packs: Iterable[str]) -> None:
+    async def hide(self, packs: Iterable[str]) -> None:
         """Hide these packs (paths in the workspace) and grex's own files from whatever repository encloses them."""
         for (work_tree, common_dir), paths in self._by_repository(packs).items():
-            target = self._block_file(work_tree, common_dir)
             wanted = workspace_patterns(work_tree, self._layout.root, [self._layout.pack_dir(path) for path in paths])
-            ensure_block(target, sorted({*read_block(target), *wanted}))
+            await self._write(self._block_file(work_tree, common_dir), wanted)
 
     def hide_in_gitignore(self) -> bool:
         """Hide grex's own files through the workspace's `.gitignore`, also where no repository is there yet.
@@ -53,15 +72,13 @@ class Hiding:
         wanted = workspace_patterns(self._layout.root, self._layout.root, [])
         return ensure_block(target, sorted({*read_block(target), *wanted}))
 
-    def hide_own(self, checkout: Path, common_dir: Path) -> None:
-        """Hide the pack's own lock file from its own repository. Under PACK, or before anybody can see the checkout."""
-        target = common_dir / "info" / "exclude"
-        ensure_block(target, sorted({*read_block(target), *workspace_patterns(checkout, self._layout.root, [])}))
+    async def hide_own(self, checkout: Path, common_dir: Path) -> None:
+        """Hide the pack's own lock file from its own repository. Under PACK."""
+        await self._write(common_dir / "info" / "exclude", workspace_patterns(checkout, self._layout.root, []))
 
-    def unhide(self, packs: Iterable[str]) -> None:
+    async def unhide(self, packs: Iterable[str]) -> None:
         """Hide these packs no longer; all else that is hidden stays so, also what nobody declares."""
         for (work_tree, common_dir), paths in self._by_repository(packs).items():
-            target = self._block_file(work_tree, common_dir)
             directories = [self._layout.pack_dir(path) for path in paths]
             # One by one: of packs that lie in each other, the patterns of all are only those of the outermost.
             dropped = {
@@ -69,17 +86,51 @@ class Hiding:
                 for directory in directories
                 for pattern in workspace_patterns(work_tree, self._layout.root, [directory])
             }
+            if linked_work_trees(common_dir):
+                dropped = set()  # another work tree may have a pack there
             own = workspace_patterns(work_tree, self._layout.root, [])
-            known = read_block(target)
-            if dropped & set(known) - set(own):
-                ensure_block(target, sorted({*known} - dropped | {*own}))
+            await self._write(self._block_file(work_tree, common_dir), own, partial(_is_none_of, frozenset(dropped)))
 
-    def settle(self, packs: Iterable[str]) -> None:
+    def hide_unseen(self, checkout: Path, git_dir: Path) -> None:
+        """The same for a clone that is made in a git directory that nobody can see yet: without a lock."""
+        ensure_block(git_dir / "info" / "exclude", workspace_patterns(checkout, self._layout.root, []))
+
+    async def settle(self, packs: Iterable[str]) -> None:
         """Make the blocks say exactly this, once everything that is declared is known."""
         for (work_tree, common_dir), paths in self._by_repository(packs).items():
-            target = self._block_file(work_tree, common_dir)
             wanted = workspace_patterns(work_tree, self._layout.root, [self._layout.pack_dir(path) for path in paths])
-            ensure_block(target, wanted)
+            await self._write(self._block_file(work_tree, common_dir), wanted, self._kept(work_tree, common_dir))
+
+    async def _write(self, target: Path, wanted: Collection[str], is_kept: Callable[[str], bool] = _always) -> None:
+        """Let the block say what is wanted, and what it says already and is kept."""
+
+        def lines() -> list[str]:
+            return sorted({*wanted, *filter(is_kept, read_block(target))})
+
+        if says(target, lines()):
+            return
+        if target.parent.name != "info":  # a `.gitignore`, which each work tree has for itself
+            ensure_block(target, lines())
+            return
+        try:
+            async with self._holds.exclude_file(target):
+                ensure_block(target, lines())
+        except LockUnavailableError as error:
+            raise ManifestError(
+                f"{target}: what is grex's cannot be hidden from git here: {error.message}",
+                hint=error.hint,
+                details={"file": str(target), "errno": error.errno},
+            ) from error
+
+    def _kept(self, work_tree: Path, common_dir: Path) -> Callable[[str], bool]:
+        """Which lines may be somebody else's: of another work tree, or of another workspace in the same repository."""
+        if linked_work_trees(common_dir):
+            return _always
+        root = canonical(self._layout.root)
+        if not root.is_relative_to(work_tree) or root == work_tree:
+            return _never
+        own = escape_pattern(root.relative_to(work_tree).as_posix()) + "/"
+        return lambda line: not line.startswith(own)
 
     def refuse_tracked(self, pack: str) -> PackError | None:
         """Why a pack must not be put there: the repository around it tracks something at that path.
@@ -160,3 +211,7 @@ def _tracked_paths(work_tree: Path) -> list[str]:
         return sorted(os.fsdecode(entry.path) for entry in read_index(dirs).entries)
     except IndexUnreadableError:
         return []
+
+
+def _is_none_of(dropped: Collection[str], line: str) -> bool:
+    return line not in dropped

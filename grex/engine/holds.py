@@ -25,6 +25,7 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from grex.engine.places import backend_place
 from grex.engine.waiting import Waiting
 from grex.errors import GrexError, LockUnavailableError
 from grex.locks import (
@@ -153,10 +154,13 @@ class Holds:
 
     @asynccontextmanager
     async def backend(self, name: str, real: Path) -> AsyncGenerator[BackendHold]:
-        """Hold the checkout against other git writers; git children inherit it. Tier: BACKEND."""
+        """Hold the checkout's repository against other git writers; git children inherit it. Tier: BACKEND.
+
+        Every work tree of the repository has the same lock.
+        """
         start = time.monotonic_ns()
         with self.waiting.one():
-            hold = await BackendLock.for_checkout(real).acquire_async(policy=self._policy)
+            hold = await BackendLock.for_checkout(backend_place(real)).acquire_async(policy=self._policy)
         async with hold:
             got = self._waited("BACKEND", name, start)
             try:
@@ -222,10 +226,25 @@ class Holds:
     @asynccontextmanager
     async def shared_file(self, path: Path, state_dir: Path) -> AsyncGenerator[SharedFileHold]:
         """Hold a file that packs of several workspaces write to, briefly and last. Tier: MANIFEST, exclusive."""
+        async with self._file(path, SharedFileLock.for_file(path, state_dir)) as hold:
+            yield hold
+
+    @asynccontextmanager
+    async def exclude_file(self, path: Path) -> AsyncGenerator[SharedFileHold]:
+        """Hold a repository's `info/exclude`, which all its work trees share, briefly and last. Tier: MANIFEST.
+
+        The lock file is `grex/exclude-lock` in that git directory: a name that ends in `.lock` would be git's.
+        """
+        lock_file = path.parent.parent / "grex" / "exclude-lock"
+        async with self._file(path, SharedFileLock.at(lock_file, protects=path)) as hold:
+            yield hold
+
+    @asynccontextmanager
+    async def _file(self, path: Path, lock: SharedFileLock) -> AsyncGenerator[SharedFileHold]:
         policy = replace(self._policy, on_wait=partial(self._report, what="FILE"))
         start = time.monotonic_ns()
         with self.waiting.one():
-            hold = await SharedFileLock.for_file(path, state_dir).acquire_async(policy=policy)
+            hold = await lock.acquire_async(policy=policy)
         async with hold:
             got = self._waited("FILE", str(path), start)
             try:

@@ -20,6 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from grex.engine.graph import ROOT
+from grex.engine.places import backend_place
 from grex.engine.survey import survey
 from grex.errors import GrexError, ManifestError
 from grex.fs import canonical
@@ -63,7 +64,7 @@ def find_lock_files(layout: Layout, platform: str) -> LockFiles:
     ]
     for path, real in roots.items():
         places.append((Tier.PACK, layout.pack_lock(path)))
-        places.append((Tier.BACKEND, backend_lock_for(real)))
+        places.append((Tier.BACKEND, backend_lock_for(backend_place(real))))
     known = {canonical(path.parent) / path.name for _, path in places}
     near = {layout.root, *roots.values(), *(real.parent for real in roots.values())}
     found = {place for directory in near if directory.is_relative_to(layout.root) for place in _inside(directory)}

@@ -29,6 +29,7 @@ from grex.git import (
     noted,
     porcelain,
     read_ref,
+    worktree_on_branch,
     write_record,
 )
 from grex.git.commits import tree_of
@@ -116,6 +117,7 @@ async def situation(
     tracking_before: str | None,
     locked: bool,
     force: bool = False,
+    fork_branch: str | None = None,
 ) -> planner.Situation:
     """The local side of a move, as `planner.movement` wants to know it. The target commit is present."""
     record = state.record
@@ -147,6 +149,9 @@ async def situation(
         head_is_reachable=reachable,
         locked=locked,
         force=force,
+        fork_branch=fork_branch,
+        is_branch_held=branch_sha is not None
+        and worktree_on_branch(state.dirs, f"refs/heads/{target.name}", besides=state.dirs.own) is not None,
     )
 
 
@@ -208,10 +213,11 @@ async def carry_out(
         if move.kind == "branch-ref":
             if found.branch_sha is None or target.name is None:
                 raise FetchError(f"{node.path} has no branch to move", hint="Sync again.")
-            with noted(state.dirs.own, MoveNote(op="refs", pack=node.path)):
-                await fast_forward_ref(
-                    git, state, target.name, to_sha=target.sha, expected=found.branch_sha, backend=backend
-                )
+            # A sync of another fork may have moved the branch meanwhile, and to a newer commit than ours.
+            now = ref_of(state, f"refs/heads/{target.name}") or found.branch_sha
+            if not await is_ancestor(git, state, target.sha, now):
+                with noted(state.dirs.own, MoveNote(op="refs", pack=node.path)):
+                    await fast_forward_ref(git, state, target.name, to_sha=target.sha, expected=now, backend=backend)
             return
         await check_out(
             git,

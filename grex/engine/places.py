@@ -1,4 +1,4 @@
-"""Where a pack belongs: what is there, and whether a pack may be there at all."""
+"""Where a pack belongs: what is there, whether a pack may be there at all, and what its work trees share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from grex.fs import canonical
-from grex.git import CheckoutState, observe
+from grex.git import CheckoutState, find_git_dirs, observe
 from grex.names import check_pack_path
 
-__all__ = ["look_at", "misplaced", "missing_directories"]
+__all__ = ["backend_place", "look_at", "misplaced", "missing_directories"]
 
 
 def look_at(root: Path, *, is_plain: bool = False) -> CheckoutState:
@@ -35,6 +35,20 @@ def missing_directories(root: Path) -> list[Path]:
         missing.append(current)
         current = current.parent
     return missing
+
+
+def backend_place(real: Path) -> Path:
+    """The directory beside which the BACKEND lock of a checkout lies; `real` is canonical.
+
+    Work trees of one repository write to the same objects and refs. So their lock is that of the repository, wherever
+    they are: it lies beside the checkout that holds the common git directory, or beside that directory where it has
+    another name than `.git`. Before there is a checkout it is the place where one will be.
+    """
+    dirs = find_git_dirs(real)
+    if dirs is None:
+        return real
+    common = canonical(dirs.common)
+    return common.parent if common.name == ".git" else common
 
 
 def misplaced(top: Path, pack: str) -> str | None:

@@ -205,6 +205,8 @@ class Situation(Struct, frozen=True):
         head_is_reachable: whether HEAD's commit is on any branch, tag or remote branch.
         locked: whether the target is exactly what must be there in the end.
         force: whether own commits may be left behind, under a rescue ref.
+        fork_branch: in a fork, the branch that the pack was given there, and that is nowhere declared.
+        is_branch_held: whether another work tree of the repository is on the branch of the wanted name.
     """
 
     target: RemoteRef
@@ -219,12 +221,18 @@ class Situation(Struct, frozen=True):
     head_is_reachable: bool
     locked: bool
     force: bool = False
+    fork_branch: str | None = None
+    is_branch_held: bool = False
 
 
 class NothingToMove(Struct, frozen=True):
-    """HEAD is where it belongs; `note` is what is worth saying about local work."""
+    """HEAD is where it belongs; `note` is what is worth saying about local work.
+
+    `is_elsewhere` says that it is on the branch of a fork, and not where the declaration has it.
+    """
 
     note: str | None = None
+    is_elsewhere: bool = False
 
 
 class Move(Struct, frozen=True):
@@ -364,10 +372,11 @@ def _stays_on_branch(found: Situation, *, at_target: bool) -> Movement:
             "Switch back (`git switch -`, or `git checkout --detach`) and sync again.",
         )
     wanted = found.target.name or found.target.sha[:12]
-    note = f"on branch {found.head_branch}, not on {wanted}; HEAD was left there"
-    if found.target.kind == "branch" and found.branch_relation is Relation.BEHIND:
+    is_fork = found.head_branch == found.fork_branch  # HEAD is on it because it was put there
+    note = None if is_fork else f"on branch {found.head_branch}, not on {wanted}; HEAD was left there"
+    if found.target.kind == "branch" and found.branch_relation is Relation.BEHIND and not found.is_branch_held:
         return Move("branch-ref", note=note)
-    return NothingToMove(note)
+    return NothingToMove(note, is_elsewhere=is_fork)
 
 
 def _busy(found: Situation) -> Movement:

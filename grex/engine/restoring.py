@@ -128,7 +128,7 @@ async def _restore_whole(session: Session, trashed: Trashed) -> Restored:
         status = trashed.content.lstat()
         record = replace(record, restoring=MovedFrom(status.st_dev, status.st_ino))
         trash.update(record)
-        Hiding(session.layout).hide([record.path])
+        await Hiding(session.layout, session.holds).hide([record.path])
         for directory in reversed(missing_directories(place.parent)):
             directory.mkdir(exist_ok=True)
             fsync_dir(directory.parent)

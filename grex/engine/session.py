@@ -17,17 +17,19 @@ from msgspec import Struct, field
 
 from grex.engine.holds import Holds, Permits
 from grex.engine.watchdog import Watchdog
-from grex.errors import ConfigError, UnknownPackTypeError
+from grex.errors import ConfigError, ManifestError, UnknownPackTypeError
 from grex.git import GitCommand, GitRunner, Logins
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import (
     LARGE_LOG_BYTES,
     Event,
     Folded,
+    ForkMark,
     LockLine,
     Log,
     fold,
     lines_needed,
+    read_fork_mark,
     read_lockfile,
     worth_compacting,
 )
@@ -99,6 +101,8 @@ class Session(Struct):
     folded: Folded = field(default_factory=Folded)
     overrides: Mapping[str, OverrideSpec] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    fork: ForkMark | None = None
+    """What a fork is told of itself; None in every other workspace."""
     _log_bytes: int = 0
     started: float = field(default_factory=time.monotonic)
     """Of the monotonic clock: what a run took is counted from here, its waits included."""
@@ -115,16 +119,19 @@ class Session(Struct):
         policy = WaitPolicy(timeout_s=settings.lock_timeout_s, no_wait=settings.no_wait)
         permits = Permits.for_jobs(settings.jobs, settings.network_permits, settings.per_host)
         watchdog = Watchdog(settings.sink)
+        fork = read_fork_mark(layout.state_dir)
+        base = root if fork is None else Path(fork.base)
         return cls(
             layout=layout,
             settings=settings,
             holds=Holds(layout, permits=permits, policy=policy, sink=settings.sink),
             registry=Registry(watchdog.expect_third_parties),
             trust=TrustStore(
-                settings.state_dir, root, tuple(canonical_prefix(prefix, root) for prefix in settings.trust)
+                settings.state_dir, root, tuple(canonical_prefix(prefix, base) for prefix in settings.trust)
             ),
             log=Log(layout.log, layout.trash_dir),
             watchdog=watchdog,
+            fork=fork,
         )
 
     def check_type(self, name: str) -> tuple[str, str] | None:
@@ -136,6 +143,15 @@ class Session(Struct):
         except UnknownPackTypeError as error:
             return error.message, error.hint or ""
         return None
+
+    @property
+    def base(self) -> Path:
+        """Where relative URLs start: at the root, and in a fork where they start in the workspace it was made of."""
+        return self.layout.root if self.fork is None else Path(self.fork.base)
+
+    def fork_branch(self, path: str) -> str | None:
+        """In a fork, the branch that was made for a pack of it; None otherwise."""
+        return None if self.fork is None else self.fork.branch_of(path)
 
     def real(self, url: PackUrl) -> PackUrl:
         """The address that is asked, which the configuration may have rewritten.
@@ -226,6 +242,7 @@ class Session(Struct):
 
     def reread(self) -> None:
         """Read the log and the lockfile without a lock, for callers that hold MANIFEST or only look."""
+        self.fork = read_fork_mark(self.layout.state_dir)
         self.lines = read_lockfile(self.layout.lockfile)
         self.folded = fold(self.log.read().events)
 
@@ -260,4 +277,18 @@ class Session(Struct):
             return
         async with self.holds.workspace():
             await self.read_records()
+            self._refuse_unfinished_fork()
             yield
+
+    def _refuse_unfinished_fork(self) -> None:
+        """Insist that a fork is whole: packs that are still to come would be cloned, those that go would come back."""
+        if self.fork is not None and self.fork.stage != "whole":
+            begun, way = (
+                ("making", f"`grex fork {self.layout.root}` in {self.fork.source} goes on with it")
+                if self.fork.stage == "making"
+                else ("removing", "the same command goes on with it")
+            )
+            raise ManifestError(
+                f"{self.layout.root} is a fork, and {begun} it was interrupted",
+                hint=f"{way[:1].upper()}{way[1:]}; `grex fork rm {self.layout.root}` takes away what is there of it.",
+            )

@@ -98,6 +98,6 @@ def _source(session: Session, found: Survey, path: str, state: CheckoutState) ->
 
 def _parsed(session: Session, text: str) -> PackUrl | None:
     try:
-        return parse_url(text, relative_to=session.layout.root)
+        return parse_url(text, relative_to=session.base)
     except InvalidUrlError:
         return None

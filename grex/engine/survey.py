@@ -6,7 +6,9 @@ For verbs that only look (`ls`, `status`, `locks`), and to find out which packs 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct, field
 
@@ -15,7 +17,7 @@ from grex.engine.groups import read_groups
 from grex.engine.places import look_at
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.git import CheckoutState, observe
-from grex.manifest import LockLine
+from grex.manifest import LockLine, read_fork_mark
 from grex.names import clean
 from grex.pack import OverrideSpec, PackSpec, TypeCheck, read_local, read_local_all, read_pack_spec
 from grex.workspace import Layout
@@ -31,6 +33,13 @@ __all__ = [
     "survey",
     "undeclared",
 ]
+
+
+class _Everything:
+    """Contains whatever is asked for."""
+
+    def __contains__(self, path: object) -> bool:
+        return True
 
 
 class Survey(Struct):
@@ -80,20 +89,40 @@ def read_overrides(layout: Layout, root_spec: PackSpec) -> Mapping[str, Override
     return _joined(root_spec, read_local(layout.root))
 
 
-def open_graph(layout: Layout, root_spec: PackSpec, choices: Mapping[str, bool] | None = None) -> Graph:
+def open_graph(
+    layout: Layout,
+    root_spec: PackSpec,
+    choices: Mapping[str, bool] | None = None,
+    *,
+    wanted: Container[str] = (),
+) -> Graph:
     """An empty graph that knows the overrides and the groups of this workspace and this machine.
+
+    A fork reads relative URLs as the workspace did that it was made of. Of what is declared it lacks what was left out
+    of it, as long as that was not brought since.
 
     Args:
         layout: the workspace.
         root_spec: the root's pack.yaml.
         choices: groups that the caller turns on or off, which a dry run does not write down.
+        wanted: packs that are to be in it, though they were left out of a fork.
 
     Raises:
         ConfigError: `.grex/local.yaml` or `.grex/config.toml` is refused.
+        ManifestError: what a fork is told of itself is.
     """
     local = read_local_all(layout.root)
+    overrides = _joined(root_spec, local.overrides)
     groups = read_groups(layout, local)
-    return Graph(layout.root, _joined(root_spec, local.overrides), groups.turned(choices, "-g") if choices else groups)
+    if choices:
+        groups = groups.turned(choices, "-g")
+    mark = read_fork_mark(layout.state_dir)
+    if mark is None:
+        return Graph(layout.root, overrides, groups)
+    left_out = {
+        path for path in mark.left_out if path not in wanted and not os.path.lexists(layout.pack_dir(path) / ".git")
+    }
+    return Graph(Path(mark.base), overrides, groups, left_out=left_out)
 
 
 def _joined(root_spec: PackSpec, local: Iterable[OverrideSpec]) -> Mapping[str, OverrideSpec]:
@@ -106,18 +135,20 @@ def survey(
     choices: Mapping[str, bool] | None = None,
     *,
     check_type: TypeCheck | None = None,
+    is_whole: bool = False,
 ) -> Survey:
     """Read every pack that is there, from the root downwards. Takes no lock, writes nothing, starts nothing.
 
     Inactive packs are looked at, and what they declare is not read. `choices` is as for `open_graph`.
-    `check_type` knows the pack types that there are, so that an unknown one is told with all else that is wrong.
+    `check_type` knows the pack types that there are, so that an unknown one is told with all else that is wrong. With
+    `is_whole`, the packs that were left out of a fork are in it as well.
 
     Raises:
         ManifestError: the root's pack.yaml is refused.
         ConfigError: `.grex/local.yaml` or `.grex/config.toml` is.
     """
     root_spec = read_root_spec(layout, platform, check_type)
-    graph = open_graph(layout, root_spec, choices)
+    graph = open_graph(layout, root_spec, choices, wanted=_Everything() if is_whole else ())
     found = Survey(graph, root_spec)
     try:
         waiting = graph.declare(ROOT, root_spec)

@@ -84,7 +84,7 @@ class Walk:
         """
         graph = self.walked.graph
         fresh = graph.declare(ROOT, root_spec)
-        self._checkouts.hide(ROOT, graph)
+        await self._checkouts.hide(ROOT, graph)
         async with anyio.create_task_group() as tasks:
             for node in fresh:
                 tasks.start_soon(self._visit, node, tasks)
@@ -130,7 +130,7 @@ class Walk:
             if is_wanted:
                 self.walked.outcomes[node.path] = outcome.failed_with(error)
             return
-        self._checkouts.hide(node.path, self.walked.graph)
+        await self._checkouts.hide(node.path, self.walked.graph)
         for child in self._to_visit(node, fresh):
             tasks.start_soon(self._visit, child, tasks)
 

@@ -1,6 +1,6 @@
 """Hiding from git what is grex's: the managed block in `info/exclude`, or in `.gitignore` for those who ask for it."""
 
-from grex.exclude.block import ensure_block, escape_pattern, read_block, remove_block, workspace_patterns
+from grex.exclude.block import ensure_block, escape_pattern, read_block, remove_block, says, workspace_patterns
 from grex.exclude.repository import common_dir_of, enclosing_repository, exclude_file_of, git_dir_of
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "git_dir_of",
     "read_block",
     "remove_block",
+    "says",
     "workspace_patterns",
 ]

@@ -27,7 +27,7 @@ from pathlib import Path
 from grex.errors import ManifestError
 from grex.fs import TEMP_PREFIX, canonical, fsync_dir, read_regular, sweep_temporary_files, write_if_changed
 
-__all__ = ["ensure_block", "escape_pattern", "read_block", "remove_block", "workspace_patterns"]
+__all__ = ["ensure_block", "escape_pattern", "read_block", "remove_block", "says", "workspace_patterns"]
 
 _START = b"# >>> grex (managed; edits inside are overwritten)"
 _START_WORDS = [b"#", b">>>", b"grex"]  # what follows in brackets may change between versions
@@ -123,6 +123,17 @@ def ensure_block(exclude_file: Path, patterns: Sequence[str]) -> bool:
             hint="Check the file and its directory, then run the command again.",
             details={"file": str(exclude_file), "errno": error.errno},
         ) from error
+
+
+def says(exclude_file: Path, patterns: Sequence[str]) -> bool:
+    """Whether `ensure_block` would find nothing to write, as far as the file can be read."""
+    try:
+        old = read_regular(exclude_file)
+    except FileNotFoundError:
+        return not patterns
+    except OSError:
+        return False
+    return _with_block(old, [pattern.encode("utf-8", "surrogateescape") for pattern in patterns]) == old
 
 
 def remove_block(exclude_file: Path) -> bool:

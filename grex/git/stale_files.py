@@ -6,8 +6,8 @@ does so without having the file open. So a file is removed only if all of this h
 
 * a move note stands, so a command of ours was killed here, and the file is not older than the note;
 * no process has the file open;
-* no git process works here: its working directory lies in the work tree or the git directory, or its command line names
-  one of them.
+* no git process works here: its working directory lies in a work tree of this repository or in the git directory, or
+  its command line names one of them. Another work tree has an index of its own, and the same refs.
 
 Otherwise nothing at all is removed and the caller hears of another git. Where processes cannot be looked at (no
 `/proc`), that is the answer too. Processes of other users show less: a git of another user without the right to read
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from grex.git.errors import AnotherGitError
 from grex.git.refs import GitDirs
+from grex.git.worktree import work_trees
 
 __all__ = ["remove_stale_files"]
 
@@ -111,7 +112,7 @@ def _files(directory: Path, *, start: tuple[str, ...] = ("",), end: str = "") ->
 
 def _find_git_at_work(dirs: GitDirs, work_tree: Path, inodes: set[tuple[int, int]]) -> str | None:
     """Say why somebody else may be using these files; None if surely nobody is."""
-    roots = [os.path.realpath(path) for path in (work_tree, dirs.own, dirs.common)]
+    roots = [os.path.realpath(path) for path in (work_tree, dirs.own, dirs.common, *work_trees(dirs))]
     try:
         pids = [int(path.name) for path in _PROC.iterdir() if path.name.isdecimal()]
     except OSError:

@@ -1,8 +1,9 @@
-"""The lock of one file that packs of several workspaces write to: a shell's startup file. It lies in the user's state.
+"""The lock of one file that several workspaces write to: a shell's startup file, or a repository's `info/exclude`.
 
-The lock file is `<state directory>/files/<hash of the file's real path>.lock`, since beside the file it would be litter
-in somebody's home. Its tier is that of the manifest, the last one: who holds it waits for nothing, and who waits for it
-holds neither the manifest nor another such file. A run with another state directory is not kept out.
+The lock file of the first is `<state directory>/files/<hash of the file's real path>.lock`, since beside the file it
+would be litter in somebody's home. That of the second lies in the git directory, where everybody finds it who writes.
+The tier is that of the manifest, the last one: who holds it waits for nothing, and who waits for it holds neither the
+manifest nor another such file. A run with another state directory is not kept out of the first kind.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ class SharedFileLock:
         name = hashlib.sha256(os.fsencode(real)).hexdigest()[:_NAME_DIGITS]
         file = PlainLockFile(f"{os.path.realpath(state_dir)}/{_DIRECTORY}/{name}.lock")
         return cls(Target(Tier.MANIFEST, real, file, EXCLUSIVE, noun="file"))
+
+    @classmethod
+    def at(cls, lock_file: Path, *, protects: Path) -> Self:
+        """The lock of a file whose lock file has a place of its own; its directory is made if it is missing."""
+        return cls(
+            Target(Tier.MANIFEST, os.path.realpath(protects), PlainLockFile(str(lock_file)), EXCLUSIVE, noun="file")
+        )
 
     @property
     def path(self) -> Path:

@@ -1,4 +1,4 @@
-"""What is recorded: the event log and what it amounts to, the lockfile, edits of the root pack.yaml, clone notes.
+"""What is recorded: the event log and its fold, the lockfile, edits of the root pack.yaml, clone notes, forks.
 
 Everything that the lock MANIFEST protects is written here. Functions that write are given the hold instead of taking
 it, because whoever records something has mostly read something under the same hold first.
@@ -45,6 +45,18 @@ from grex.manifest.fold import (
     RemovedRecord,
     fold,
 )
+from grex.manifest.forks import (
+    FORK_ROOT,
+    ForkMark,
+    ForkPack,
+    ForkRecord,
+    ForkStage,
+    read_fork_mark,
+    read_fork_records,
+    remove_fork_record,
+    write_fork_mark,
+    write_fork_record,
+)
 from grex.manifest.lockfile import (
     LOCKFILE_VERSION,
     LockLine,
@@ -81,6 +93,7 @@ if TYPE_CHECKING:
     from grex.manifest.yaml_text import Value
 
 __all__ = [
+    "FORK_ROOT",
     "KNOWN_OPS",
     "LARGE_LOG_BYTES",
     "LOCKFILE_VERSION",
@@ -97,6 +110,10 @@ __all__ = [
     "Event",
     "FailedInstall",
     "Folded",
+    "ForkMark",
+    "ForkPack",
+    "ForkRecord",
+    "ForkStage",
     "InstalledRecord",
     "Json",
     "LockLine",
@@ -131,10 +148,13 @@ __all__ = [
     "parse_line",
     "parse_lockfile",
     "prune_event",
+    "read_fork_mark",
+    "read_fork_records",
     "read_lockfile",
     "read_notes",
     "read_trash_record",
     "remove_child",
+    "remove_fork_record",
     "remove_note",
     "remove_trash_record",
     "render_line",
@@ -148,6 +168,8 @@ __all__ = [
     "trash_record_path",
     "update_event",
     "worth_compacting",
+    "write_fork_mark",
+    "write_fork_record",
     "write_lockfile",
     "write_note",
     "write_trash_record",

@@ -97,7 +97,7 @@ async def add(request: AddRequest, settings: Settings) -> AddReport:
         PackError: it could not be cloned, or would collide with another pack.
     """
     session = Session.open(request.root, settings)
-    url = _checked_url(request.url, session.layout.root)
+    url = _checked_url(request.url, session.base)
     path = _checked_path(request.path if request.path is not None else url.default_name)
     if request.ref is not None and (wrong := check_ref(request.ref)) is not None:
         raise UsageError(f"{request.ref!r} is no ref: it {wrong}", hint="Give a branch, a tag or a full commit id.")
@@ -179,7 +179,7 @@ class _Declaration:
             self._child["groups"] = list(request.groups)
         # The edit is tried before anything is cloned, on the text as it is now.
         spec = self.parse(self.edit(session.layout.pack_yaml.read_text(encoding="utf-8")).encode())
-        graph = open_graph(session.layout, spec)
+        graph = open_graph(session.layout, spec, wanted={path})
         graph.declare(ROOT, spec)
         self.node = graph.nodes[path]
         if not self.node.is_active:
@@ -212,8 +212,8 @@ class _Declaration:
 
 
 async def _clone(session: Session, declaration: _Declaration) -> CheckoutOutcome | None:
-    hiding = Hiding(session.layout)
-    hiding.hide([declaration.path])
+    hiding = Hiding(session.layout, session.holds)
+    await hiding.hide([declaration.path])
     outcome = await Checkouts(session, CheckoutOptions(), hiding).bring(declaration.node)
     if outcome is not None and outcome.is_failure:
         raise outcome.error or PackError(f"{declaration.path} was not added: {outcome.text}", hint=outcome.hint)

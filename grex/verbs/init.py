@@ -90,7 +90,9 @@ async def _init(request: InitRequest, settings: Settings) -> InitReport:
         if not request.gitignore:
             return InitReport(root, created=False)
         async with session.holds.workspace():
-            return InitReport(root, created=False, gitignore_changed=Hiding(session.layout).hide_in_gitignore())
+            return InitReport(
+                root, created=False, gitignore_changed=Hiding(session.layout, session.holds).hide_in_gitignore()
+            )
     name = request.name if request.name is not None else _name_from(root)
     if re.fullmatch(r"[a-z][a-z0-9-]*", name) is None:
         raise UsageError(
@@ -99,9 +101,9 @@ async def _init(request: InitRequest, settings: Settings) -> InitReport:
     root.mkdir(parents=True, exist_ok=True)
     # Hidden before the first lock file appears.
     session = Session.open(root, settings)
-    hiding = Hiding(session.layout, gitignore=request.gitignore)
+    hiding = Hiding(session.layout, session.holds, gitignore=request.gitignore)
     gitignore_changed = request.gitignore and hiding.hide_in_gitignore()
-    hiding.hide([])
+    await hiding.hide([])
     async with session.holds.workspace():
         if (root / PACK_YAML).exists():  # another init was faster
             return InitReport(root, created=False, gitignore_changed=gitignore_changed)

@@ -239,7 +239,7 @@ class _Removing:
         await _write_lockfile(session, left)
         # A pack that is only forgotten keeps its own exclude file, and what lies in it stays hidden there.
         outermost = [path for path in gone if enclosing_path(path, gone) is None]
-        Hiding(session.layout).unhide([path for path in outermost if path not in left.graph.nodes])
+        await Hiding(session.layout, session.holds).unhide([path for path in outermost if path not in left.graph.nodes])
         report = self._report(outcomes, torn, undeclared=undeclare, notes=_shared_notes(departure, undeclare))
         if report.exit_code:
             return report

@@ -278,13 +278,16 @@ class _Installs:
 
     async def _due(self, pack: Installable) -> _InstallStatus:
         """An install that a sync would run: whether it may, and how the last one ended."""
+        record = self._session.folded.packs.get(pack.path)
+        is_fork = self._session.fork is not None
+        if is_fork and pack.state == "not-installed" and (record is None or record.failed is None):
+            return _InstallStatus()  # in a fork nothing is installed unless it is asked for
         would = self._not_allowed(pack)
         if would == () and (reason := await self._left_out(pack)) is not None:
             return _InstallStatus(told=(f"left out: {reason}",))
         states: list[str] = [pack.state]
         told = ["not installed yet" if pack.state == "not-installed" else "install outdated"]
         hints: list[str] = []
-        record = self._session.folded.packs.get(pack.path)
         if record is not None and record.failed is not None:
             states.append("install-failed")
             told.append(f"the last install failed: {record.failed.why}")
@@ -295,7 +298,7 @@ class _Installs:
             told.append(refusal.message.removeprefix(f"{pack.path} is "))
             hints.append(refusal.hint or "")
         if len(states) == 1:
-            told[0] += "; `grex sync` installs it"
+            told[0] += f"; `grex sync{' --install' if is_fork else ''}` installs it"
         return _InstallStatus(tuple(states), tuple(told), hint=" ".join(hints) or None)
 
     def _not_allowed(self, pack: Installable) -> tuple[str, ...] | None:
@@ -387,6 +390,8 @@ def _judge_head(session: Session, node: Node, state: CheckoutState, states: list
         # What was locked is no longer wanted, so that HEAD is as it was locked says nothing.
         states.append("wrong-ref")
         told.append(f"{difference}; `grex sync` settles it")
+    elif state.head_branch is not None and state.head_branch == session.fork_branch(node.path):
+        pass  # a fork has a branch of its own, wherever it stands
     elif line is not None and line.branch is not None:
         if state.head_branch != line.branch:
             states.append("wrong-ref")

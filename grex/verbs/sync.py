@@ -71,6 +71,7 @@ class SyncRequest(PacksRequest, frozen=True):
         locked: check out the lockfile's commits; a pack that it lacks is an error.
         offline: ask no remote.
         no_install: leave the install phase out.
+        install: do not leave it out in a fork either.
         keep_partial: leave what a failed install had done.
         anew: resolve tags again, and follow those that moved.
         reinstall: install every pack again, and put right what was changed by hand; that is kept beside.
@@ -82,6 +83,7 @@ class SyncRequest(PacksRequest, frozen=True):
     locked: bool = False
     offline: bool = False
     no_install: bool = False
+    install: bool = False
     keep_partial: bool = False
     anew: bool = False
     reinstall: bool = False
@@ -220,6 +222,8 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
             "--prune is about what no pack of the whole workspace declares, so it takes no PACK and no filter",
             hint="`grex sync --prune`, or `grex rm PACK`.",
         )
+    if request.install and request.no_install:
+        raise UsageError("--install and --no-install exclude each other", hint="Give one of them.")
     session = Session.open(request.root, settings)
     async with session.exclusive(dry_run=request.dry_run):
         return await sync_session(session, request)
@@ -235,12 +239,12 @@ async def sync_session(
     restored = [] if request.dry_run else await finish_restores(session)  # it may write to the root's pack.yaml
     root_spec = read_root_spec(session.layout, session.settings.platform, session.check_type)
     choices = await _turn_groups(session, request)
-    graph = open_graph(session.layout, root_spec, choices)
     chosen = await _chosen(session, request, choices)
+    graph = open_graph(session.layout, root_spec, choices, wanted=chosen.paths | chosen.needed)
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
     if recovered.notes:
         await session.read_records()  # what was recovered is in the log now
-    hiding = Hiding(session.layout)
+    hiding = Hiding(session.layout, session.holds)
     options = CheckoutOptions(
         locked=request.locked,
         offline=request.offline,
@@ -283,7 +287,7 @@ async def sync_session(
         offline=request.offline,
     )
     plan, installs, drifts = InstallPlan(), dict[str, InstallOutcome](), dict[str, Drift]()
-    if not request.no_install:
+    if _installs(session, request):
         if any(outcome.status == "cloned" for outcome in walked.outcomes.values()):
             await session.read_records()  # what was installed in an earlier checkout is not whole any more
         present, others = _present(session, root_spec, walked, is_all=chosen.is_all)
@@ -299,7 +303,7 @@ async def sync_session(
     if not request.dry_run:
         if is_whole:
             await finish_removals(session, declared)
-            hiding.settle(sorted(declared))
+            await hiding.settle(sorted(declared))
         changed = await _write_lockfile(session, walked, complete=complete)
         await session.compact_log()
     notes = [*chosen.notes, *_notes(graph, choices, complete=complete, not_pruned=request.prune and not is_whole)]
@@ -357,13 +361,21 @@ async def _turn_groups(session: Session, request: SyncRequest) -> dict[str, bool
     return choices
 
 
+def _installs(session: Session, request: SyncRequest) -> bool:
+    """Whether there is an install phase: in a fork only if it is asked for, since its packs would want the same places.
+
+    A forced update asks for it by itself.
+    """
+    return not request.no_install and (session.fork is None or request.install or request.reinstall)
+
+
 def _check_lockfile_covers(session: Session, root_spec: PackSpec, choices: Mapping[str, bool], chosen: Chosen) -> None:
     """With --locked: what the root declares must be in the lockfile as it is declared, before anything is cloned.
 
     What packs declare is judged as the walk reaches it, before it is cloned.
     """
-    probe = open_graph(session.layout, root_spec, choices)
     wanted = chosen.paths | chosen.needed
+    probe = open_graph(session.layout, root_spec, choices, wanted=wanted)
     declared = [node for node in probe.declare(ROOT, root_spec) if chosen.is_all or node.path in wanted]
     found = (unlocked(node, session.lines.get(node.path)) for node in declared)
     wrong = [problem for problem in found if problem is not None]
@@ -378,7 +390,13 @@ async def _chosen(session: Session, request: SyncRequest, choices: Mapping[str, 
     """
     if not request.packs and not request.filters:
         return Chosen(is_all=True)
-    known = survey(session.layout, session.settings.platform, choices, check_type=session.check_type)
+    known = survey(
+        session.layout,
+        session.settings.platform,
+        choices,
+        check_type=session.check_type,
+        is_whole=bool(request.packs),
+    )
     chosen = await choose(session, known, request.packs, request.filters, known=session.lines)
     return Chosen(is_all=True) if chosen.is_all else chosen
 
@@ -417,6 +435,7 @@ def _present(
 async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -> bool:
     lines: dict[str, LockLine] = {}
     # What inactive packs declare is not known here: as far as the lockfile goes, it is as it was.
+    left_out = set() if session.fork is None else set(session.fork.left_out)
     dormant = walked.graph.dormant({path: line.parents for path, line in session.lines.items()})
     lines.update((path, session.lines[path]) for path in dormant if path in session.lines)
     for node in walked.graph.active():
@@ -424,11 +443,11 @@ async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -
         line = session.lines.get(node.path) if outcome is None else lock_line(node, outcome, session.lines)
         if line is not None:
             before = session.lines[node.path].parents if node.path in session.lines else ()
-            parents = {*node.all_parents, *(parent for parent in before if parent in dormant)}
+            parents = {*node.all_parents, *(parent for parent in before if parent in dormant or parent in left_out)}
             lines[node.path] = replace(line, parents=tuple(sorted(parents)))
-    if not complete:
-        # A filtered or broken run keeps the lines of the packs that it did not touch.
-        for path, line in session.lines.items():
+    for path, line in session.lines.items():
+        # A filtered or broken run keeps the lines of the packs that it did not touch, a fork those that it lacks.
+        if not complete or path in left_out:
             lines.setdefault(path, line)
     if lines == dict(session.lines):
         return False

@@ -68,7 +68,7 @@ async def trust(request: TrustRequest, settings: Settings) -> TrustReport:
         if request.revoke:
             raise UsageError("--revoke needs a URL prefix", hint="`grex trust` shows those that are trusted.")
         return TrustReport(session.trust.prefixes(), changed=False)
-    prefix = redact(canonical_prefix(request.prefix, session.layout.root))
+    prefix = redact(canonical_prefix(request.prefix, session.base))
     async with session.holds.workspace():
         if request.revoke:
             if not session.trust.revoke(prefix):

@@ -47,8 +47,13 @@ def request_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 _STEPS = ("--dry-run", "--fail-fast")
-_SYNCS = (*_STEPS, "--offline", "--no-install", "--keep-partial")
-FLAGS = {"sync": (*_SYNCS, "--locked"), "update": (*_SYNCS, "--force"), "teardown": _STEPS, "run": _STEPS}
+_SYNCS = (*_STEPS, "--offline", "--no-install", "--install", "--keep-partial")
+FLAGS = {
+    "sync": (*_SYNCS, "--install", "--locked"),
+    "update": (*_SYNCS, "--install", "--force"),
+    "teardown": _STEPS,
+    "run": _STEPS,
+}
 
 
 @pytest.mark.parametrize(("verb", "flag"), [(verb, flag) for verb, flags in FLAGS.items() for flag in flags])

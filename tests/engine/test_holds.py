@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from grex.locks import Tier, WaitReport
 from grex.locks.environment import forget_environment
 from grex.locks.trace import close_trace
 from grex.progress import LockWait, Slice
+from tests.support.git_server import git
 from tests.support.place import Place
 
 pytestmark = pytest.mark.anyio
@@ -166,3 +168,30 @@ async def test_a_long_wait_is_told_with_its_holder_and_how_many_are_ahead(place:
     assert [event for event in place.seen.events if isinstance(event, LockWait)] == [
         LockWait("PACK", "/ws/a", 1.5, None, ahead=2)
     ]
+
+
+async def test_work_trees_of_one_repository_are_packs_of_their_own_and_have_one_backend(
+    place: Place, tmp_path: Path
+) -> None:
+    """Whatever their places: the usual one, linked, and those of a repository that lies apart from its checkout."""
+    for name in ("usual", "apart"):
+        main, linked = place.root / name, tmp_path / f"{name}-linked"
+        apart = ["--separate-git-dir", str(tmp_path / "apart.git")] if name == "apart" else []
+        git(place.root, "init", "--quiet", *apart, name)
+        git(main, "commit", "--quiet", "--allow-empty", "-m", "x")
+        git(main, "worktree", "add", "--quiet", str(linked))
+        session = place.session(no_wait=True)
+        async with session.holds.pack("main", main, "disk"), session.holds.backend("main", main):
+            pass  # the lock files are there now
+        backend = (
+            place.root / ".usual.grex-backend.lock" if name == "usual" else tmp_path / ".apart.git.grex-backend.lock"
+        )
+        with backend.open() as theirs, (main / ".grex-lock").open() as pack:
+            fcntl.flock(theirs, fcntl.LOCK_EX)
+            fcntl.flock(pack, fcntl.LOCK_EX)
+            async with session.holds.pack("linked", linked, "disk"):
+                with pytest.raises(LockBusyError):
+                    await session.holds.backend("linked", linked).__aenter__()
+        async with session.holds.backend("linked", linked) as hold:
+            assert hold.active
+    assert not list(tmp_path.glob(".*linked.grex-backend.lock"))

@@ -54,7 +54,7 @@ class Disk:
     def begun(self, path: str) -> anyio.Event:
         return self.began.setdefault(path, anyio.Event())
 
-    def hide(self, parent: str, graph: Graph) -> None:
+    async def hide(self, parent: str, graph: Graph) -> None:
         assert parent == "." or parent in graph.nodes
 
     async def bring(self, node: Node) -> CheckoutOutcome | None:

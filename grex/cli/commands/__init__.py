@@ -4,6 +4,7 @@ A command imports its verb when it is run, so that `grex --help` and a short ver
 """
 
 from grex.cli.commands.cache import cache
+from grex.cli.commands.forks import fork
 from grex.cli.commands.interchange import export, freeze, import_packs
 from grex.cli.commands.looking import locks, ls, plugins, schema, status
 from grex.cli.commands.over import exec_, fetch, path, push, switch
@@ -19,6 +20,7 @@ __all__ = [
     "exec_",
     "export",
     "fetch",
+    "fork",
     "freeze",
     "import_packs",
     "init",

@@ -8,7 +8,7 @@ from typing import Annotated, Optional, TypedDict, Unpack
 import typer
 
 from grex.cli.call import Call, execute
-from grex.cli.options import DryRun, FailFast, Filters, Groups, KeepPartial, NoInstall, Offline, Packs
+from grex.cli.options import DryRun, FailFast, Filters, Groups, Install, KeepPartial, NoInstall, Offline, Packs
 from grex.cli.signature import COMMON, takes
 
 __all__ = ["add", "run", "sync", "teardown", "update"]
@@ -21,6 +21,7 @@ class _SyncFlags(TypedDict):
     dry_run: DryRun
     fail_fast: FailFast
     no_install: NoInstall
+    install: Install
     keep_partial: KeepPartial
 
 

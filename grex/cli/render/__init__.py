@@ -6,6 +6,7 @@ from grex.later import imported_later
 
 if TYPE_CHECKING:
     from grex.cli.render.cache import cache_gc, cache_ls
+    from grex.cli.render.forks import fork, fork_ls, fork_rm
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
@@ -20,6 +21,9 @@ __all__ = [
     "exec_",
     "export",
     "fetch",
+    "fork",
+    "fork_ls",
+    "fork_rm",
     "freeze",
     "import_packs",
     "init",
@@ -47,6 +51,9 @@ _LATER = {
     "exec_": "over",
     "export": "interchange",
     "fetch": "over",
+    "fork": "forks",
+    "fork_ls": "forks",
+    "fork_rm": "forks",
     "freeze": "interchange",
     "import_packs": "interchange",
     "init": "packs",

@@ -5,6 +5,14 @@ that follows from these types, and the tests hold every verb's real output again
 """
 
 from grex.verbs.documents.cache import CacheGcDocument, CacheLsDocument, CollectedMirrorObject, MirrorObject
+from grex.verbs.documents.forks import (
+    ForkDocument,
+    ForkedPackObject,
+    ForkListDocument,
+    ForkRemovalDocument,
+    ForkWorkObject,
+    ListedForkObject,
+)
 from grex.verbs.documents.interchange import (
     ChangedEntryObject,
     ExportDocument,
@@ -78,6 +86,11 @@ __all__ = [
     "FailureObject",
     "FetchDocument",
     "FindingObject",
+    "ForkDocument",
+    "ForkListDocument",
+    "ForkRemovalDocument",
+    "ForkWorkObject",
+    "ForkedPackObject",
     "FreezeDocument",
     "HolderObject",
     "ImportDocument",
@@ -85,6 +98,7 @@ __all__ = [
     "InitDocument",
     "InstallObject",
     "ListDocument",
+    "ListedForkObject",
     "ListedPackObject",
     "LockObject",
     "LockProcessObject",
@@ -124,6 +138,9 @@ DOCUMENTS: dict[str, type] = {
     "exec": ExecDocument,
     "export": ExportDocument,
     "fetch": FetchDocument,
+    "fork": ForkDocument,
+    "fork-ls": ForkListDocument,
+    "fork-rm": ForkRemovalDocument,
     "freeze": FreezeDocument,
     "import": ImportDocument,
     "init": InitDocument,

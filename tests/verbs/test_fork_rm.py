@@ -1,0 +1,169 @@
+"""`grex fork ls` and `grex fork rm`: what is in a fork is told, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grex.errors import UsageError
+from tests.support.forks import Forks
+from tests.support.git_server import git
+
+
+@pytest.fixture
+def forks(tmp_path: Path) -> Forks:
+    return Forks(tmp_path)
+
+
+def edit(directory: Path) -> None:
+    (directory / "a/file").write_text("edited\n")
+
+
+def untracked(directory: Path) -> None:
+    (directory / "a/in/new").write_text("new\n")
+
+
+def beside(directory: Path) -> None:
+    (directory / "note.txt").write_text("new\n")
+
+
+def rebase(directory: Path) -> None:
+    git(directory / "b", "commit", "--quiet", "--allow-empty", "-m", "empty")
+    git(directory / "b", "branch", "kept")
+    git(directory / "b", "rebase", "--quiet", "-x", "false", "HEAD~1", check=False)
+
+
+def test_work_in_a_fork_is_refused_pack_by_pack_and_a_clean_one_goes_without_a_trace(forks: Forks) -> None:
+    """Edited, untracked, beside the packs, in the middle of a rebase, and commits that nothing else has; then merged.
+
+    What is ignored, and another lockfile, is no work.
+    """
+    directory = forks.made("x")
+    works: dict[str, Callable[[Path], None]] = {"a": edit, "a/in": untracked, ".": beside, "b": rebase}
+    for work in works.values():
+        work(directory)
+    mine = forks.commit(directory / "a/in", "mine")
+    (directory / ".git").read_text()
+    refused = forks.remove("x")
+    found = {work.path: (work.edited, work.untracked, work.unmerged, work.operation) for work in refused.packs}
+    assert found == {
+        ".": (0, 1, 0, None),
+        "a": (1, 0, 0, None),
+        "a/in": (0, 1, 1, None),
+        "b": (0, 0, 0, "rebase"),
+    }
+    assert (refused.exit_code, refused.is_removed) == (4, False)
+    (listed,) = forks.list().forks
+    assert (listed.shown_state, {work.path: work.ahead for work in listed.packs}["a/in"]) == ("ok", 1)
+    git(directory / "a", "restore", "file")
+    (directory / "a/in/new").unlink()
+    (directory / "note.txt").unlink()
+    git(directory / "b", "rebase", "--abort")
+    assert [work.path for work in forks.remove("x").packs] == ["a/in"]
+    git(forks.root / "a/in", "merge", "--quiet", "--ff-only", "grex/x")
+    (directory / "a/.gitignore").write_text("*.o\n.gitignore\n")
+    (directory / "a/x.o").write_text("object\n")
+    (directory / "grex.lock.jsonl").write_text("")
+    report = forks.remove("x")
+    assert (report.exit_code, report.is_removed, report.packs) == (0, True, ())
+    assert not directory.exists()
+    assert forks.branches("a") == forks.branches("a/in") == {"main"}
+    assert git(forks.root / "a/in", "rev-parse", "HEAD") == mine
+    assert report.removal.trash is not None
+    assert report.removal.trash.name == "grex.lock.jsonl"
+    assert forks.states() == {}
+    for pack in (".", "a", "a/in", "b"):
+        assert git(forks.root / pack, "worktree", "list").count("\n") == 0
+    with pytest.raises(UsageError, match="is no fork"):
+        forks.remove("x")
+
+
+def test_by_force_the_directory_goes_to_the_trash_and_commits_stay_reachable(forks: Forks) -> None:
+    """What is edited, what is staged only, untracked files, a branch with commits, commits on a detached HEAD."""
+    directory = forks.made("x")
+    (directory / "a/file").write_text("staged\n")
+    git(directory / "a", "add", "file")
+    (directory / "a/file").write_text("edited\n")
+    untracked(directory)
+    on_branch = forks.commit(directory / "b")
+    git(directory / "b", "switch", "--quiet", "--detach")
+    detached = forks.commit(directory / "b", "more")
+    report = forks.remove("x", force=True)
+    assert (report.exit_code, report.removal.kept_branches) == (0, {"b": "grex/x"})
+    assert not directory.exists()
+    trash = report.removal.trash
+    assert trash is not None
+    assert trash.is_relative_to(forks.root / ".grex/trash")
+    assert (trash / "a/file").read_text() == "edited\n"
+    assert (trash / "a/in/new").read_text() == "new\n"
+    (kept,) = report.removal.rescues["a"]
+    assert git(forks.root / "a", "show", f"{kept}^2:file") == "staged"
+    (head,) = report.removal.rescues["b"]
+    assert git(forks.root / "b", "rev-parse", head) == detached
+    assert git(forks.root / "b", "rev-parse", "grex/x") == on_branch
+    assert forks.branches("a") == {"main"}
+    forks.check_untouched()
+
+
+def test_a_fork_that_was_deleted_by_hand_is_told_and_cleared_and_its_commits_stay(forks: Forks) -> None:
+    directory = forks.made("x")
+    mine = forks.commit(directory / "b")
+    elsewhere = forks.base / "users"
+    git(forks.root / "b", "worktree", "add", "--quiet", "-b", "users", str(elsewhere))
+    shutil.move(elsewhere, forks.base / "unplugged")  # as on a disk that is not mounted at the moment
+    shutil.rmtree(directory)
+    assert forks.states() == {"x": "gone"}
+    with pytest.raises(UsageError, match="its directory is gone"):
+        forks.fork("x")
+    report = forks.remove("x")
+    assert (report.exit_code, report.removal.kept_branches) == (0, {"b": "grex/x"})
+    assert git(forks.root / "b", "rev-parse", "grex/x") == mine
+    assert forks.branches("a") == {"main"}
+    assert "users" in git(forks.root / "b", "worktree", "list")
+    assert "grex/x" not in git(forks.root / "b", "worktree", "list")
+    forks.check_untouched()
+
+
+def test_a_pack_that_is_missing_or_another_thing_makes_a_fork_damaged(forks: Forks) -> None:
+    directory = forks.made("x")
+    shutil.rmtree(directory / "b")
+    (listed,) = forks.list().forks
+    assert (listed.shown_state, listed.text) == ("damaged", "b is not there")
+    git(forks.base, "clone", "--quiet", str(forks.server.path("b")), str(directory / "b"))
+    (listed,) = forks.list().forks
+    assert listed.shown_state == "damaged"
+    assert forks.remove("x").exit_code == 4
+    report = forks.remove("x", force=True)
+    assert report.removal.trash is not None
+    assert (report.removal.trash / "b/.git").is_dir()
+    forks.check_untouched()
+
+
+def test_what_has_come_to_lie_in_the_place_of_a_fork_is_left_alone(forks: Forks) -> None:
+    shutil.rmtree(forks.made("x"))
+    (forks.base / "x").mkdir()
+    (forks.base / "x/mine").write_text("mine")
+    assert forks.states() == {"x": "damaged"}
+    assert forks.remove("x").exit_code == 4
+    report = forks.remove("x", force=True)
+    assert (report.exit_code, "was left" in report.text) == (0, True)
+    assert (forks.base / "x/mine").read_text() == "mine"
+    assert forks.states() == {}
+
+
+def test_files_beside_the_packs_of_a_fork_without_a_repository_are_work(tmp_path: Path) -> None:
+    forks = Forks(tmp_path, has_root=False)
+    (forks.root / ".grex/config.toml").write_text("[sync]\njobs = 1\n")
+    directory = forks.made("x")
+    (directory / "notes").mkdir()
+    (directory / "notes/one").write_text("one")
+    (directory / ".grex/config.toml").write_text("[sync]\njobs = 2\n")
+    (directory / "a/new").write_text("new")
+    found = {work.path: (work.edited, work.untracked) for work in forks.remove("x").packs}
+    assert found == {".": (1, 1), "a": (0, 1)}
+    report = forks.remove("x", force=True)
+    assert report.removal.trash is not None
+    assert (report.removal.trash / "notes/one").read_text() == "one"
