@@ -22,6 +22,8 @@ from grex.engine import Present, RunContext, Session, Settings
 from grex.engine.installable import examine
 from grex.pack import read_pack_spec
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 async def main(root, path):
     environ = dict(os.environ)
     home = Path(environ["HOME"])

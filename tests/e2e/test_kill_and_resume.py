@@ -27,6 +27,8 @@ from tests.support.slow_git import DyingGit, HeldFilter, SlowTransport
 from tests.support.torture import Manner, kill_once, rounds
 from tests.support.workspace import Workspace, pack_yaml
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 HOOK = """#!/bin/sh
 echo "$$" >> "$MARKS/runs"
 [ -e "$MARKS/released" ] && exit 0

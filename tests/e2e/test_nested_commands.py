@@ -19,6 +19,8 @@ from tests.support.lock_queue import wait_for_ticket
 from tests.support.running import Gate, Running
 from tests.support.workspace import Workspace, pack_yaml
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 # Without a limit of its own an inner wait would end after a minute; "at once" has to be told from that.
 AT_ONCE = "timeout 25"
 LOST = {

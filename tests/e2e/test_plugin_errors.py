@@ -25,6 +25,8 @@ os.system("echo and neither is what its programs do")
 from grex.errors import ActionError
 from grex.plugin import ActionArguments, ActionType, Done, Fetcher, Outcome, PackType, Planned, PredicateType
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadArguments(ActionArguments):

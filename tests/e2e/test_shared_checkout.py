@@ -20,6 +20,8 @@ from tests.support.lock_trace_checker import check_file
 from tests.support.running import Gate, Running
 from tests.support.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 WRITING = ("clone", "fetch", "checkout", "merge", "reset", "update-ref", "read-tree", "switch", "symbolic-ref")
 
 

@@ -20,6 +20,8 @@ from tests.support.lock_trace_checker import check_file
 from tests.support.running import Gate, Running
 from tests.support.workspace import Workspace, pack_yaml
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 Slice: TypeAlias = dict[str, Any]
 TIERS = {0, 1, 2, 3, 4}
 ODD = 0.001
