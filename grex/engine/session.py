@@ -19,6 +19,7 @@ from grex.engine.holds import Holds, Permits
 from grex.engine.watchdog import Watchdog
 from grex.errors import ConfigError, ManifestError, UnknownPackTypeError
 from grex.git import GitCommand, GitRunner, Logins
+from grex.git.records import own_note_path
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import (
     LARGE_LOG_BYTES,
@@ -33,11 +34,12 @@ from grex.manifest import (
     read_lockfile,
     worth_compacting,
 )
+from grex.manifest.relocation import relocation_path
 from grex.names import InvalidUrlError, PackUrl, Rewrites, clean
 from grex.plugin import Registry
 from grex.plugin.registry import PACK_TYPES_GROUP
 from grex.progress import Sink, Slice, null_sink
-from grex.workspace import Layout, TrustStore
+from grex.workspace import PULL_MARKER, Layout, TrustStore
 
 if TYPE_CHECKING:
     from grex.pack import OverrideSpec
@@ -103,6 +105,8 @@ class Session(Struct):
     notes: list[str] = field(default_factory=list)
     fork: ForkMark | None = None
     """What a fork is told of itself; None in every other workspace."""
+    recovered: list[str] = field(default_factory=list)
+    """What a run before had left, and was put right when WORKSPACE was had."""
     _log_bytes: int = 0
     started: float = field(default_factory=time.monotonic)
     """Of the monotonic clock: what a run took is counted from here, its waits included."""
@@ -270,14 +274,25 @@ class Session(Struct):
 
     @asynccontextmanager
     async def exclusive(self, *, dry_run: bool = False) -> AsyncGenerator[None]:
-        """Hold WORKSPACE for the block, and know its log and lockfile. A dry run only looks, and holds nothing."""
+        """Hold WORKSPACE for the block, and know its log and lockfile. A dry run only looks, and holds nothing.
+
+        What a killed run has left of the workspace's own files is put right first: a pull, then the move of a pack.
+        """
         if dry_run:
             self.reread()
             yield
             return
         async with self.holds.workspace():
+            if own_note_path(self.layout.root) is not None or (self.layout.root / PULL_MARKER).exists():
+                from grex.engine.pulling import finish_pull  # noqa: PLC0415 - after a kill only
+
+                self.recovered += await finish_pull(self)
             await self.read_records()
             self._refuse_unfinished_fork()
+            if relocation_path(self.layout.state_dir).exists():
+                from grex.engine.relocating import finish_relocation  # noqa: PLC0415 - after a kill only
+
+                self.recovered += await finish_relocation(self)
             yield
 
     def _refuse_unfinished_fork(self) -> None:

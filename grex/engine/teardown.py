@@ -37,6 +37,7 @@ __all__ = [
     "refuse_committed_log",
     "run_teardown",
     "to_take_back",
+    "with_dependents",
 ]
 
 TeardownStatus = Literal["torn-down", "skipped", "failed", "untrusted", "not-reached", "planned"]
@@ -90,6 +91,20 @@ def prepare_teardown(
         except GrexError as error:
             refused[path] = error
     return TeardownPlan(tuple(steps), refused, frozenset(standing.gone & chosen))
+
+
+def with_dependents(session: Session, standing: Standing, packs: Collection[str]) -> set[str]:
+    """Those of these packs that have something to take back, with every installed pack that needs one of them."""
+    installed = to_take_back(session)
+    dependents = _dependents(session, standing)
+    found: set[str] = set()
+    waiting = [path for path in packs if path in installed]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting.extend(dependents.get(path, set()) & installed)
+    return found
 
 
 def _dependents(session: Session, standing: Standing) -> dict[str, set[str]]:

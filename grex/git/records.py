@@ -28,6 +28,7 @@ from msgspec.structs import asdict
 
 from grex.errors import PackError
 from grex.fs import fsync_dir, read_regular, replace_file, sweep_temporary_files
+from grex.git.refs import find_git_dirs
 from grex.names import is_full_sha, redact
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "MoveNote",
     "note_path",
     "noted",
+    "own_note_path",
     "read_note",
     "read_record",
     "remove_note",
@@ -96,6 +98,13 @@ class MoveNote(Struct, frozen=True):
 def note_path(git_dir: Path) -> Path:
     """Where the move note of a checkout lies."""
     return git_dir / "grex" / "note.json"
+
+
+def own_note_path(checkout: Path) -> Path | None:
+    """The move note of the checkout at this very directory, where there is one; costs a look at two or three files."""
+    dirs = find_git_dirs(checkout)
+    path = None if dirs is None else note_path(dirs.own)
+    return path if path is not None and os.path.lexists(path) else None
 
 
 def write_record(git_dir: Path, record: CompletionRecord) -> None:

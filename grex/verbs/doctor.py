@@ -166,7 +166,7 @@ async def doctor(request: DoctorRequest, settings: Settings) -> DoctorReport:
     if not request.restore and request.keep_days is None:
         return await _look(session, request)
     async with session.exclusive():
-        recovered = await finish_restores(session)
+        recovered = [*session.recovered, *await finish_restores(session)]
         trash = Trash(session.layout)
         restored = [await _restored(session, one) for one in chosen(trash, request.restore)]
         swept: list[str] | None = None

@@ -271,7 +271,7 @@ async def _recovered(session: Session) -> list[str]:
     recovered = await recover_workspace(session)
     if recovered.notes:
         await session.read_records()
-    return [*said, *sorted(recovered.notes)]
+    return [*session.recovered, *said, *sorted(recovered.notes)]
 
 
 def _not_begun(

@@ -56,6 +56,7 @@ from grex.verbs.report import exit_code_of, failure_json, removed_json
 from grex.verbs.request import PacksRequest
 
 if TYPE_CHECKING:
+    from grex.engine.pulling import Pulled
     from grex.verbs.documents import InstallObject, SyncDocument, SyncPackObject
 
 __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
@@ -67,6 +68,7 @@ class SyncRequest(PacksRequest, frozen=True):
     """What to sync, and how.
 
     Attributes:
+        pull: fast-forward the workspace's own repository before anything else.
         groups: groups to turn on (`name`) and off (`!name`) on this machine, from now on.
         locked: check out the lockfile's commits; a pack that it lacks is an error.
         offline: ask no remote.
@@ -80,6 +82,7 @@ class SyncRequest(PacksRequest, frozen=True):
     """
 
     groups: tuple[str, ...] = ()
+    pull: bool = False
     locked: bool = False
     offline: bool = False
     no_install: bool = False
@@ -157,7 +160,8 @@ class SyncReport(Struct, frozen=True):
     """What a sync did, packs sorted by path; equal for equal work but for the times.
 
     `elapsed_s` is all of it; of that, `waited_s` went by while a lock was waited for that the processes of `waited_for`
-    held. `extra_errors` are of packs, by path, that have no entry of their own for it. `pruned` is what became of each
+    held. `pulled` is the workspace's own repository, if it was asked for.
+    `extra_errors` are of packs, by path, that have no entry of their own for it. `pruned` is what became of each
     pack that nobody declared, where that was asked for; `swept` is what left the trash for good.
     """
 
@@ -168,6 +172,7 @@ class SyncReport(Struct, frozen=True):
     recovered: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lockfile_changed: bool = False
+    pulled: Pulled | None = None
     elapsed_s: float = 0.0
     waited_s: float = 0.0
     waited_for: tuple[int, ...] = ()
@@ -201,6 +206,14 @@ class SyncReport(Struct, frozen=True):
             "notes": list(self.notes),
             "errors": [failure_json(error) for _, error in self.extra_errors],
             "lockfile_changed": self.lockfile_changed,
+            "pulled": None
+            if self.pulled is None
+            else {
+                "branch": self.pulled.branch,
+                "upstream": self.pulled.upstream,
+                "old": self.pulled.old,
+                "new": self.pulled.new,
+            },
             "elapsed_s": round(self.elapsed_s, 3),
             "waited_s": round(self.waited_s, 3),
         }
@@ -224,9 +237,18 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
         )
     if request.install and request.no_install:
         raise UsageError("--install and --no-install exclude each other", hint="Give one of them.")
+    if request.pull and request.offline:
+        raise UsageError("--pull asks a remote, which --offline forbids", hint="Give one of them.")
     session = Session.open(request.root, settings)
     async with session.exclusive(dry_run=request.dry_run):
-        return await sync_session(session, request)
+        if not request.pull:
+            return await sync_session(session, request)
+        from grex.engine.pulling import pull  # noqa: PLC0415 - most syncs move packs only
+
+        pulled = await pull(session, dry_run=request.dry_run)
+        if not request.dry_run:
+            await session.read_records()  # the lockfile may be another one now
+        return replace(await sync_session(session, request), pulled=pulled)
 
 
 async def sync_session(
@@ -314,7 +336,7 @@ async def sync_session(
         dry_run=request.dry_run,
         packs=tuple(_pack_reports(walked, installs, drifts, graph)),
         undeclared=tuple(undeclared(session.layout, session.folded.packs, declared)) if is_whole else (),
-        recovered=(*restored, *sorted(recovered.notes)),
+        recovered=(*session.recovered, *restored, *sorted(recovered.notes)),
         notes=tuple(notes),
         lockfile_changed=changed,
         elapsed_s=time.monotonic() - session.started,

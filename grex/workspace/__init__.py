@@ -7,11 +7,12 @@ who can read pack.yaml and the log.
 from __future__ import annotations
 
 from grex.workspace.config import Config, cache_directory, read_config
-from grex.workspace.discover import directory_in_place, find_workspace
+from grex.workspace.discover import PULL_MARKER, directory_in_place, find_workspace
 from grex.workspace.layout import Layout, backend_lock_for
 from grex.workspace.trust import ROOT_TRUST, TrustStore, canonical_prefix, covers
 
 __all__ = [
+    "PULL_MARKER",
     "ROOT_TRUST",
     "Config",
     "Layout",

@@ -42,6 +42,7 @@ from msgspec.structs import replace
 
 from grex.errors import ConfigError
 from grex.names import GROUP_NAME_HINT, Rewrite, Rewrites, clean, is_group_name, redact, suggest
+from grex.workspace.discover import PULL_MARKER
 
 __all__ = ["Config", "cache_directory", "read_config"]
 
@@ -105,7 +106,13 @@ def read_config(workspace: Path, user_config_dir: Path | None) -> Config:
     config = Config()
     if user_config_dir is not None:
         config = _read_file(user_config_dir / "grex" / "config.toml", config, is_users=True)
-    return _read_file(workspace / ".grex" / "config.toml", config, is_users=False)
+    try:
+        return _read_file(workspace / ".grex" / "config.toml", config, is_users=False)
+    except ConfigError:
+        # The file may be half-written by a pull that was killed, which the verb is about to mend.
+        if (workspace / PULL_MARKER).is_file():
+            return config
+        raise
 
 
 def _read_file(path: Path, config: Config, *, is_users: bool) -> Config:

@@ -26,7 +26,13 @@ from pathlib import Path
 from grex.errors import ManifestError, NotAWorkspaceError
 from grex.names import GREX_DIRECTORY, PACK_YAML, clean, fold_key
 
-__all__ = ["directory_in_place", "find_workspace"]
+__all__ = ["PULL_MARKER", "directory_in_place", "find_workspace"]
+
+PULL_MARKER = f"{GREX_DIRECTORY}/state/pulling"
+"""Stands while git moves the workspace's own files: a kill may leave a workspace that has no pack.yaml at the moment.
+
+No commit holds it. Where it stands, the next run mends what is half-written before it reads anything.
+"""
 
 
 def find_workspace(
@@ -77,6 +83,13 @@ def _is_candidate(directory: Path) -> bool:
     # A symlink in place of either is refused when it is read; taking it for a workspace here gives that message.
     try:
         return not stat.S_ISDIR((directory / PACK_YAML).lstat().st_mode)
+    except OSError:
+        return _is_being_pulled(directory)
+
+
+def _is_being_pulled(directory: Path) -> bool:
+    try:
+        return stat.S_ISREG((directory / PULL_MARKER).lstat().st_mode)
     except OSError:
         return False
 

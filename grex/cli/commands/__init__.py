@@ -11,10 +11,13 @@ from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 from grex.cli.commands.removal import doctor, rm
+from grex.cli.commands.setting import clone, config, override, set_pack
 
 __all__ = [
     "add",
     "cache",
+    "clone",
+    "config",
     "demo",
     "doctor",
     "exec_",
@@ -27,12 +30,14 @@ __all__ = [
     "locks",
     "ls",
     "merge_driver",
+    "override",
     "path",
     "plugins",
     "push",
     "rm",
     "run",
     "schema",
+    "set_pack",
     "status",
     "switch",
     "sync",

@@ -78,6 +78,7 @@ def sync(
     filters: Filters = None,
     groups: Groups = None,
     locked: Annotated[bool, typer.Option("--locked", help="Check out exactly what the lockfile says.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="First fast-forward the workspace's own repository.")] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Move packs that nobody declares any more to the trash.")
     ] = False,
@@ -99,6 +100,7 @@ def sync(
         tuple(filters or ()),
         groups=tuple(groups or ()),
         locked=locked,
+        pull=pull,
         prune=prune,
         force=force,
         ask_trust=ask_trust,

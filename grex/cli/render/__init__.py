@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
     from grex.cli.render.removal import doctor, rm
+    from grex.cli.render.setting import clone, config, override, set_pack
 
 __all__ = [
     "add",
     "cache_gc",
     "cache_ls",
+    "clone",
+    "config",
     "demo",
     "doctor",
     "exec_",
@@ -29,11 +32,13 @@ __all__ = [
     "init",
     "locks",
     "ls",
+    "override",
     "path",
     "plugins",
     "push",
     "rm",
     "run",
+    "set_pack",
     "status",
     "switch",
     "sync",
@@ -46,6 +51,8 @@ _LATER = {
     "add": "packs",
     "cache_gc": "cache",
     "cache_ls": "cache",
+    "clone": "setting",
+    "config": "setting",
     "demo": "packs",
     "doctor": "removal",
     "exec_": "over",
@@ -60,10 +67,12 @@ _LATER = {
     "locks": "packs",
     "ls": "packs",
     "path": "over",
+    "override": "setting",
     "plugins": "packs",
     "push": "over",
     "rm": "removal",
     "run": "packs",
+    "set_pack": "setting",
     "status": "packs",
     "switch": "over",
     "sync": "packs",

@@ -12,6 +12,7 @@ from grex.verbs.report import explained
 
 if TYPE_CHECKING:
     from grex.engine import StepOutcome
+    from grex.engine.pulling import Pulled
     from grex.verbs.add import AddReport
     from grex.verbs.demo import DemoReport
     from grex.verbs.init import InitReport
@@ -200,6 +201,8 @@ def sync(report: SyncReport, *, brief: bool = False, width: int | None = None) -
     if report.swept:
         lines.append(f"note: {counted(len(report.swept), 'old entry', 'old entries')} left the trash for good.")
     lines.extend(note_lines(report.notes))
+    if report.pulled is not None:
+        lines.insert(0, _pulled(report.pulled, dry_run=report.dry_run))
     lines.append(_summary(report))
     return "\n".join(fitted(lines, width))
 
@@ -221,6 +224,15 @@ def _pack_lines(pack: PackReport, *, brief: bool, width: int | None) -> list[str
     if pack.install is not None and (not brief or is_for_the_report(pack.install.status)):
         lines.extend(_step_lines(pack.install, brief=brief, width=width))
     return lines
+
+
+def _pulled(pulled: Pulled, *, dry_run: bool) -> str:
+    if pulled.old == pulled.new:
+        return pack_line("pulled", ".", f"{pulled.branch} has all that {pulled.upstream} has")
+    text = f"{pulled.branch} {pulled.old[:10]}..{pulled.new[:10]}, from {pulled.upstream}"
+    if dry_run:
+        return pack_line("would pull", ".", f"{text}; what it declares is not known yet")
+    return pack_line("pulled", ".", text)
 
 
 def _summary(report: SyncReport) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "PackStatusObject",
     "PluginObject",
     "PluginsDocument",
+    "PulledObject",
     "QueuedWaiterObject",
     "RanObject",
     "RemovedObject",
@@ -104,6 +105,15 @@ class RemovedObject(TypedDict):
     error: FailureObject | None
 
 
+class PulledObject(TypedDict):
+    """What `--pull` did to the workspace's own repository; `old` is `new` if there was nothing to pull."""
+
+    branch: str
+    upstream: str
+    old: str
+    new: str
+
+
 class _SyncFacts(TypedDict):
     workspace: str
     dry_run: bool
@@ -116,6 +126,7 @@ class _SyncFacts(TypedDict):
     notes: list[str]
     errors: list[FailureObject]
     lockfile_changed: bool
+    pulled: PulledObject | None
     elapsed_s: float
     waited_s: float
 
