@@ -15,6 +15,8 @@ from grex.cli.call import Call, explain
 from grex.cli.commands import (
     add,
     cache,
+    clone,
+    config,
     demo,
     doctor,
     exec_,
@@ -27,11 +29,13 @@ from grex.cli.commands import (
     locks,
     ls,
     merge_driver,
+    override,
     path,
     plugins,
     push,
     rm,
     schema,
+    set_,
     status,
     switch,
     sync,
@@ -86,9 +90,12 @@ def _options_before_the_verb(
 
 
 for _command in (
+    clone,
     init,
     add,
     rm,
+    set_,
+    override,
     sync,
     update,
     status,
@@ -107,6 +114,7 @@ for _command in (
     export,
     freeze,
     doctor,
+    config,
     plugins,
     demo,
     schema,

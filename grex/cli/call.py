@@ -163,11 +163,11 @@ class Call(Struct, frozen=True):
             trust=(*self.trust, *config.trust_prefixes),
             keep_days=config.keep_days,
             sink=sink,
-            cache_dir=self._cache_dir() or config.cache_dir,
+            cache_dir=self.cache_dir() or config.cache_dir,
             rewrites=config.rewrites,
         )
 
-    def _cache_dir(self) -> Path | None:
+    def cache_dir(self) -> Path | None:
         """The directory of GREX_CACHE_DIR; a relative one starts where the person is."""
         from grex.workspace import cache_directory  # noqa: PLC0415 - verbs only
 

@@ -90,7 +90,7 @@ async def pull(session: Session, *, dry_run: bool) -> Pulled:
         return await _forecast(session, state, upstream)
     around = enclosing_repository(root.parent)
     if around is not None:  # BACKEND lies beside the workspace
-        Hiding(session.layout).hide_own(*around)
+        await Hiding(session.layout, session.holds).hide_own(*around)
     async with (
         session.holds.pack(".", root, "network"),
         session.holds.backend(".", canonical(root)) as backend,

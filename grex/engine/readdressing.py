@@ -15,7 +15,7 @@ from grex.engine.session import Session
 from grex.engine.survey import Survey
 from grex.errors import PackError
 from grex.fs import canonical
-from grex.git import set_origin
+from grex.git import is_linked_worktree, set_origin
 from grex.git.kinship import is_same_repository
 from grex.names import PackUrl
 
@@ -49,15 +49,20 @@ async def find_address(session: Session, path: str, url: PackUrl) -> Address:
         raise PackError(
             f"{path}: an interrupted run left its checkout between two commits", hint="`grex sync` mends it first."
         )
-    if state.record is not None and state.record.url == url.identity:
+    if is_linked_worktree(state):
+        raise PackError(
+            f"{path} is a work tree of a repository that lies elsewhere, whose address this would change",
+            hint=f"Set it where the repository is: {state.dirs.common.parent}.",
+        )
+    if state.record is not None and state.record.url == session.address(url).identity:
         return "known"
     git = session.git_for(path, url)
     async with (
-        session.holds.pack(path, root, "network", host=url.limit_key),
+        session.holds.pack(path, root, "network", host=session.host_of(url)),
         session.holds.backend(path, canonical(root)) as backend,
     ):
         state = look_at(root)
-        same = await is_same_repository(git, state, url.plain, backend=backend, timeout_s=_TIMEOUT_S)
+        same = await is_same_repository(git, state, session.address(url).plain, backend=backend, timeout_s=_TIMEOUT_S)
     return "same" if same else "different"
 
 
@@ -65,7 +70,7 @@ async def point_origin(session: Session, path: str, url: PackUrl) -> None:
     """Let `origin` of a checkout be this address. Tiers: PERMIT, PACK and BACKEND."""
     root = session.layout.pack_dir(path)
     async with session.holds.pack(path, root, "disk"), session.holds.backend(path, canonical(root)) as backend:
-        await set_origin(session.git_for(path), look_at(root), url.plain, backend=backend)
+        await set_origin(session.git_for(path), look_at(root), session.address(url).plain, backend=backend)
 
 
 def replaced_packs(session: Session, found: Survey, path: str) -> set[str]:

@@ -23,10 +23,9 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from grex.engine.cloning import missing_directories
 from grex.engine.graph import enclosing_path
 from grex.engine.hiding import Hiding
-from grex.engine.places import look_at, misplaced
+from grex.engine.places import look_at, misplaced, missing_directories
 from grex.engine.redeclaring import moved_overrides, moved_path
 from grex.engine.session import Session
 from grex.engine.survey import Survey, read_root_spec
@@ -43,6 +42,7 @@ from grex.manifest import (
     ManifestWriteHold,
     add_event,
     edit_root,
+    read_fork_records,
     rm_event,
     sync_event,
     timestamp,
@@ -94,6 +94,7 @@ def plan_relocation(session: Session, found: Survey, old: str, new: str) -> Relo
         raise UsageError(f"{old} lies in {new}, which is its own directory's place", hint="Give another path.")
     _check_new_place(session, found, new)
     _check_inner(found, old)
+    _check_forks(session, old)
     root, place = session.layout.pack_dir(old), session.layout.pack_dir(new)
     if root.is_symlink():
         raise PackError(
@@ -139,7 +140,7 @@ def _check_new_place(session: Session, found: Survey, new: str) -> None:
         raise PackError(
             f"{new} lies in {around}, which is not cloned yet", hint=f"`grex sync {shown_argument(around)}` first."
         )
-    refused = Hiding(session.layout).refuse_tracked(new)
+    refused = Hiding(session.layout, session.holds).refuse_tracked(new)
     if refused is not None:
         raise refused
     for above in session.layout.pack_dir(new).parents:
@@ -163,6 +164,21 @@ def _check_inner(found: Survey, old: str) -> None:
                     hint=f"Give {path} another place first.",
                     details={"path": path, "place": one.place},
                 )
+
+
+def _check_forks(session: Session, old: str) -> None:
+    """Insist that no fork knows the pack by its path: whoever takes the fork away looks for its repository there."""
+    if session.fork is not None and session.fork_branch(old) is not None:
+        raise PackError(
+            f"{old} is a work tree of {session.fork.source}, and a fork has its packs where that one has them",
+            hint="Move it there, and make the fork anew.",
+        )
+    for record in read_fork_records(session.layout.state_dir)[0]:
+        if any(pack.path == old or pack.path.startswith(f"{old}/") for pack in record.packs):
+            raise PackError(
+                f"{old} shares its repository with the fork {record.directory}, which knows it by its path",
+                hint=f"`grex fork rm {shown_argument(record.directory)}` first.",
+            )
 
 
 def _known(session: Session, found: Survey) -> list[str]:
@@ -270,7 +286,7 @@ async def relocate(session: Session, plan: Relocation, edit: Callable[[ManifestW
             _check_idle(path, look_at(layout.pack_dir(path)))
         if os.path.lexists(place) and (not place.is_dir() or any(place.iterdir())):
             raise _taken(plan.new)
-        Hiding(layout).hide([plan.new])
+        await Hiding(layout, session.holds).hide([plan.new])
         status = root.lstat()
         note = RelocationNote(plan.old, plan.new, MovedFrom(status.st_dev, status.st_ino), timestamp())
         write_relocation(layout.state_dir, note)
@@ -358,7 +374,7 @@ async def _settle(session: Session, note: RelocationNote, backend: BackendHold) 
         text = f"{note.old}: took back its interrupted move to {note.new}"
     else:
         text = f"{note.old}: forgot an interrupted move to {note.new} that had not begun"
-    _leave(session, note.new, declared)
+    await _leave(session, note.new, declared)
     remove_relocation(layout.state_dir)
     return [text]
 
@@ -367,7 +383,7 @@ async def _finish(session: Session, note: RelocationNote, backend: BackendHold) 
     """Let everything speak of the new place; may be done again."""
     repaired = await _repair(session, note.new, note.old, note.new, backend)
     await _follow(session, note.old, note.new)
-    _leave(session, note.old, ())
+    await _leave(session, note.old, ())
     remove_relocation(session.layout.state_dir)
     return [f"{path}: its work trees were told of its new place" for path in repaired]
 
@@ -392,14 +408,14 @@ async def _repair(session: Session, at: str, old: str, new: str, backend: Backen
     return repaired
 
 
-def _leave(session: Session, path: str, declared: Iterable[str]) -> None:
+async def _leave(session: Session, path: str, declared: Iterable[str]) -> None:
     """Take away what spoke of a place that the pack is not at (any more): lock file, hiding, emptied directories."""
     layout = session.layout
     root = layout.pack_dir(path)
     if path in declared or os.path.lexists(root):
         return
     backend_lock_path(root).unlink(missing_ok=True)
-    Hiding(layout).unhide([path])
+    await Hiding(layout, session.holds).unhide([path])
     for above in root.parents:
         if above == layout.root or not above.is_relative_to(layout.root):
             return

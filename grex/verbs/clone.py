@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.engine import Hiding, Session, Settings
-from grex.engine.cloning import missing_directories
+from grex.engine.places import missing_directories
 from grex.errors import NotAWorkspaceError, UsageError
 from grex.fs import canonical, fsync_dir, remove_tree, rename_whole
 from grex.git import BackendHold, move_in, observe, plan_move, resume_move
@@ -143,7 +143,7 @@ async def clone(request: CloneRequest, settings: Settings, *, here: Path) -> Clo
             with contextlib.suppress(OSError):  # something else is in it
                 directory.rmdir()
         raise
-    Hiding(session.layout).hide([])  # before the first lock file appears
+    await Hiding(session.layout, session.holds).hide([])  # before the first lock file appears
     async with session.exclusive():
         report = await sync_session(
             session,
@@ -196,8 +196,8 @@ async def _bring(session: Session, request: CloneRequest, url: PackUrl, backend:
     try:
         await clone_repository(
             session.git_for(".", url),
-            url=url.plain,
-            identity=url.identity,
+            url=session.address(url).plain,
+            identity=session.address(url).identity,
             ref=request.ref,
             temp=temp,
             pack=".",

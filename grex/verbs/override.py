@@ -259,8 +259,8 @@ def _after(session: Session, found: Survey, edit: OverrideEdit, text: str) -> No
     local = edit.parse(text) if edit.is_local else read_local(layout.root)
     overrides = {one.path: one for one in (*shared, *local)}
     node = found.graph.nodes[edit.path]
-    probe = _with_url(node, overrides.get(edit.path), layout.root)
-    graph = Graph(layout.root, overrides, found.graph.groups)
+    probe = _with_url(node, overrides.get(edit.path), session.base)
+    graph = Graph(session.base, overrides, found.graph.groups)
     return redeclared(found, graph, root_spec, unknown=(edit.path,) if probe else ()).nodes[edit.path]
 
 

@@ -106,7 +106,7 @@ def checked_url(text: str, session: Session) -> PackUrl:
         UsageError: grex would not clone from it, or it holds credentials.
     """
     try:
-        url = parse_url(text, relative_to=session.layout.root)
+        url = parse_url(text, relative_to=session.base)
     except InvalidUrlError as error:
         raise UsageError(str(error), hint=error.hint or "Give an https, ssh or file URL, or a path.") from error
     if redact(text) != text:
@@ -153,7 +153,7 @@ async def readdress(
         return Readdressed()
     if dry_run:
         state = look_at(session.layout.pack_dir(path))
-        if state.kind == "checkout" and (state.record is None or state.record.url != url.identity):
+        if state.kind == "checkout" and (state.record is None or state.record.url != session.address(url).identity):
             return Readdressed(notes=("whether the URL is the same repository is found out when this is done",))
         return Readdressed()
     address = await find_address(session, path, url)

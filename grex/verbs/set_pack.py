@@ -280,7 +280,7 @@ class _Setting:
         child = next((one.child for one in node.declarations if one.parent == ROOT), None)
         if child is None:
             return False
-        url = parse_url(child.url, base=found.root_spec.defaults.base, relative_to=self._session.layout.root)
+        url = parse_url(child.url, base=found.root_spec.defaults.base, relative_to=self._session.base)
         return child.path == url.default_name
 
     def _new_path(self, node: Node) -> str:
@@ -306,12 +306,12 @@ class _Setting:
         if moved is not None:  # those of this machine still speak of the old path
             overrides = {moved_path(path, *moved): one for path, one in overrides.items()}
         path = node.path if moved is None else moved[1]
-        probe = Graph(layout.root, overrides, found.graph.groups)
+        probe = Graph(self._session.base, overrides, found.graph.groups)
         probe.declare(ROOT, spec)
         is_another = probe.nodes[path].url.identity != node.url.identity
         graph = redeclared(
             found,
-            Graph(layout.root, overrides, found.graph.groups),
+            Graph(self._session.base, overrides, found.graph.groups),
             spec,
             moved=moved,
             unknown=(path,) if is_another else (),

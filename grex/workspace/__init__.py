@@ -9,6 +9,7 @@ from __future__ import annotations
 from grex.workspace.config import Config, cache_directory, read_config
 from grex.workspace.discover import PULL_MARKER, directory_in_place, find_workspace
 from grex.workspace.layout import Layout, backend_lock_for
+from grex.workspace.origins import place_of_setting
 from grex.workspace.trust import ROOT_TRUST, TrustStore, canonical_prefix, covers
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "covers",
     "directory_in_place",
     "find_workspace",
+    "place_of_setting",
     "read_config",
 ]

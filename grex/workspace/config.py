@@ -93,11 +93,11 @@ class Config(Struct, frozen=True):
     origins: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def read_config(workspace: Path, user_config_dir: Path | None) -> Config:
+def read_config(workspace: Path | None, user_config_dir: Path | None) -> Config:
     """Return the settings of a workspace.
 
     Args:
-        workspace: its root.
+        workspace: its root; None outside of any.
         user_config_dir: the directory that holds `grex/config.toml` of this user, if there is one.
 
     Raises:
@@ -106,6 +106,8 @@ def read_config(workspace: Path, user_config_dir: Path | None) -> Config:
     config = Config()
     if user_config_dir is not None:
         config = _read_file(user_config_dir / "grex" / "config.toml", config, is_users=True)
+    if workspace is None:
+        return config
     try:
         return _read_file(workspace / ".grex" / "config.toml", config, is_users=False)
     except ConfigError:

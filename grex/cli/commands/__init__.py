@@ -11,7 +11,7 @@ from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 from grex.cli.commands.removal import doctor, rm
-from grex.cli.commands.setting import clone, config, override, set_pack
+from grex.cli.commands.setting import clone, config, override, set_
 
 __all__ = [
     "add",
@@ -37,7 +37,7 @@ __all__ = [
     "rm",
     "run",
     "schema",
-    "set_pack",
+    "set_",
     "status",
     "switch",
     "sync",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Optional, TypedDict, Unpack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional, TypedDict, Unpack
 
 import typer
 
-from grex.cli.call import Call, execute
-from grex.cli.options import DryRun
+from grex.cli.call import Call, execute, print_document
+from grex.cli.options import DryRun, Groups, NoInstall
 from grex.cli.signature import COMMON, takes
+from grex.cli.streams import say
+from grex.errors import NotAWorkspaceError
 
-__all__ = ["override", "set_pack"]
+if TYPE_CHECKING:
+    from grex.verbs.config import ConfigRequest
+
+__all__ = ["clone", "config", "override", "set_"]
 
 _NoSync = Annotated[bool, typer.Option("--no-sync", help="Only write it; leave the pack as it is.")]
 _Ref = Annotated[
@@ -30,7 +36,7 @@ class _SetFlags(TypedDict):
 
 
 @takes("trust", *COMMON)
-def set_pack(
+def set_(
     call: Call,
     pack: Annotated[str, typer.Argument(metavar="PACK", help="Its path from the workspace root, or unique name.")],
     ref: _Ref = None,
@@ -115,3 +121,103 @@ def override(
     return execute(
         call, request.root, partial(verb, request), partial(render.override, brief=call.has_one_place, width=call.width)
     )
+
+
+@takes("json", "quiet", "jobs", "no_wait", "lock_timeout", "trace", "trust")
+def clone(
+    call: Call,
+    url: Annotated[str, typer.Argument(metavar="URL", help="A workspace's repository: what git can clone.")],
+    directory: Annotated[
+        Optional[Path],  # noqa: UP045 - options.py
+        typer.Argument(metavar="[DIR]", help="Where to put it.", show_default="as the URL ends"),
+    ] = None,
+    groups: Groups = None,
+    locked: Annotated[bool, typer.Option("--locked", help="Check out exactly what the lockfile says.")] = False,
+    ref: Annotated[
+        Optional[str],  # noqa: UP045 - options.py
+        typer.Option("--ref", metavar="REF", help="A branch or a tag of the workspace's own repository."),
+    ] = None,
+    depth: Annotated[
+        Optional[int],  # noqa: UP045 - options.py
+        typer.Option("--depth", metavar="N", min=1, help="How many commits of its own history to fetch."),
+    ] = None,
+    no_install: NoInstall = False,
+) -> int:
+    """Clone somebody's workspace, and sync it."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
+    from grex.verbs.clone import CloneRequest, place_of  # noqa: PLC0415 - only when run
+    from grex.verbs.clone import clone as verb  # noqa: PLC0415 - only when run
+
+    here = call.place(Path())
+    request = CloneRequest(
+        url=url,
+        root=place_of(url, directory, here),
+        ref=ref,
+        depth=depth,
+        groups=tuple(groups or ()),
+        locked=locked,
+        no_install=no_install,
+        ask_trust=trust_question(as_json=call.as_json),
+    )
+    return execute(
+        call,
+        request.root,
+        partial(verb, request, here=here),
+        partial(render.clone, brief=call.has_one_place, width=call.width),
+    )
+
+
+def _config_request(call: Call) -> ConfigRequest:
+    """What options and variables say, with the name of each."""
+    from platformdirs import user_config_path  # noqa: PLC0415 - only when run
+
+    from grex.verbs.config import ConfigRequest, Said  # noqa: PLC0415 - only when run
+
+    said: dict[str, tuple[Said, ...]] = {}
+    if call.jobs is not None:
+        variable = call.environ.get("GREX_JOBS", "").strip()
+        named = "GREX_JOBS" if variable.isdigit() and int(variable) == call.jobs else "--jobs"
+        said["sync.jobs"] = (Said(call.jobs, named),)
+    if call.no_wait:
+        said["lock.no_wait"] = (Said(call.no_wait, "--no-wait"),)
+    if call.lock_timeout_s is not None:
+        said["lock.timeout_s"] = (Said(call.lock_timeout_s, "--lock-timeout"),)
+    from_variable = call.environ.get("GREX_TRUST", "").split()
+    options = call.trust[: len(call.trust) - len(from_variable)]
+    trust = [*(Said(one, "--trust") for one in options), *(Said(one, "GREX_TRUST") for one in from_variable)]
+    if trust:
+        said["trust.prefixes"] = tuple(trust)
+    if call.environ.get("GREX_CACHE_DIR"):
+        said["cache.dir"] = (Said(call.cache_dir(), "GREX_CACHE_DIR"),)
+    origin = "--workspace" if call.workspace is not None else "the current directory"
+    if call.workspace is None and call.environ.get("GREX_WORKSPACE"):
+        origin = "GREX_WORKSPACE"
+    root: Path | None = None
+    try:
+        root = call.root()
+    except NotAWorkspaceError:
+        if origin != "the current directory":
+            raise
+    return ConfigRequest(
+        root=root,
+        user_config_dir=user_config_path(appauthor=False),
+        workspace_origin=origin if root is not None else "default",
+        said=said,
+    )
+
+
+@takes("json", "workspace", "jobs", "no_wait", "lock_timeout", "trust")
+def config(
+    call: Call,
+    show_origin: Annotated[bool, typer.Option("--show-origin", help="Say where each one is set.")] = False,
+) -> int:
+    """Show the settings in force."""
+    from grex.cli.render.setting import config as render_config  # noqa: PLC0415 - only when run
+    from grex.verbs.config import config as verb  # noqa: PLC0415 - only when run
+
+    report = verb(_config_request(call))
+    if call.as_json:
+        return print_document(report)
+    say(render_config(report, show_origin=show_origin))
+    return report.exit_code

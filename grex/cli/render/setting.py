@@ -15,10 +15,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from grex.engine.teardown import TeardownOutcome
+    from grex.verbs.clone import CloneReport
+    from grex.verbs.config import ConfigReport
     from grex.verbs.override import OverrideReport
     from grex.verbs.set_pack import Changed, SetReport
 
-__all__ = ["override", "set_pack"]
+__all__ = ["clone", "config", "override", "set_pack"]
+
+
+def clone(report: CloneReport, *, brief: bool = False, width: int | None = None) -> str:
+    """What clone says: where the workspace is, then the sync; the arguments are as for `set_pack`."""
+    said = "was there already, from a clone that was interrupted" if report.adopted else f"cloned from {report.url}"
+    lines = [*fitted([f"Workspace {said}."], width), *fitted(note_lines(report.notes), width)]
+    lines.append(render_sync(report.sync, brief=brief, width=width))
+    lines.append(f"It is in {report.root}")
+    return "\n".join(lines)
+
+
+def config(report: ConfigReport, *, show_origin: bool = False) -> str:
+    """What config says: a setting a line, and where it is set if that was asked for."""
+    rows: list[tuple[str, ...]] = []
+    for one in report.settings:
+        row = (clean(one.key), _setting(one.value))
+        rows.append((*row, clean(one.origin)) if show_origin else row)
+    return "\n".join(aligned(rows))
+
+
+def _setting(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return clean(", ".join(map(str, value))) or "none"
+        case _:
+            return clean(str(value))
 
 
 def set_pack(report: SetReport, *, brief: bool = False, width: int | None = None) -> str:

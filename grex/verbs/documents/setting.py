@@ -91,7 +91,7 @@ class SettingObject(TypedDict):
     """One setting; `origin` is a file with its line, a variable, an option, or `default`."""
 
     key: str
-    value: bool | int | float | str | list[str] | dict[str, str] | None
+    value: bool | int | float | str | list[str] | None
     origin: str
 
 
