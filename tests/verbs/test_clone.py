@@ -139,7 +139,7 @@ async def test_the_place_is_named_after_the_url_unless_it_is_said(tmp_path: Path
     here = tmp_path.resolve()
     assert place_of("https://example.com/team/ws.git", None, here) == here / "ws"
     assert place_of("../up/ws.git", Path("other"), here) == here / "other"
-    with pytest.raises(UsageError, match="does not end in a name"):
+    with pytest.raises(UsageError, match="names a host and no repository"):
         place_of("https://example.com/", None, here)
     with pytest.raises(UsageError):
         place_of("ext::sh -c x", None, here)
