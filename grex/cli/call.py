@@ -321,6 +321,7 @@ def _print_json(document: Mapping[str, Any]) -> None:
 
 
 _GO_ON = {
+    "clone": "run it again to go on from here",
     "fork": "run it again to go on from here",
     "add": "run it again if the pack is not declared yet, else the next sync goes on from here",
     "exec": "the commands that still ran were ended",

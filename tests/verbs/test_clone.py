@@ -136,6 +136,7 @@ async def test_an_empty_directory_is_filled_and_one_with_files_is_refused(hub: H
 
 
 async def test_the_place_is_named_after_the_url_unless_it_is_said(tmp_path: Path) -> None:
+    """What DIR is, and what it is where nobody says it."""
     here = tmp_path.resolve()
     assert place_of("https://example.com/team/ws.git", None, here) == here / "ws"
     assert place_of("../up/ws.git", Path("other"), here) == here / "other"

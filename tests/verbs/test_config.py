@@ -1,4 +1,4 @@
-"""`grex config`: no setting is missing, and each says where it is set."""
+"""`grex config`: no setting is missing, and with `--show-origin` each says where it is set."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def set_(
     ] = None,
     **how: Unpack[_SetFlags],
 ) -> int:
-    """Change what pack.yaml declares of a pack, and bring the pack to it."""
+    """Change what is declared of a pack, and bring it there."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
     from grex.verbs.set_pack import SetRequest  # noqa: PLC0415 - only when run
@@ -101,7 +101,7 @@ def override(
     no_sync: _NoSync = False,
     dry_run: DryRun = False,
 ) -> int:
-    """Say something over what is declared of a pack, or list what is said so."""
+    """Say something over a declaration, or list the overrides."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
     from grex.verbs.override import OverrideRequest  # noqa: PLC0415 - only when run
