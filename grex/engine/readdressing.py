@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 from grex.engine.places import look_at
-from grex.engine.removal import RemovalOutcome, Removals, inner_packs
+from grex.engine.removal import SET_URL, RemovalOutcome, Removals, inner_packs
 from grex.engine.session import Session
 from grex.engine.survey import Survey
 from grex.errors import PackError
@@ -19,10 +19,7 @@ from grex.git import is_linked_worktree, set_origin
 from grex.git.kinship import is_same_repository
 from grex.names import PackUrl
 
-__all__ = ["SET_URL", "Address", "find_address", "first_refusal", "point_origin", "replaced_packs", "replacing"]
-
-SET_URL = "set --url"
-"""What a record in the trash says of a checkout that made room for another repository."""
+__all__ = ["Address", "find_address", "first_refusal", "point_origin", "replaced_packs", "replacing"]
 
 Address = Literal["absent", "known", "same", "different"]
 """`absent`: there is no checkout. `known`: its `origin` is that address already. `same`: the same repository."""

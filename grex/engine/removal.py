@@ -1,6 +1,7 @@
 """Takes checkouts away: each under its own PACK and BACKEND, by one rename into the trash.
 
-Used by `rm` and by `sync --prune`, which differ in what they choose and in what they write afterwards. The deepest
+Used by `rm`, `sync --prune` and `set --url`, which differ in what they choose and in what they write afterwards. The
+deepest
 goes first, because a pack in another one's directory must not travel with it; a pack that stays keeps those around it.
 Everything that `keeping` has to know is looked at twice: without locks, so that nothing is torn down for a removal
 that will be refused, and under the locks, right before the rename.
@@ -32,10 +33,11 @@ from grex.manifest import PackRecord, TrashRecord, timestamp
 from grex.names import is_full_sha
 from grex.progress import PackFinished, PackStarted
 
-__all__ = ["PRUNE", "RM", "RemovalOutcome", "RemovalStatus", "Removals", "inner_packs", "restore_hint"]
+__all__ = ["PRUNE", "RM", "SET_URL", "RemovalOutcome", "RemovalStatus", "Removals", "inner_packs", "restore_hint"]
 
 RM = "rm"
 PRUNE = "sync --prune"
+SET_URL = "set --url"
 """What a record says of the verb that moved a pack, and by which a run after a kill knows what the log lacks."""
 
 RemovalStatus = Literal["removed", "unlinked", "absent", "forgotten", "kept", "planned"]
@@ -98,7 +100,7 @@ class Removals:
 
     Args:
         session: the open workspace; WORKSPACE is held, or nothing in a dry run.
-        verb: `RM` or `PRUNE`.
+        verb: `RM`, `PRUNE` or `SET_URL`.
         why: why they go, for the record: one sentence.
         staying: the declared packs that stay.
         leaving: the packs that go.

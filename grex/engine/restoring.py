@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from grex.engine.hiding import Hiding
 from grex.engine.places import misplaced, missing_directories
-from grex.engine.removal import PRUNE, RM
+from grex.engine.removal import PRUNE, RM, SET_URL
 from grex.engine.session import Session
 from grex.engine.survey import read_root_spec
 from grex.engine.trash import Trash, Trashed
@@ -186,7 +186,7 @@ def _move(source: Path, place: Path, name: str) -> None:
 def _events(session: Session, record: TrashRecord) -> list[Event]:
     """What the log says of a pack that is back; of what it never spoke it says nothing."""
     was_a_pack = record.owned or record.path in session.folded.removed
-    if record.verb not in (RM, PRUNE) or not was_a_pack:  # what made room for a pack was none
+    if record.verb not in (RM, PRUNE, SET_URL) or not was_a_pack:  # what made room for a pack was none
         return []
     return [restore_event(record.path, url=record.url, ref=record.ref, owned=record.owned)]
 
@@ -293,7 +293,7 @@ async def finish_removals(session: Session, declared: Collection[str]) -> None:
     if not missing:
         return
     trash = Trash(session.layout)
-    makers: dict[str, Callable[..., Event]] = {RM: rm_event, PRUNE: prune_event}
+    makers: dict[str, Callable[..., Event]] = {RM: rm_event, PRUNE: prune_event, SET_URL: rm_event}
     events: dict[str, Event] = {}
     for trashed in trash.listed()[0]:  # the newest of each counts
         record = trashed.record

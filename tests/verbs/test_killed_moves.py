@@ -79,6 +79,32 @@ def test_a_move_killed_at_any_change_ends_in_one_of_the_two_places_with_everythi
     assert each_kill(prepare, move, "grex.verbs.set_pack:_Setting._carry_out", check) > 15
 
 
+@pytest.mark.slow
+def test_making_room_for_another_repository_killed_at_any_change_loses_nothing(nest: Nest) -> None:
+    def prepare() -> None:
+        nest.begin()
+        mark(nest)
+        if not nest.server.path("foreign").exists():
+            nest.server.create("foreign", {"f": "1\n"})
+
+    async def replace() -> None:
+        url = nest.server.url("foreign")
+        await must(set_pack(SetRequest(root=nest.place.root, pack="tool", url=url), nest.place.settings()))
+
+    def check() -> None:
+        check_marks(nest)
+        run(nest.sync)
+        check_marks(nest)
+        # The old repository or the new one: in both cases what is there is what is declared and known.
+        is_new = (nest / OLD / "f").exists()
+        assert ("foreign" in nest.yaml.read_text()) is is_new
+        assert nest.declared() == nest.logged() == set(nest.place.locked()) == nest.there()
+        assert nest.there() == {"other", OLD} | (set() if is_new else {f"{OLD}/deps/inner"})
+        assert nest.place.leftovers() == []
+
+    assert each_kill(prepare, replace, "grex.verbs.set_pack:_Setting._carry_out", check) > 15
+
+
 class Shared:
     """A workspace that is a repository of its own, one commit behind the one it was cloned from."""
 
