@@ -50,6 +50,8 @@ from grex.git import (
     AnotherGitError,
     CheckoutRefusedError,
     CheckoutState,
+    GitError,
+    GitRunner,
     RecoveryReport,
     RefsUnreadableError,
     RemoteRef,
@@ -64,6 +66,7 @@ from grex.git import (
     recover,
     resolve_remote,
 )
+from grex.git.history import History, read_history
 from grex.git.partial import lacks_objects
 from grex.manifest import sync_event
 from grex.names import PACK_LOCK_NAME
@@ -462,14 +465,16 @@ class Checkouts:
             return await self._looking.unchanged(node, root, after, target, notes)
         branch = target.name if target.kind == "branch" else None
         await session.record(node.path, [sync_event(node.path, sha=target.sha, branch=branch)])
+        has_moved = after.head_sha != state.head_sha
         outcome = CheckoutOutcome(
             node.path,
-            "moved" if after.head_sha != state.head_sha else "unchanged",
+            "moved" if has_moved else "unchanged",
             old_sha=state.head_sha,
             new_sha=after.head_sha,
             target=target,
             is_present=True,
             notes=(*notes, *await local_work(git, after)),
+            history=await _history(git, state, after) if has_moved else None,
         )
         return self._looking.with_spec(node, root, outcome)
 
@@ -497,6 +502,16 @@ class Checkouts:
             else:
                 break
         return None, notes
+
+
+async def _history(git: GitRunner, before: CheckoutState, after: CheckoutState) -> History | None:
+    """The commits between; a pack that has moved has moved, whether they can be told or not."""
+    if before.head_sha is None or after.head_sha is None:
+        return None
+    try:
+        return await read_history(git, after.real, after.dirs, before.head_sha, after.head_sha)
+    except GitError:
+        return None
 
 
 def recovery_notes(report: RecoveryReport) -> list[str]:

@@ -11,11 +11,13 @@ from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 from grex.cli.commands.removal import doctor, rm
+from grex.cli.commands.showing import diff
 
 __all__ = [
     "add",
     "cache",
     "demo",
+    "diff",
     "doctor",
     "exec_",
     "export",

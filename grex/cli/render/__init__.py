@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
     from grex.cli.render.removal import doctor, rm
+    from grex.cli.render.showing import diff, diff_markdown
 
 __all__ = [
     "add",
     "cache_gc",
     "cache_ls",
     "demo",
+    "diff",
+    "diff_markdown",
     "doctor",
     "exec_",
     "export",
@@ -56,6 +59,8 @@ _LATER = {
     "fork_rm": "forks",
     "freeze": "interchange",
     "import_packs": "interchange",
+    "diff": "showing",
+    "diff_markdown": "showing",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",

@@ -11,6 +11,7 @@ __all__ = [
     "DemoDocument",
     "ErrorDocument",
     "FailureObject",
+    "HistoryObject",
     "HolderObject",
     "InitDocument",
     "InstallObject",
@@ -27,6 +28,7 @@ __all__ = [
     "RemovedObject",
     "RunDocument",
     "StatusDocument",
+    "SubjectObject",
     "SyncDocument",
     "SyncPackObject",
     "TeardownDocument",
@@ -73,6 +75,22 @@ class InstallObject(TypedDict):
     error: FailureObject | None
 
 
+class SubjectObject(TypedDict):
+    """A commit and its first line; `gone` if only the old place has it."""
+
+    sha: str
+    subject: str
+    gone: bool
+
+
+class HistoryObject(TypedDict):
+    """The commits between two: how many only the new one has, and only the old one; `subjects` has the newest ones."""
+
+    added: int
+    gone: int
+    subjects: list[SubjectObject]
+
+
 class SyncPackObject(TypedDict):
     """What became of one pack; `old` and `new` are HEAD before and after, `code` says why it was left alone."""
 
@@ -84,6 +102,7 @@ class SyncPackObject(TypedDict):
     branch: str | None
     old: str | None
     new: str | None
+    commits: HistoryObject | None
     code: str | None
     text: str
     hint: str | None
