@@ -23,6 +23,7 @@ from grex.cli.commands import (
     fetch,
     fork,
     freeze,
+    graph,
     import_packs,
     init,
     locks,
@@ -109,11 +110,18 @@ for _command in (
     export,
     freeze,
     doctor,
+    graph,
+    diff,
+    trust,
+    locks,
+    teardown,
+    run_name,
     plugins,
     demo,
     schema,
 ):
     app.command(cls=CommandBehindDashes if _command is exec_ else None)(_command)
+    app.command()(_command)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
 app.add_typer(cache)

@@ -11,7 +11,7 @@ from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 from grex.cli.commands.removal import doctor, rm
-from grex.cli.commands.showing import diff
+from grex.cli.commands.showing import diff, graph
 
 __all__ = [
     "add",
@@ -24,6 +24,7 @@ __all__ = [
     "fetch",
     "fork",
     "freeze",
+    "graph",
     "import_packs",
     "init",
     "locks",

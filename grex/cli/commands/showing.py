@@ -11,10 +11,10 @@ import typer
 from msgspec.structs import replace
 
 from grex.cli.call import Call, execute
-from grex.cli.options import Packs
+from grex.cli.options import Filters, Packs
 from grex.cli.signature import takes
 
-__all__ = ["DiffFormat", "diff"]
+__all__ = ["DiffFormat", "GraphFormat", "diff", "graph"]
 
 
 class DiffFormat(StrEnum):
@@ -22,6 +22,15 @@ class DiffFormat(StrEnum):
 
     TEXT = "text"
     MARKDOWN = "markdown"
+    JSON = "json"
+
+
+class GraphFormat(StrEnum):
+    """In which language `grex graph` says it."""
+
+    TREE = "tree"
+    MERMAID = "mermaid"
+    DOT = "dot"
     JSON = "json"
 
 
@@ -49,3 +58,24 @@ def diff(
         call = replace(call, as_json=True)
     say = render.diff_markdown if form is DiffFormat.MARKDOWN else partial(render.diff, width=call.width)
     return execute(call, request.root, partial(verb, request), say)
+
+
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+def graph(
+    call: Call,
+    packs: Packs = None,
+    filters: Filters = None,
+    form: Annotated[GraphFormat, typer.Option("--format", help="How to draw it.")] = GraphFormat.TREE,
+) -> int:
+    """Draw which pack declares, and which depends on, which."""
+    from grex.cli import render  # noqa: PLC0415 - only when run
+    from grex.verbs.graph import GraphRequest  # noqa: PLC0415 - only when run
+    from grex.verbs.graph import graph as verb  # noqa: PLC0415 - only when run
+
+    request = GraphRequest(call.root(), tuple(packs or ()), tuple(filters or ()))
+    if form is GraphFormat.JSON:
+        call = replace(call, as_json=True)
+    draw = {GraphFormat.MERMAID: render.graph_mermaid, GraphFormat.DOT: render.graph_dot}
+    return execute(
+        call, request.root, partial(verb, request), draw.get(form) or partial(render.graph, width=call.width)
+    )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
     from grex.cli.render.removal import doctor, rm
-    from grex.cli.render.showing import diff, diff_markdown
+    from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
 
 __all__ = [
     "add",
@@ -28,6 +28,9 @@ __all__ = [
     "fork_ls",
     "fork_rm",
     "freeze",
+    "graph",
+    "graph_dot",
+    "graph_mermaid",
     "import_packs",
     "init",
     "locks",
@@ -61,6 +64,9 @@ _LATER = {
     "import_packs": "interchange",
     "diff": "showing",
     "diff_markdown": "showing",
+    "graph": "showing",
+    "graph_dot": "showing",
+    "graph_mermaid": "showing",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",

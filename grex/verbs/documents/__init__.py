@@ -162,6 +162,7 @@ DOCUMENTS: dict[str, type] = {
     "fork-rm": ForkRemovalDocument,
     "freeze": FreezeDocument,
     "import": ImportDocument,
+    "graph": GraphDocument,
     "init": InitDocument,
     "locks": LocksDocument,
     "ls": ListDocument,
