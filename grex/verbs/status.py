@@ -20,14 +20,15 @@ from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
 from grex.engine.survey import Survey, known_paths, undeclared
 from grex.errors import ClaimError, GrexError, PackError
-from grex.git import CheckoutState, ahead_behind, edited_paths, porcelain, untracked_hint
-from grex.names import is_full_sha
+from grex.exclude import enclosing_repository
+from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
+from grex.names import clean, is_full_sha
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
-    from grex.verbs.documents import PackStatusObject, StatusDocument
+    from grex.verbs.documents import PackStatusObject, RepositoryObject, StatusDocument
 
-__all__ = ["PackStatus", "StatusReport", "StatusRequest", "status"]
+__all__ = ["PackStatus", "RepositoryStatus", "StatusReport", "StatusRequest", "status"]
 
 DRIFT_EXIT_CODE = 7
 
@@ -102,8 +103,38 @@ class PackStatus(Struct, frozen=True):
         }
 
 
+class RepositoryStatus(Struct, frozen=True):
+    """How the workspace's own repository stands: `edited` tracked files, commits against its upstream.
+
+    `branch` is None when detached. What the packs in it are, is not its matter.
+    """
+
+    top: Path
+    branch: str | None
+    sha: str | None
+    edited: int = 0
+    ahead: int = 0
+    behind: int = 0
+    problem: str | None = None
+
+    def to_json(self) -> RepositoryObject:
+        """Its entry in the document."""
+        return {
+            "path": str(self.top),
+            "branch": self.branch,
+            "sha": self.sha,
+            "edited": self.edited,
+            "ahead": self.ahead,
+            "behind": self.behind,
+            "problem": self.problem,
+        }
+
+
 class StatusReport(Struct, frozen=True):
-    """Every declared pack and every checkout of ours that nobody declares any more, sorted by path."""
+    """Every declared pack and every checkout of ours that nobody declares any more, sorted by path.
+
+    `repository` is that of the workspace; None where it lies in none, or only some packs were asked for.
+    """
 
     root: Path
     packs: tuple[PackStatus, ...]
@@ -111,6 +142,7 @@ class StatusReport(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     is_narrowed: bool = False
     """Whether only some of the packs were asked for."""
+    repository: RepositoryStatus | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -132,6 +164,7 @@ class StatusReport(Struct, frozen=True):
             "workspace": str(self.root),
             "exit_code": self.exit_code,
             "clean": self.is_clean,
+            "repository": self.repository.to_json() if self.repository is not None else None,
             "packs": [pack.to_json() for pack in self.packs],
             "notes": list(self.notes),
         }
@@ -168,7 +201,14 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
                     node.path, ("error",), text=failure.message, ref=node.ref, error=failure
                 )
 
+    repositories: list[RepositoryStatus | None] = []
+
+    async def own_repository() -> None:
+        repositories.append(await _repository(session))
+
     async with anyio.create_task_group() as tasks:
+        if wanted is None:
+            tasks.start_soon(own_repository)
         for node in found.nodes():
             if wanted is not None and node.path not in wanted:
                 continue
@@ -177,10 +217,26 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
                 results[node.path] = PackStatus(node.path, ("inactive",), ref=node.ref, text=off)
             else:
                 tasks.start_soon(one, node)
+    results |= await _others(session, found, installs, wanted)
+    return StatusReport(
+        session.layout.root,
+        tuple(results[path] for path in sorted(results)),
+        request.fail_on_drift,
+        notes=tuple(session.notes),
+        is_narrowed=wanted is not None,
+        repository=repositories[0] if repositories else None,
+    )
+
+
+async def _others(
+    session: Session, found: Survey, installs: _Installs, wanted: set[str] | None
+) -> dict[str, PackStatus]:
+    """What else there is to tell of: the root's own install, and packs that the lockfile or the log knows."""
+    others: dict[str, PackStatus] = {}
     known = known_paths(found.graph, session.lines)
     for path in (wanted or set()) - set(found.graph.nodes):
         # Known from the lockfile only; what declares it may not be here yet, or not declare it any more.
-        results[path] = (
+        others[path] = (
             PackStatus(path, ("inactive",), text="inactive: the pack that declares it is")
             if path in known
             else PackStatus(path, ("missing",), text="in the lockfile, but no pack that is here declares it")
@@ -188,7 +244,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
     if wanted is None:
         root = await installs.judge(ROOT)
         if root.states:
-            results[ROOT] = PackStatus(
+            others[ROOT] = PackStatus(
                 ROOT,
                 root.states,
                 tampered=root.tampered,
@@ -197,16 +253,27 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
                 error=root.error,
             )
         for path, state in undeclared(session.layout, session.folded.packs, known).items():
-            results[path] = PackStatus(
+            others[path] = PackStatus(
                 path, ("undeclared",), state.head_branch, state.head_sha, text="no pack declares it"
             )
-    return StatusReport(
-        session.layout.root,
-        tuple(results[path] for path in sorted(results)),
-        request.fail_on_drift,
-        notes=tuple(session.notes),
-        is_narrowed=wanted is not None,
-    )
+    return others
+
+
+async def _repository(session: Session) -> RepositoryStatus | None:
+    """The workspace's own repository, by one git process: there is no record of what its checkout should be."""
+    found = enclosing_repository(session.layout.root)
+    if found is None:
+        return None
+    try:
+        state = observe(found[0], is_plain=True)
+        if state.kind != "checkout":
+            return None
+        work = await porcelain(session.git_for("status"), state)
+        ahead, behind = await _ahead_behind(session, state)
+    except (GrexError, OSError) as error:  # a repository that is damaged must not hide how the packs stand
+        return RepositoryStatus(found[0], None, None, problem=clean(str(error)))
+    edited = work.edited_count + work.conflicted_count
+    return RepositoryStatus(found[0], state.head_branch, state.head_sha, edited, ahead, behind)
 
 
 async def _wanted(session: Session, found: Survey, request: StatusRequest) -> set[str] | None:

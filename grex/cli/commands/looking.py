@@ -22,6 +22,9 @@ def status(
     fail_on_drift: Annotated[
         bool, typer.Option("--fail-on-drift", help="Exit 7 unless everything is as declared.")
     ] = False,
+    short: Annotated[
+        bool, typer.Option("--short", "-s", help="Print a line for each pack that is not clean, and nothing else.")
+    ] = False,
 ) -> int:
     """Show what is not as declared, without asking a remote."""
     from grex.cli import render  # noqa: PLC0415 - only when run
@@ -29,7 +32,7 @@ def status(
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
 
     request = StatusRequest(call.root(), tuple(packs or ()), tuple(filters or ()), fail_on_drift=fail_on_drift)
-    return execute(call, request.root, partial(verb, request), partial(render.status, width=call.width))
+    return execute(call, request.root, partial(verb, request), partial(render.status, short=short, width=call.width))
 
 
 @takes("json", "quiet", "workspace", "no_wait", "lock_timeout")

@@ -26,6 +26,7 @@ __all__ = [
     "QueuedWaiterObject",
     "RanObject",
     "RemovedObject",
+    "RepositoryObject",
     "RunDocument",
     "StatusDocument",
     "SubjectObject",
@@ -209,13 +210,26 @@ class PackStatusObject(TypedDict):
     error: FailureObject | None
 
 
+class RepositoryObject(TypedDict):
+    """The workspace's own repository; `problem` says why it could not be looked at."""
+
+    path: str
+    branch: str | None
+    sha: str | None
+    edited: int
+    ahead: int
+    behind: int
+    problem: str | None
+
+
 class StatusDocument(TypedDict):
-    """`grex status --json`; packs are sorted by path."""
+    """`grex status --json`; packs are sorted by path. `repository` is null where the workspace lies in none."""
 
     schema: Literal["grex.status/1"]
     workspace: str
     exit_code: int
     clean: bool
+    repository: RepositoryObject | None
     packs: list[PackStatusObject]
     notes: list[str]
 
