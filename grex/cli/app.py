@@ -95,6 +95,7 @@ for _command in (
     update,
     status,
     ls,
+    graph,
     diff,
     path,
     exec_,
@@ -121,7 +122,6 @@ for _command in (
     schema,
 ):
     app.command(cls=CommandBehindDashes if _command is exec_ else None)(_command)
-    app.command()(_command)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
 app.add_typer(cache)
