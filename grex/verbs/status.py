@@ -26,6 +26,7 @@ from grex.names import clean, is_full_sha
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
+    from grex.engine.over_git import OverOutcome
     from grex.verbs.documents import PackStatusObject, RepositoryObject, StatusDocument
 
 __all__ = ["PackStatus", "RepositoryStatus", "StatusReport", "StatusRequest", "status"]
@@ -34,12 +35,16 @@ DRIFT_EXIT_CODE = 7
 
 
 class StatusRequest(Struct, frozen=True):
-    """Which packs to look at; with `fail_on_drift`, anything but a clean workspace is exit 7."""
+    """Which packs to look at; with `fail_on_drift`, anything but a clean workspace is exit 7.
+
+    With `fetch`, the remotes of these packs are asked before anything is looked at, as `grex fetch` does.
+    """
 
     root: Path
     packs: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     fail_on_drift: bool = False
+    fetch: bool = False
 
 
 class PackStatus(Struct, frozen=True):
@@ -134,6 +139,7 @@ class StatusReport(Struct, frozen=True):
     """Every declared pack and every checkout of ours that nobody declares any more, sorted by path.
 
     `repository` is that of the workspace; None where it lies in none, or only some packs were asked for.
+    `fetched` is what became of each pack's fetch, None where none was asked for.
     """
 
     root: Path
@@ -143,6 +149,12 @@ class StatusReport(Struct, frozen=True):
     is_narrowed: bool = False
     """Whether only some of the packs were asked for."""
     repository: RepositoryStatus | None = None
+    fetched: tuple[OverOutcome, ...] | None = None
+
+    @property
+    def not_fetched(self) -> list[OverOutcome]:
+        """The packs whose remote could not be asked: what is told of them is as of an earlier fetch."""
+        return [outcome for outcome in self.fetched or () if outcome.error is not None]
 
     @property
     def is_clean(self) -> bool:
@@ -151,8 +163,8 @@ class StatusReport(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """0; what errors in declarations come to; 7 for drift if that was asked for."""
-        broken = exit_code_of(pack.error for pack in self.packs)
+        """0; what errors in declarations, and failed fetches, come to; 7 for drift if that was asked for."""
+        broken = exit_code_of([*(pack.error for pack in self.packs), *(pack.error for pack in self.not_fetched)])
         if broken:
             return broken
         return DRIFT_EXIT_CODE if self.fail_on_drift and not self.is_clean else 0
@@ -166,6 +178,12 @@ class StatusReport(Struct, frozen=True):
             "clean": self.is_clean,
             "repository": self.repository.to_json() if self.repository is not None else None,
             "packs": [pack.to_json() for pack in self.packs],
+            "fetched": None
+            if self.fetched is None
+            else [
+                {"path": one.path, "status": one.status, "text": one.text, "error": failure_json(one.error)}
+                for one in self.fetched
+            ],
             "notes": list(self.notes),
         }
 
@@ -173,10 +191,13 @@ class StatusReport(Struct, frozen=True):
 async def status(request: StatusRequest, settings: Settings) -> StatusReport:
     """Look at every pack. Tier: MANIFEST, shared and briefly. Nothing is written.
 
+    With `fetch`, before that PERMIT, PACK and BACKEND for each pack. Cancellation: git is ended; what came, stays.
+
     Raises:
         ManifestError: the root's pack.yaml, the log or the lockfile cannot be used.
         UsageError: a PACK argument means no pack.
     """
+    fetched = await _fetched(request, settings) if request.fetch else None
     session = Session.open(request.root, settings)
 
     def look() -> Survey:
@@ -225,7 +246,24 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         notes=tuple(session.notes),
         is_narrowed=wanted is not None,
         repository=repositories[0] if repositories else None,
+        fetched=fetched,
     )
+
+
+async def _fetched(request: StatusRequest, settings: Settings) -> tuple[OverOutcome, ...]:
+    """Ask the remotes of the packs that are there; a failure is told, and the look goes on."""
+    from grex.engine.members import Member, in_parallel, members_of  # noqa: PLC0415 - a look asks nobody
+    from grex.engine.over_git import fetch_one  # noqa: PLC0415 - a look asks nobody
+
+    session = Session.open(request.root, settings)
+    members = await members_of(session, request.packs, request.filters)
+    outcomes: dict[str, OverOutcome] = {}
+
+    async def one(member: Member) -> None:
+        outcomes[member.path] = await fetch_one(session, member)
+
+    await in_parallel(members.here, one, {})
+    return tuple(outcomes[path] for path in sorted(outcomes))
 
 
 async def _others(

@@ -352,3 +352,30 @@ async def test_what_is_broken_comes_before_what_somebody_works_on(synced: Place,
         told.index(next(line for line in told if line.startswith(pack))) for pack in "cea"
     )
     assert render.status(await synced.status("d"), short=True) == ""
+
+
+async def test_a_fetch_before_the_look_shows_what_is_new_and_a_failed_one_hides_nothing(
+    synced: Place, server: GitServer
+) -> None:
+    server.create("gone", {"g": "1\n"})
+    synced.declare(
+        {"url": server.url("tool"), "path": "a"},
+        {"url": server.url("gone"), "path": "g"},
+        {"url": server.url("tool"), "path": "pin", "ref": "v1"},
+        {"url": server.url("tool"), "path": "later"},
+    )
+    await synced.sync("a", "g", "pin")
+    server.commit("tool", {"t": "2\n"})
+    server.path("gone").rename(server.path("away"))
+    assert (await synced.state_of("a")).states == ()
+    report = await synced.status(fetch=True)
+    found = {pack.path: pack.states for pack in report.packs}
+    assert found == {"a": ("behind",), "g": (), "later": ("missing",), "pin": ("detached",)}
+    assert report.exit_code == 4
+    told = render.status(report).splitlines()
+    assert told[0].startswith("not fetched  g: ")
+    fetched = report.to_json()["fetched"]
+    assert fetched is not None
+    assert [(one["path"], one["status"]) for one in fetched] == [("a", "fetched"), ("g", "failed"), ("pin", "fetched")]
+    assert (await synced.status("pin", fetch=True)).exit_code == 0
+    assert (await synced.status()).to_json()["fetched"] is None

@@ -11,6 +11,7 @@ __all__ = [
     "DemoDocument",
     "ErrorDocument",
     "FailureObject",
+    "FetchedObject",
     "HistoryObject",
     "HolderObject",
     "InitDocument",
@@ -222,6 +223,15 @@ class RepositoryObject(TypedDict):
     problem: str | None
 
 
+class FetchedObject(TypedDict):
+    """What became of one pack's fetch before a status; `text` says what is new."""
+
+    path: str
+    status: Literal["fetched", "unchanged", "failed"]
+    text: str
+    error: FailureObject | None
+
+
 class StatusDocument(TypedDict):
     """`grex status --json`; packs are sorted by path. `repository` is null where the workspace lies in none."""
 
@@ -231,6 +241,7 @@ class StatusDocument(TypedDict):
     clean: bool
     repository: RepositoryObject | None
     packs: list[PackStatusObject]
+    fetched: list[FetchedObject] | None
     notes: list[str]
 
 
