@@ -135,9 +135,9 @@ def run(arguments: list[str] | None = None) -> int:
         return 130
     except typer.TyperException as error:
         wrong = UsageError(error.format_message(), hint="`grex --help` and `grex VERB --help` list what there is.")
-        return explain(wrong, as_json="--json" in given)
+        return explain(wrong, as_json="--json" in given, as_lines="--json-lines" in given)
     except GrexError as error:
-        return explain(error, as_json="--json" in given)
+        return explain(error, as_json="--json" in given, as_lines="--json-lines" in given)
     except OSError as error:
         if not {"--help", "-h"}.intersection(given):
             raise

@@ -332,6 +332,7 @@ class Checkouts:
         """Make sure that the wanted commit is here. Tier: BACKEND."""
         session = self._session
         git = session.git_for(node.path, node.url)
+        told = session.git_progress(node.path)
         found.must_fetch = False
         found.tracking_before = found.tracking_before or tracking_of(state, target)
         if target.kind == "branch" and not self._options.locked:
@@ -355,6 +356,7 @@ class Checkouts:
                             pack=node.path,
                             backend=backend,
                             timeout_s=_FETCH_TIMEOUT_S,
+                            on_progress=told,
                             depth=depth,
                         )
                     if not self._options.locked:
@@ -363,7 +365,14 @@ class Checkouts:
                 elif target.kind == "tag" and target.name is not None:
                     name = target.name.removeprefix("refs/tags/")
                     tip = await fetch_tag(
-                        git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S, depth=depth
+                        git,
+                        state,
+                        name,
+                        pack=node.path,
+                        backend=backend,
+                        timeout_s=_FETCH_TIMEOUT_S,
+                        on_progress=told,
+                        depth=depth,
                     )
                     if self._options.anew:
                         target = replace(target, sha=tip)
@@ -371,7 +380,14 @@ class Checkouts:
                         found.notes.append(moved_tag_note(name, tip))
                 if not await has_commit(git, state, target.sha):
                     await fetch_sha(
-                        git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S, depth=depth
+                        git,
+                        state,
+                        target.sha,
+                        pack=node.path,
+                        backend=backend,
+                        timeout_s=_FETCH_TIMEOUT_S,
+                        on_progress=told,
+                        depth=depth,
                     )
         found.target = target
 

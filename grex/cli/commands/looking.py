@@ -82,7 +82,7 @@ def plugins(call: Call) -> int:
     return report.exit_code
 
 
-def schema(verb: Annotated[str, typer.Argument(help="A verb with a --json document, or `error`.")]) -> int:
+def schema(verb: Annotated[str, typer.Argument(help="A verb with a --json document, `error`, or `events`.")]) -> int:
     """Print the JSON Schema of a verb's --json document."""
     from grex.verbs.schema import SchemaRequest  # noqa: PLC0415 - only when run
     from grex.verbs.schema import schema as verb_schema  # noqa: PLC0415 - only when run

@@ -192,9 +192,9 @@ def status(report: StatusReport, *, short: bool = False, width: int | None = Non
         return "\n".join(f"{','.join(pack.states)} {pack.path}" for pack in attention)
     notes = note_lines(report.notes)
     lines = [] if report.repository is None else [_repository(report.repository)]
-    for pack in report.not_fetched:
-        lines.append(pack_line("not fetched", pack.path, pack.text))
-        lines.extend(f"{'':<12} {line}" for line in explained(pack.error))
+    for failed in report.not_fetched:
+        lines.append(pack_line("not fetched", failed.path, failed.text))
+        lines.extend(f"{'':<12} {line}" for line in explained(failed.error))
     inactive = sum(1 for pack in report.packs if "inactive" in pack.states)
     beside = f", {inactive} inactive" if inactive else ""
     if not attention:

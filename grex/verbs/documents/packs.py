@@ -224,10 +224,10 @@ class RepositoryObject(TypedDict):
 
 
 class FetchedObject(TypedDict):
-    """What became of one pack's fetch before a status; `text` says what is new."""
+    """What became of one pack's fetch before a status (`fetched`, `unchanged`, `failed`); `text` says what is new."""
 
     path: str
-    status: Literal["fetched", "unchanged", "failed"]
+    status: str
     text: str
     error: FailureObject | None
 
