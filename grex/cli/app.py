@@ -44,7 +44,7 @@ from grex.cli.commands import (
 from grex.cli.commands import run as run_name
 from grex.cli.signature import COMMON, CommandBehindDashes, takes
 from grex.cli.streams import give_up, say
-from grex.errors import GrexError, UsageError
+from grex.errors import GrexError
 
 __all__ = ["app", "run"]
 
@@ -134,8 +134,9 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.Abort:
         return 130
     except typer.TyperException as error:
-        wrong = UsageError(error.format_message(), hint="`grex --help` and `grex VERB --help` list what there is.")
-        return explain(wrong, as_json="--json" in given, as_lines="--json-lines" in given)
+        from grex.cli.meant import usage_error  # noqa: PLC0415 - only after a mistake
+
+        return explain(usage_error(error), as_json="--json" in given, as_lines="--json-lines" in given)
     except GrexError as error:
         return explain(error, as_json="--json" in given, as_lines="--json-lines" in given)
     except OSError as error:
