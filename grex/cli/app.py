@@ -15,6 +15,7 @@ from grex.cli.call import Call, explain
 from grex.cli.commands import (
     add,
     cache,
+    completion,
     demo,
     diff,
     doctor,
@@ -24,6 +25,7 @@ from grex.cli.commands import (
     fork,
     freeze,
     graph,
+    help_,
     import_packs,
     init,
     locks,
@@ -116,6 +118,8 @@ for _command in (
     schema,
 ):
     app.command(cls=CommandBehindDashes if _command is exec_ else None)(_command)
+app.command("completion")(completion)
+app.command("help")(help_)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
 app.add_typer(cache)

@@ -40,6 +40,8 @@ class CommandBehindDashes(TyperCommand):
     Before the dashes stand packs. What is behind them comes as `Call.behind_dashes`, None where there are no dashes.
     """
 
+    takes_behind_dashes = True
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what stands before the dashes, and keep the rest as it is."""
         if "--" in args:

@@ -11,11 +11,12 @@ from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 from grex.cli.commands.removal import doctor, rm
-from grex.cli.commands.showing import diff, graph
+from grex.cli.commands.showing import completion, diff, graph, help_
 
 __all__ = [
     "add",
     "cache",
+    "completion",
     "demo",
     "diff",
     "doctor",
@@ -25,6 +26,7 @@ __all__ = [
     "fork",
     "freeze",
     "graph",
+    "help_",
     "import_packs",
     "init",
     "locks",

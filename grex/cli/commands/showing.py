@@ -1,4 +1,4 @@
-"""The commands that show a workspace to people and other tools: `diff`, `graph`."""
+"""The commands that show: a workspace (`diff`, `graph`), and the command line itself (`completion`, `help`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grex.cli.call import Call, execute
 from grex.cli.options import Filters, Packs
 from grex.cli.signature import takes
 
-__all__ = ["DiffFormat", "GraphFormat", "diff", "graph"]
+__all__ = ["DiffFormat", "GraphFormat", "Shell", "completion", "diff", "graph", "help_"]
 
 
 class DiffFormat(StrEnum):
@@ -48,7 +48,7 @@ def diff(
     packs: Packs = None,
     form: Annotated[DiffFormat, typer.Option("--format", help="How to say it.")] = DiffFormat.TEXT,
 ) -> int:
-    """Show what is different between two lockfiles, with the commits."""
+    """Show what two lockfiles differ in, with the commits."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.diff import DiffRequest  # noqa: PLC0415 - only when run
     from grex.verbs.diff import diff as verb  # noqa: PLC0415 - only when run
@@ -79,3 +79,27 @@ def graph(
     return execute(
         call, request.root, partial(verb, request), draw.get(form) or partial(render.graph, width=call.width)
     )
+
+
+class Shell(StrEnum):
+    """For which shell `grex completion` prints a script."""
+
+    BASH = "bash"
+    FISH = "fish"
+    ZSH = "zsh"
+
+
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> int:
+    """Print the completion script of a shell."""
+    from grex.cli.completion import completion_script  # noqa: PLC0415 - only when run
+    from grex.cli.streams import say  # noqa: PLC0415 - only when run
+
+    say(completion_script(shell.value).rstrip("\n"))
+    return 0
+
+
+def help_(verb: Annotated[Optional[list[str]], typer.Argument(metavar="[VERB]...", help="A verb.")] = None) -> int:  # noqa: UP045 - options.py
+    """Show the help of a verb."""
+    from grex.cli.app import run  # noqa: PLC0415 - the app knows this command
+
+    return run([*(verb or ()), "--help"])
