@@ -45,6 +45,9 @@ check: format lint types layers test test-slow ## Everything that CI checks.
 man: $(READY) ## Write the manual pages into build/man.
 	$(BIN)/python -m reference man build/man
 
+reference: $(READY) ## Write the generated parts of docs/reference.
+	$(BIN)/python -m reference
+
 verify: $(READY) ## Check the models of the lock protocol with spin, and that each mistake in them is found.
 	$(BIN)/python -m verify
 

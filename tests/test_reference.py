@@ -10,6 +10,7 @@ import pytest
 
 from grex.cli.described import Described, Parameter, describe, every_verb
 from reference import manual
+from reference import pages as reference_pages
 from reference.manual import manual_pages, write_manual
 
 
@@ -72,3 +73,24 @@ def test_what_is_a_request_to_roff_is_shown_as_text(tmp_path: Path) -> None:
 
 def test_the_manual_is_the_same_each_time() -> None:
     assert manual_pages() == manual_pages()
+
+
+def test_the_generated_parts_of_the_reference_are_current() -> None:
+    stale = [path.name for path, text in reference_pages.current().items() if path.read_text("utf-8") != text]
+    assert stale == [], "run `make reference`, and commit what it writes"
+
+
+def test_a_stale_part_is_written_anew_and_what_stands_around_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for page in ("cli.md", "json.md", "config.md"):
+        shutil.copy(reference_pages.PAGES / page, tmp_path / page)
+    before = (tmp_path / "config.md").read_text()
+    (tmp_path / "config.md").write_text(before.replace("| `[sync] per_host` |", "| `[sync] per_hots` |"))
+    monkeypatch.setattr(reference_pages, "PAGES", tmp_path)
+    assert reference_pages.write_pages() == [tmp_path / "config.md"]
+    assert (tmp_path / "config.md").read_text() == before
+    assert reference_pages.write_pages() == []
+    (tmp_path / "config.md").write_text(before.replace("<!-- end of settings -->", ""))
+    with pytest.raises(ValueError, match="markers of 'settings'"):
+        reference_pages.write_pages()
