@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,22 @@ def test_the_schema_of_events_names_every_kind(capsys: pytest.CaptureFixture[str
     kinds = {one["properties"]["event"]["const"] for one in found["$defs"].values() if "event" in one["properties"]}
     assert kinds >= {"pack-started", "pack-finished", "progress", "lock-wait", "output", "report", "error", "stopped"}
     assert len(kinds) == len(LINES)
+
+
+def test_a_signal_ends_the_stream_with_a_line_of_its_own(place: Workspace, schema: TypeAdapter[Any]) -> None:
+    place.sync("plain")
+    command = place.command("exec", "plain", "--json-lines", "--", "sh", "-c", "echo ready; exec sleep 60")
+    with subprocess.Popen(
+        command, cwd=place.root, env=place.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as running:
+        assert running.stdout is not None
+        begun = ""
+        for line in running.stdout:
+            begun += line
+            if json.loads(line)["event"] == "output":
+                break
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+    assert running.returncode == 130
+    last = read(schema, begun + rest)[-1]
+    assert (last["event"], last["signal"], last["exit_code"]) == ("stopped", "SIGINT", 130)
