@@ -26,8 +26,8 @@ SETTINGS: dict[str, tuple[str, str | None]] = {
     "[cache] dir": (
         (
             "where the objects lie that clones of all workspaces share: [below](#the-cache); `~` is the home, a"
-            " relative path starts at the file. `GREX_CACHE_DIR` goes before it; there, a relative path starts at the current"
-            " directory"
+            " relative path starts at the file. `GREX_CACHE_DIR` goes before it; there, a relative path starts at the"
+            " current directory"
         ),
         "none: no cache",
     ),
