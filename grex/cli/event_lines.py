@@ -37,7 +37,6 @@ class EventLines:
         sys.stdout.flush()
         self._fd = os.dup(1)
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._has_ended = False
         self._failed: OSError | None = None
         # Events come from the event loop, and from the thread that watches over it: one order for both.
         self._order = threading.Lock()
@@ -66,11 +65,9 @@ class EventLines:
     def _put(self, line: Mapping[str, Any], *, is_last: bool = False) -> None:
         data = _rendered(line)
         with self._order:
-            if not self._has_ended:
-                self._lines.put(data)
-                if is_last:
-                    self._has_ended = True
-                    self._lines.put(None)
+            self._lines.put(data)
+            if is_last:
+                self._lines.put(None)  # where the writer ends: what comes later is not written
 
     def _end(self, line: Mapping[str, Any], exit_code: int) -> int:
         self._put(line, is_last=True)

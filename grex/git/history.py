@@ -73,7 +73,7 @@ async def read_history(
         return History()
     finished = await runner.run(
         [
-            *("log", "--left-right", "--no-show-signature", "--no-decorate", "--no-notes", "--encoding=UTF-8"),
+            *("log", "--no-show-signature", "--no-decorate", "--no-notes", "--encoding=UTF-8"),
             *("--format=tformat:%m%H %s", f"{old}...{new}", "--"),
         ],
         cwd=where,
