@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Three workers unless told otherwise: the suite is written for two cores, and a good part of it waits for other processes.
 TEST_JOBS ?= 3
 
-.PHONY: help demo test check format lint types layers test-slow verify mutants torture bench peers clean
+.PHONY: help demo test check format lint types layers test-slow man reference verify mutants torture bench peers clean
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -41,6 +41,12 @@ layers: $(READY) ## Check who imports whom.
 	$(BIN)/lint-imports
 
 check: format lint types layers test test-slow ## Everything that CI checks.
+
+man: $(READY) ## Write the manual pages into build/man.
+	$(BIN)/python -m reference man build/man
+
+reference: $(READY) ## Write the generated parts of docs/reference.
+	$(BIN)/python -m reference
 
 verify: $(READY) ## Check the models of the lock protocol with spin, and that each mistake in them is found.
 	$(BIN)/python -m verify

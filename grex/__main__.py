@@ -18,6 +18,10 @@ def main() -> None:
 
             give_up(error)
         return
+    if sys.argv[1:2] == ["__complete"]:
+        from grex.cli.completing import complete  # noqa: PLC0415 - a shell waits for it at each press of a key
+
+        sys.exit(complete(sys.argv[2:]))
     # A call lives for a moment and makes next to no cycles: looking for them while the modules load costs a tenth of
     # the start. Still on, and rare, for a run over very many packs.
     gc.set_threshold(100_000, 50, 50)

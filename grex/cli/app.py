@@ -16,14 +16,18 @@ from grex.cli.commands import (
     add,
     cache,
     clone,
+    completion,
     config,
     demo,
+    diff,
     doctor,
     exec_,
     export,
     fetch,
     fork,
     freeze,
+    graph,
+    help_,
     import_packs,
     init,
     locks,
@@ -46,7 +50,7 @@ from grex.cli.commands import (
 from grex.cli.commands import run as run_name
 from grex.cli.signature import COMMON, CommandBehindDashes, takes
 from grex.cli.streams import give_up, say
-from grex.errors import GrexError, UsageError
+from grex.errors import GrexError
 
 __all__ = ["app", "run"]
 
@@ -100,6 +104,8 @@ for _command in (
     update,
     status,
     ls,
+    graph,
+    diff,
     path,
     exec_,
     run_name,
@@ -120,6 +126,8 @@ for _command in (
     schema,
 ):
     app.command(cls=CommandBehindDashes if _command is exec_ else None)(_command)
+app.command("completion")(completion)
+app.command("help")(help_)
 app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
 
 app.add_typer(cache)
@@ -138,10 +146,11 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.Abort:
         return 130
     except typer.TyperException as error:
-        wrong = UsageError(error.format_message(), hint="`grex --help` and `grex VERB --help` list what there is.")
-        return explain(wrong, as_json="--json" in given)
+        from grex.cli.meant import usage_error  # noqa: PLC0415 - only after a mistake
+
+        return explain(usage_error(error), as_json="--json" in given, as_lines="--json-lines" in given)
     except GrexError as error:
-        return explain(error, as_json="--json" in given)
+        return explain(error, as_json="--json" in given, as_lines="--json-lines" in given)
     except OSError as error:
         if not {"--help", "-h"}.intersection(given):
             raise

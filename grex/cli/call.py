@@ -31,6 +31,7 @@ from grex.errors import ConfigError, GrexError, LockDeadlockError, LockFallbackW
 from grex.names import clean
 
 if TYPE_CHECKING:
+    from grex.cli.event_lines import EventLines
     from grex.engine import Settings
     from grex.progress import ChromeTrace
     from grex.verbs.report import Report
@@ -43,10 +44,14 @@ R = TypeVar("R", bound="Report")
 
 
 class Call(Struct, frozen=True):
-    """The options that commands share, and the environment; `joined` adds those after the verb to those before it."""
+    """The options that commands share, and the environment; `joined` adds those after the verb to those before it.
+
+    `as_json` is that the output is for programs, `as_lines` that it comes line by line.
+    """
 
     verb: str = ""
     as_json: bool = False
+    as_lines: bool = False
     quiet: bool = False
     workspace: Path | None = None
     jobs: int | None = None
@@ -68,11 +73,15 @@ class Call(Struct, frozen=True):
         jobs = after.jobs if after.jobs is not None else self.jobs
         if no_wait and lock_timeout_s is not None:
             raise UsageError("--no-wait and --lock-timeout exclude each other", hint="Give one of them.")
+        as_lines = self.as_lines or after.as_lines
+        if as_lines and (self.as_json or after.as_json):
+            raise UsageError("--json and --json-lines exclude each other", hint="Give one of them.")
         return replace(
             self,
             verb=after.verb,
             behind_dashes=after.behind_dashes,
-            as_json=self.as_json or after.as_json,
+            as_json=self.as_json or after.as_json or as_lines,
+            as_lines=as_lines,
             quiet=self.quiet or after.quiet,
             workspace=after.workspace if after.workspace is not None else self.workspace,
             jobs=jobs if jobs is not None else _jobs_from(self.environ),
@@ -221,7 +230,7 @@ def execute(
     render: Callable[[R], str],
 ) -> int:
     """Run a verb to its end in an event loop of its own, print its report, and give the exit code."""
-    from grex.progress import ChromeTrace, Tee  # noqa: PLC0415 - verbs only
+    from grex.progress import Tee  # noqa: PLC0415 - verbs only
 
     printer = LinePrinter(
         sys.stderr,
@@ -229,40 +238,56 @@ def execute(
         is_shared=call.has_one_place,
         width=terminal_width(sys.stderr, call.environ.get("COLUMNS")),
     )
-    trace: ChromeTrace | None = None
-    if call.trace is not None:
-        try:
-            trace = ChromeTrace(call.trace)
-        except OSError as error:
-            raise UsageError(
-                f"the trace file {call.trace} cannot be written: {error.strerror}", hint="Give another path."
-            ) from error
-    sink: Callable[[Any], None] = printer if trace is None else Tee(printer, trace)
-    settings = call.settings(root, sink)
+    trace = _open_trace(call)
+    lines: EventLines | None = None
+    if call.as_lines:
+        from grex.cli.event_lines import EventLines  # noqa: PLC0415 - only where it is asked for
+
+        lines = EventLines()
+    watching: Callable[[Any], None] = printer if lines is None else lines
+    sink: Callable[[Any], None] = watching if trace is None else Tee(watching, trace)
     caught: list[signal.Signals] = []
     try:
+        settings = call.settings(root, sink)
         with _warnings_for_people(quiet=call.quiet), output_kept_for_the_report():
             report = anyio.run(_guarded, verb, settings, caught, call)
+    except GrexError as error:
+        return explain(error, as_json=call.as_json, lines=lines)
     except BaseExceptionGroup as group:
         printer.tell_kept_back()
         if caught and _first_error(group) is not None:
-            return _stopped(call, caught)  # what fails while everything is being ended has no other cause
+            return _stopped(call, caught, lines)  # what fails while everything is being ended has no other cause
         first = _first_error(group)
         if first is None:
             raise
-        return explain(_with_choice_of_workspace(call, first), as_json=call.as_json)
+        return explain(_with_choice_of_workspace(call, first), as_json=call.as_json, lines=lines)
     finally:
         if trace is not None:
             trace.close()
     if report is None:
         printer.tell_kept_back()
-        return _stopped(call, caught)
+        return _stopped(call, caught, lines)
+    if lines is not None:
+        return lines.report(report.to_json(), report.exit_code)
     if call.as_json:
         return print_document(report)
     text = render(report)
     if text:
         say(text)
     return report.exit_code
+
+
+def _open_trace(call: Call) -> ChromeTrace | None:
+    from grex.progress import ChromeTrace  # noqa: PLC0415 - verbs only
+
+    if call.trace is None:
+        return None
+    try:
+        return ChromeTrace(call.trace)
+    except OSError as error:
+        raise UsageError(
+            f"the trace file {call.trace} cannot be written: {error.strerror}", hint="Give another path."
+        ) from error
 
 
 @contextmanager
@@ -334,12 +359,13 @@ _GO_ON = {
 }
 
 
-def _stopped(call: Call, caught: Sequence[signal.Signals]) -> int:
+def _stopped(call: Call, caught: Sequence[signal.Signals], lines: EventLines | None = None) -> int:
     """Say that a signal ended the run, and give its exit code."""
     name = caught[0].name if caught else "a signal"
     if not call.quiet:
         print(f"grex: {name}: stopped; {_GO_ON.get(call.verb, 'the next sync goes on from here')}.", file=sys.stderr)
-    return 128 + int(caught[0] if caught else signal.SIGINT)
+    code = 128 + int(caught[0] if caught else signal.SIGINT)
+    return code if lines is None else lines.stopped(name, code)
 
 
 async def _guarded(
@@ -391,14 +417,20 @@ def _with_choice_of_workspace(call: Call, error: GrexError) -> GrexError:
     return error
 
 
-def explain(error: GrexError, *, as_json: bool) -> int:
-    """Say what went wrong, and give its exit code."""
+def explain(error: GrexError, *, as_json: bool, as_lines: bool = False, lines: EventLines | None = None) -> int:
+    """Say what went wrong, and give its exit code; `lines` is the stream that it ends, where one has begun."""
     from grex.verbs.report import explained, failure_json  # noqa: PLC0415 - only for failures
 
+    if lines is not None:
+        return lines.error(failure_json(error), error.exit_code)
+    if as_lines:
+        from grex.cli.event_lines import print_error_line  # noqa: PLC0415 - only where it is asked for
+
+        return print_error_line(failure_json(error), error.exit_code)
     if as_json:
         _print_json({"error": failure_json(error)})
     else:
-        lines = [f"grex: {error.message}", *(f"  {line}" for line in explained(error))]
-        for line in fitted(lines, terminal_width(sys.stderr, os.environ.get("COLUMNS"))):
+        told = [f"grex: {error.message}", *(f"  {line}" for line in explained(error))]
+        for line in fitted(told, terminal_width(sys.stderr, os.environ.get("COLUMNS"))):
             print(line, file=sys.stderr)
     return error.exit_code

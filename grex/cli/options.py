@@ -19,6 +19,7 @@ __all__ = [
     "Install",
     "Jobs",
     "Json",
+    "JsonLines",
     "KeepPartial",
     "LockTimeout",
     "NoInstall",
@@ -54,6 +55,9 @@ def _seconds(text: str) -> float:
 
 # typer reads these annotations at run time and knows Optional[...], not X | None, inside Annotated on 3.11.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json-lines", help="Print events as they happen, one JSON object a line, last the report.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only the report and errors.")]
 Workspace = Annotated[
     Optional[Path],  # noqa: UP045 - see above

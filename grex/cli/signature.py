@@ -22,11 +22,11 @@ from msgspec.structs import replace
 from typer.core import TyperCommand
 
 from grex.cli.call import Call
-from grex.cli.options import Jobs, Json, LockTimeout, NoWait, Quiet, Trace, Trust, Workspace
+from grex.cli.options import Jobs, Json, JsonLines, LockTimeout, NoWait, Quiet, Trace, Trust, Workspace
 
 __all__ = ["COMMON", "CommandBehindDashes", "takes"]
 
-COMMON = ("json", "quiet", "workspace", "jobs", "no_wait", "lock_timeout", "trace")
+COMMON = ("json", "json_lines", "quiet", "workspace", "jobs", "no_wait", "lock_timeout", "trace")
 """What may stand before the verb as well, in the order in which the help lists it."""
 
 R = TypeVar("R")
@@ -39,6 +39,8 @@ class CommandBehindDashes(TyperCommand):
 
     Before the dashes stand packs. What is behind them comes as `Call.behind_dashes`, None where there are no dashes.
     """
+
+    takes_behind_dashes = True
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what stands before the dashes, and keep the rest as it is."""
@@ -57,6 +59,7 @@ def _given(
     *,
     trust: Trust = None,
     json: Json = False,
+    json_lines: JsonLines = False,
     quiet: Quiet = False,
     workspace: Workspace = None,
     jobs: Jobs = None,
@@ -68,6 +71,7 @@ def _given(
     return Call(
         verb=verb,
         as_json=json,
+        as_lines=json_lines,
         quiet=quiet,
         workspace=workspace,
         jobs=jobs,

@@ -50,6 +50,8 @@ from grex.git import (
     AnotherGitError,
     CheckoutRefusedError,
     CheckoutState,
+    GitError,
+    GitRunner,
     RecoveryReport,
     RefsUnreadableError,
     RemoteRef,
@@ -64,6 +66,7 @@ from grex.git import (
     recover,
     resolve_remote,
 )
+from grex.git.history import History, read_history
 from grex.git.partial import lacks_objects
 from grex.manifest import sync_event
 from grex.names import PACK_LOCK_NAME
@@ -329,6 +332,7 @@ class Checkouts:
         """Make sure that the wanted commit is here. Tier: BACKEND."""
         session = self._session
         git = session.git_for(node.path, node.url)
+        told = session.git_progress(node.path)
         found.must_fetch = False
         found.tracking_before = found.tracking_before or tracking_of(state, target)
         if target.kind == "branch" and not self._options.locked:
@@ -352,6 +356,7 @@ class Checkouts:
                             pack=node.path,
                             backend=backend,
                             timeout_s=_FETCH_TIMEOUT_S,
+                            on_progress=told,
                             depth=depth,
                         )
                     if not self._options.locked:
@@ -360,7 +365,14 @@ class Checkouts:
                 elif target.kind == "tag" and target.name is not None:
                     name = target.name.removeprefix("refs/tags/")
                     tip = await fetch_tag(
-                        git, state, name, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S, depth=depth
+                        git,
+                        state,
+                        name,
+                        pack=node.path,
+                        backend=backend,
+                        timeout_s=_FETCH_TIMEOUT_S,
+                        on_progress=told,
+                        depth=depth,
                     )
                     if self._options.anew:
                         target = replace(target, sha=tip)
@@ -368,7 +380,14 @@ class Checkouts:
                         found.notes.append(moved_tag_note(name, tip))
                 if not await has_commit(git, state, target.sha):
                     await fetch_sha(
-                        git, state, target.sha, pack=node.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S, depth=depth
+                        git,
+                        state,
+                        target.sha,
+                        pack=node.path,
+                        backend=backend,
+                        timeout_s=_FETCH_TIMEOUT_S,
+                        on_progress=told,
+                        depth=depth,
                     )
         found.target = target
 
@@ -462,14 +481,16 @@ class Checkouts:
             return await self._looking.unchanged(node, root, after, target, notes)
         branch = target.name if target.kind == "branch" else None
         await session.record(node.path, [sync_event(node.path, sha=target.sha, branch=branch)])
+        has_moved = after.head_sha != state.head_sha
         outcome = CheckoutOutcome(
             node.path,
-            "moved" if after.head_sha != state.head_sha else "unchanged",
+            "moved" if has_moved else "unchanged",
             old_sha=state.head_sha,
             new_sha=after.head_sha,
             target=target,
             is_present=True,
             notes=(*notes, *await local_work(git, after)),
+            history=await _history(git, state, after) if has_moved else None,
         )
         return self._looking.with_spec(node, root, outcome)
 
@@ -497,6 +518,16 @@ class Checkouts:
             else:
                 break
         return None, notes
+
+
+async def _history(git: GitRunner, before: CheckoutState, after: CheckoutState) -> History | None:
+    """The commits between; a pack that has moved has moved, whether they can be told or not."""
+    if before.head_sha is None or after.head_sha is None:
+        return None
+    try:
+        return await read_history(git, after.real, after.dirs, before.head_sha, after.head_sha)
+    except GitError:
+        return None
 
 
 def recovery_notes(report: RecoveryReport) -> list[str]:

@@ -86,6 +86,7 @@ async def clone_pack(
                 depth=child.depth,
                 filter_spec=child.filter,
                 cone=cone_directories(child.sparse),
+                on_progress=session.git_progress(node.path),
             )
             cloned, said = await clone_shared(session, node, temp, lambda lender: make(lender=lender))
             hiding.hide_unseen(real, temp / ".git")

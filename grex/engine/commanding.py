@@ -11,7 +11,7 @@ reader who does not read (`| less`) keeps no pack from anybody.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -26,6 +26,8 @@ from grex.errors import CommandError, GrexError
 from grex.names import clean, redact
 from grex.plugin import Pack
 from grex.process import Finished, run_process
+from grex.process.lines import CommandLines
+from grex.progress import CommandOutput, CommandStarted, PackFinished, PackStarted
 
 __all__ = ["Command", "CommandOutcome", "CommandStatus", "Tell", "run_command"]
 
@@ -41,11 +43,13 @@ class Command(Struct, frozen=True):
         argv: the program and its arguments.
         has_lock: whether the pack is held.
         fail_fast: begin nothing more after a failure.
+        as_events: tell each line that it says as it comes, to the sink; for those who read events and no text.
     """
 
     argv: tuple[str, ...]
     has_lock: bool = True
     fail_fast: bool = False
+    as_events: bool = False
 
     @property
     def label(self) -> str:
@@ -147,6 +151,9 @@ class _Run:
                 outcome = CommandOutcome(member.path, "not-reached") if self._is_stopped else await self._run(member)
         except GrexError as error:
             outcome = CommandOutcome(member.path, "failed", error=error)
+        if self._command.as_events:
+            said = "" if outcome.error is None else outcome.error.message
+            self._session.settings.sink(PackFinished(member.path, outcome.status, said))
         if outcome.status == "failed" and self._command.fail_fast:
             self._is_stopped = True
         self._is(outcome)
@@ -167,7 +174,15 @@ class _Run:
         out, err = Transcript(self._spill), Transcript(self._spill)
         pack = Pack(member.path, member.root, member.name, "plain", None, "")
         environ = child_environ(settings.environ, pack, self._session.layout.root, settings.platform, dry_run=False)
-        label = self._command.label
+        label, sink = self._command.label, settings.sink
+        lines = CommandLines(lambda line, stream: sink(CommandOutput(member.path, label, line, stream)))
+        on_stdout: list[Callable[[bytes], None]] = [out.feed]
+        on_stderr: list[Callable[[bytes], None]] = [err.feed]
+        if self._command.as_events:
+            sink(PackStarted(member.path, "exec"))
+            sink(CommandStarted(member.path, label))
+            on_stdout.append(lines.stdout)
+            on_stderr.append(lines.stderr)
         try:
             finished = await run_process(
                 self._command.argv,
@@ -175,8 +190,8 @@ class _Run:
                 env=environ,
                 timeout_s=None,
                 stdout_limit_bytes=TAIL_BYTES,
-                on_stdout=out.feed,
-                on_stderr=err.feed,
+                on_stdout=_each(on_stdout),
+                on_stderr=_each(on_stderr),
                 ends_daemons=True,
             )
         except OSError as error:
@@ -186,6 +201,8 @@ class _Run:
                 hint="Check that the program exists, may be executed, and that there is room for what it says.",
                 details={"errno": error.errno},
             ) from error
+        finally:
+            lines.finish()
         return self._ended(member, finished, out, err)
 
     def _ended(self, member: Member, finished: Finished, out: Transcript, err: Transcript) -> CommandOutcome:
@@ -208,3 +225,13 @@ class _Run:
             out=out,
             err=err,
         )
+
+
+def _each(hearers: Sequence[Callable[[bytes], None]]) -> Callable[[bytes], None]:
+    """One who hands a piece on to several."""
+
+    def hear(piece: bytes) -> None:
+        for hearer in hearers:
+            hearer(piece)
+
+    return hear

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,6 +14,9 @@ from grex.errors import GrexError, LockfileError
 from grex.git import CheckoutState, RemoteRef
 from grex.manifest import LockLine
 from grex.pack import PackSpec
+
+if TYPE_CHECKING:
+    from grex.git.history import History  # a look has no use for it
 
 __all__ = [
     "CheckoutOptions",
@@ -63,6 +66,7 @@ class CheckoutOutcome(Struct, frozen=True):
         had_to_move: whether leaving it alone is a failure.
         notes: what else is worth saying.
         error: the failure.
+        history: of a checkout that moved, the commits between; None where they are not known.
     """
 
     path: str
@@ -78,6 +82,7 @@ class CheckoutOutcome(Struct, frozen=True):
     had_to_move: bool = False
     notes: tuple[str, ...] = ()
     error: GrexError | None = None
+    history: History | None = None
 
     @property
     def is_failure(self) -> bool:
@@ -124,7 +129,14 @@ class CheckoutOutcome(Struct, frozen=True):
         return self.target.name if self.target is not None and self.target.kind == "branch" else None
 
 
-def what_happened(status: str, text: str, where: str | None, old_sha: str | None, new_sha: str | None) -> str:
+def what_happened(
+    status: str,
+    text: str,
+    where: str | None,
+    old_sha: str | None,
+    new_sha: str | None,
+    history: History | None = None,
+) -> str:
     """What became of a checkout, in the same words while it happens and in the report.
 
     Args:
@@ -133,13 +145,15 @@ def what_happened(status: str, text: str, where: str | None, old_sha: str | None
         where: the branch, or else the declared ref.
         old_sha: HEAD before.
         new_sha: HEAD now.
+        history: the commits between.
     """
     if text:
         return text
     if status == "cloned":
         return f"{where or 'a commit'} at {short(new_sha)}"
     if status == "moved":
-        return f"{where or 'a commit'} {short(old_sha)}..{short(new_sha)}"
+        count = f" ({history.count()})" if history is not None else ""
+        return f"{where or 'a commit'} {short(old_sha)}..{short(new_sha)}{count}"
     return ""
 
 

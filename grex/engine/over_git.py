@@ -214,7 +214,14 @@ async def fetch_one(session: Session, member: Member) -> OverOutcome:
     try:
         async with _on_the_network(session, member) as (git, state, backend, notes):
             before = await remote_branches(git, state)
-            await fetch_branches(git, state, pack=member.path, backend=backend, timeout_s=_FETCH_TIMEOUT_S)
+            await fetch_branches(
+                git,
+                state,
+                pack=member.path,
+                backend=backend,
+                timeout_s=_FETCH_TIMEOUT_S,
+                on_progress=session.git_progress(member.path),
+            )
             after = await remote_branches(git, state)
             news = [
                 await _news(git, state, branch, before.get(branch), sha)

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from grex.engine.holds import Holds, Permits
 from grex.engine.watchdog import Watchdog
 from grex.errors import ConfigError, ManifestError, UnknownPackTypeError
-from grex.git import GitCommand, GitRunner, Logins
+from grex.git import GitCommand, GitProgress, GitRunner, Logins
 from grex.git.records import own_note_path
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import (
@@ -38,7 +38,7 @@ from grex.manifest.relocation import relocation_path
 from grex.names import InvalidUrlError, PackUrl, Rewrites, clean
 from grex.plugin import Registry
 from grex.plugin.registry import PACK_TYPES_GROUP
-from grex.progress import Sink, Slice, null_sink
+from grex.progress import Sink, Slice, events, null_sink
 from grex.workspace import PULL_MARKER, Layout, TrustStore
 
 if TYPE_CHECKING:
@@ -219,6 +219,20 @@ class Session(Struct):
             offline=offline,
             logins=self.settings.logins,
         )
+
+    def git_progress(self, pack: str) -> Callable[[GitProgress], None]:
+        """What is told how far git is with a pack: the sink is, once for each hundredth of a stage."""
+        sink = self.settings.sink
+        last = ("", -1)
+
+        def on_progress(progress: GitProgress) -> None:
+            nonlocal last
+            now = (progress.stage, progress.percent)
+            if now != last:
+                last = now
+                sink(events.GitProgress(pack, progress.stage, progress.percent))
+
+        return on_progress
 
     async def read_records(self) -> None:
         """Read the log and the lockfile. Tier: MANIFEST, shared and briefly.

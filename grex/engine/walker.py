@@ -145,7 +145,7 @@ class Walk:
         if outcome is not None:
             outcome = _with_what_came_before(outcome, self._brought.get(node.path))
             where = outcome.branch or node.ref
-            said = what_happened(outcome.status, outcome.text, where, outcome.old_sha, outcome.new_sha)
+            said = what_happened(outcome.status, outcome.text, where, outcome.old_sha, outcome.new_sha, outcome.history)
             sink(PackFinished(node.path, outcome.status, said))
             if outcome.is_failure and self._fail_fast:
                 self._checkouts.is_stopped = True

@@ -40,6 +40,7 @@ class ExecRequest(Struct, frozen=True, kw_only=True):
         no_lock: hold no pack while the command runs in it.
         fail_fast: begin nothing more after a failure.
         dry_run: only say where it would be run.
+        as_events: tell what commands say by events, line by line as it comes.
         tell: is given what came of each pack, in the order of paths, as soon as that is possible.
     """
 
@@ -52,6 +53,7 @@ class ExecRequest(Struct, frozen=True, kw_only=True):
     fail_fast: bool = False
     dry_run: bool = False
     tell: Tell | None = None
+    as_events: bool = False
 
 
 class ExecReport(Struct, frozen=True):
@@ -121,7 +123,7 @@ async def exec_(request: ExecRequest, settings: Settings) -> ExecReport:
         outcomes = {member.path: CommandOutcome(member.path, "planned") for member in members.here}
         outcomes |= {path: CommandOutcome(path, "failed", error=error) for path, error in members.refused.items()}
     else:
-        command = Command(argv, has_lock=not request.no_lock, fail_fast=request.fail_fast)
+        command = Command(argv, has_lock=not request.no_lock, fail_fast=request.fail_fast, as_events=request.as_events)
         outcomes, is_heard = await run_command(session, members, command, request.tell)
     packs = tuple(outcomes[path] for path in sorted(outcomes))
     elapsed_s = time.monotonic() - started

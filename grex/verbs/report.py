@@ -9,9 +9,10 @@ from grex.errors import GrexError
 
 if TYPE_CHECKING:
     from grex.engine.removal import RemovalOutcome
-    from grex.verbs.documents import FailureObject, RemovedObject
+    from grex.git.history import History
+    from grex.verbs.documents import FailureObject, HistoryObject, RemovedObject
 
-__all__ = ["Report", "exit_code_of", "explained", "failure_json", "removed_json"]
+__all__ = ["Report", "exit_code_of", "explained", "failure_json", "history_json", "removed_json"]
 
 _PRECEDENCE = (3, 8, 4, 7)
 
@@ -46,6 +47,17 @@ def removed_json(pack: RemovalOutcome) -> RemovedObject:
         "text": pack.text,
         "hint": pack.hint,
         "error": failure_json(pack.error),
+    }
+
+
+def history_json(history: History | None) -> HistoryObject | None:
+    """The commits between two, as they stand in a report; None where they are not known."""
+    if history is None:
+        return None
+    return {
+        "added": history.added,
+        "gone": history.gone,
+        "subjects": [{"sha": one.sha, "subject": one.subject, "gone": one.is_gone} for one in history.commits],
     }
 
 

@@ -9,11 +9,14 @@ from msgspec import Struct
 from grex.errors import UsageError
 from grex.verbs.documents import DOCUMENTS
 
-__all__ = ["SchemaReport", "SchemaRequest", "schema"]
+__all__ = ["EVENTS", "SchemaReport", "SchemaRequest", "schema"]
+
+EVENTS = "events"
+"""What `grex schema` calls the lines of `--json-lines`."""
 
 
 class SchemaRequest(Struct, frozen=True):
-    """Whose document: a verb, or `error` for what any of them prints when it fails."""
+    """Whose document: a verb, `error` for what any of them prints when it fails, or `events`."""
 
     verb: str
 
@@ -35,9 +38,14 @@ def schema(request: SchemaRequest) -> SchemaReport:
     Raises:
         UsageError: there is no such verb, or it has no document.
     """
-    document = DOCUMENTS.get(request.verb)
+    document: Any = DOCUMENTS.get(request.verb)
+    if request.verb == EVENTS:
+        from grex.progress.wire import EventLine  # noqa: PLC0415 - only for this schema
+
+        document = EventLine
     if document is None:
-        raise UsageError(f"there is no document of {request.verb!r}", hint=f"One of: {', '.join(sorted(DOCUMENTS))}.")
+        known = sorted({*DOCUMENTS, EVENTS})
+        raise UsageError(f"there is no document of {request.verb!r}", hint=f"One of: {', '.join(known)}.")
     from pydantic import TypeAdapter  # noqa: PLC0415 - 50 ms that no other verb has to pay
 
     found = TypeAdapter(document).json_schema()

@@ -20,25 +20,31 @@ from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
 from grex.engine.survey import Survey, known_paths, undeclared
 from grex.errors import ClaimError, GrexError, PackError
-from grex.git import CheckoutState, ahead_behind, edited_paths, porcelain, untracked_hint
-from grex.names import is_full_sha
+from grex.exclude import enclosing_repository
+from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
+from grex.names import clean, is_full_sha
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
-    from grex.verbs.documents import PackStatusObject, StatusDocument
+    from grex.engine.over_git import OverOutcome
+    from grex.verbs.documents import PackStatusObject, RepositoryObject, StatusDocument
 
-__all__ = ["PackStatus", "StatusReport", "StatusRequest", "status"]
+__all__ = ["PackStatus", "RepositoryStatus", "StatusReport", "StatusRequest", "status"]
 
 DRIFT_EXIT_CODE = 7
 
 
 class StatusRequest(Struct, frozen=True):
-    """Which packs to look at; with `fail_on_drift`, anything but a clean workspace is exit 7."""
+    """Which packs to look at; with `fail_on_drift`, anything but a clean workspace is exit 7.
+
+    With `fetch`, the remotes of these packs are asked before anything is looked at, as `grex fetch` does.
+    """
 
     root: Path
     packs: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     fail_on_drift: bool = False
+    fetch: bool = False
 
 
 class PackStatus(Struct, frozen=True):
@@ -102,8 +108,39 @@ class PackStatus(Struct, frozen=True):
         }
 
 
+class RepositoryStatus(Struct, frozen=True):
+    """How the workspace's own repository stands: `edited` tracked files, commits against its upstream.
+
+    `branch` is None when detached. What the packs in it are, is not its matter.
+    """
+
+    top: Path
+    branch: str | None
+    sha: str | None
+    edited: int = 0
+    ahead: int = 0
+    behind: int = 0
+    problem: str | None = None
+
+    def to_json(self) -> RepositoryObject:
+        """Its entry in the document."""
+        return {
+            "path": str(self.top),
+            "branch": self.branch,
+            "sha": self.sha,
+            "edited": self.edited,
+            "ahead": self.ahead,
+            "behind": self.behind,
+            "problem": self.problem,
+        }
+
+
 class StatusReport(Struct, frozen=True):
-    """Every declared pack and every checkout of ours that nobody declares any more, sorted by path."""
+    """Every declared pack and every checkout of ours that nobody declares any more, sorted by path.
+
+    `repository` is that of the workspace; None where it lies in none, or only some packs were asked for.
+    `fetched` is what became of each pack's fetch, None where none was asked for.
+    """
 
     root: Path
     packs: tuple[PackStatus, ...]
@@ -111,6 +148,13 @@ class StatusReport(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     is_narrowed: bool = False
     """Whether only some of the packs were asked for."""
+    repository: RepositoryStatus | None = None
+    fetched: tuple[OverOutcome, ...] | None = None
+
+    @property
+    def not_fetched(self) -> list[OverOutcome]:
+        """The packs whose remote could not be asked: what is told of them is as of an earlier fetch."""
+        return [outcome for outcome in self.fetched or () if outcome.error is not None]
 
     @property
     def is_clean(self) -> bool:
@@ -119,8 +163,8 @@ class StatusReport(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """0; what errors in declarations come to; 7 for drift if that was asked for."""
-        broken = exit_code_of(pack.error for pack in self.packs)
+        """0; what errors in declarations, and failed fetches, come to; 7 for drift if that was asked for."""
+        broken = exit_code_of([*(pack.error for pack in self.packs), *(pack.error for pack in self.not_fetched)])
         if broken:
             return broken
         return DRIFT_EXIT_CODE if self.fail_on_drift and not self.is_clean else 0
@@ -132,7 +176,14 @@ class StatusReport(Struct, frozen=True):
             "workspace": str(self.root),
             "exit_code": self.exit_code,
             "clean": self.is_clean,
+            "repository": self.repository.to_json() if self.repository is not None else None,
             "packs": [pack.to_json() for pack in self.packs],
+            "fetched": None
+            if self.fetched is None
+            else [
+                {"path": one.path, "status": one.status, "text": one.text, "error": failure_json(one.error)}
+                for one in self.fetched
+            ],
             "notes": list(self.notes),
         }
 
@@ -140,10 +191,13 @@ class StatusReport(Struct, frozen=True):
 async def status(request: StatusRequest, settings: Settings) -> StatusReport:
     """Look at every pack. Tier: MANIFEST, shared and briefly. Nothing is written.
 
+    With `fetch`, before that PERMIT, PACK and BACKEND for each pack. Cancellation: git is ended; what came, stays.
+
     Raises:
         ManifestError: the root's pack.yaml, the log or the lockfile cannot be used.
         UsageError: a PACK argument means no pack.
     """
+    fetched = await _fetched(request, settings) if request.fetch else None
     session = Session.open(request.root, settings)
 
     def look() -> Survey:
@@ -168,7 +222,14 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
                     node.path, ("error",), text=failure.message, ref=node.ref, error=failure
                 )
 
+    repositories: list[RepositoryStatus | None] = []
+
+    async def own_repository() -> None:
+        repositories.append(await _repository(session))
+
     async with anyio.create_task_group() as tasks:
+        if wanted is None:
+            tasks.start_soon(own_repository)
         for node in found.nodes():
             if wanted is not None and node.path not in wanted:
                 continue
@@ -177,10 +238,43 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
                 results[node.path] = PackStatus(node.path, ("inactive",), ref=node.ref, text=off)
             else:
                 tasks.start_soon(one, node)
+    results |= await _others(session, found, installs, wanted)
+    return StatusReport(
+        session.layout.root,
+        tuple(results[path] for path in sorted(results)),
+        request.fail_on_drift,
+        notes=tuple(session.notes),
+        is_narrowed=wanted is not None,
+        repository=repositories[0] if repositories else None,
+        fetched=fetched,
+    )
+
+
+async def _fetched(request: StatusRequest, settings: Settings) -> tuple[OverOutcome, ...]:
+    """Ask the remotes of the packs that are there; a failure is told, and the look goes on."""
+    from grex.engine.members import Member, in_parallel, members_of  # noqa: PLC0415 - a look asks nobody
+    from grex.engine.over_git import fetch_one  # noqa: PLC0415 - a look asks nobody
+
+    session = Session.open(request.root, settings)
+    members = await members_of(session, request.packs, request.filters)
+    outcomes: dict[str, OverOutcome] = {}
+
+    async def one(member: Member) -> None:
+        outcomes[member.path] = await fetch_one(session, member)
+
+    await in_parallel(members.here, one, {})
+    return tuple(outcomes[path] for path in sorted(outcomes))
+
+
+async def _others(
+    session: Session, found: Survey, installs: _Installs, wanted: set[str] | None
+) -> dict[str, PackStatus]:
+    """What else there is to tell of: the root's own install, and packs that the lockfile or the log knows."""
+    others: dict[str, PackStatus] = {}
     known = known_paths(found.graph, session.lines)
     for path in (wanted or set()) - set(found.graph.nodes):
         # Known from the lockfile only; what declares it may not be here yet, or not declare it any more.
-        results[path] = (
+        others[path] = (
             PackStatus(path, ("inactive",), text="inactive: the pack that declares it is")
             if path in known
             else PackStatus(path, ("missing",), text="in the lockfile, but no pack that is here declares it")
@@ -188,7 +282,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
     if wanted is None:
         root = await installs.judge(ROOT)
         if root.states:
-            results[ROOT] = PackStatus(
+            others[ROOT] = PackStatus(
                 ROOT,
                 root.states,
                 tampered=root.tampered,
@@ -197,16 +291,27 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
                 error=root.error,
             )
         for path, state in undeclared(session.layout, session.folded.packs, known).items():
-            results[path] = PackStatus(
+            others[path] = PackStatus(
                 path, ("undeclared",), state.head_branch, state.head_sha, text="no pack declares it"
             )
-    return StatusReport(
-        session.layout.root,
-        tuple(results[path] for path in sorted(results)),
-        request.fail_on_drift,
-        notes=tuple(session.notes),
-        is_narrowed=wanted is not None,
-    )
+    return others
+
+
+async def _repository(session: Session) -> RepositoryStatus | None:
+    """The workspace's own repository, by one git process: there is no record of what its checkout should be."""
+    found = enclosing_repository(session.layout.root)
+    if found is None:
+        return None
+    try:
+        state = observe(found[0], is_plain=True)
+        if state.kind != "checkout":
+            return None
+        work = await porcelain(session.git_for("status"), state)
+        ahead, behind = await _ahead_behind(session, state)
+    except (GrexError, OSError) as error:  # a repository that is damaged must not hide how the packs stand
+        return RepositoryStatus(found[0], None, None, problem=clean(str(error)))
+    edited = work.edited_count + work.conflicted_count
+    return RepositoryStatus(found[0], state.head_branch, state.head_sha, edited, ahead, behind)
 
 
 async def _wanted(session: Session, found: Survey, request: StatusRequest) -> set[str] | None:

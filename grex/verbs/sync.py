@@ -52,11 +52,12 @@ from grex.names import shown_argument
 from grex.pack import PackSpec
 from grex.verbs.asking import ask_for_trust
 from grex.verbs.pruning import prune
-from grex.verbs.report import exit_code_of, failure_json, removed_json
+from grex.verbs.report import exit_code_of, failure_json, history_json, removed_json
 from grex.verbs.request import PacksRequest
 
 if TYPE_CHECKING:
     from grex.engine.pulling import Pulled
+    from grex.git.history import History
     from grex.verbs.documents import InstallObject, SyncDocument, SyncPackObject
 
 __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
@@ -115,10 +116,12 @@ class PackReport(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     error: GrexError | None = None
     install: InstallOutcome | None = None
+    history: History | None = None
 
     def line(self) -> str:
         """What became of the checkout, in one line."""
-        return what_happened(self.status, self.text, self.branch or self.ref, self.old_sha, self.new_sha)
+        where = self.branch or self.ref
+        return what_happened(self.status, self.text, where, self.old_sha, self.new_sha, self.history)
 
     @property
     def failures(self) -> list[GrexError]:
@@ -147,6 +150,7 @@ class PackReport(Struct, frozen=True):
             "branch": self.branch,
             "old": self.old_sha,
             "new": self.new_sha,
+            "commits": history_json(self.history),
             "code": self.code,
             "text": self.text,
             "hint": self.hint,
@@ -531,4 +535,5 @@ def _pack_report(
         notes=(*outcome.notes, *notes),
         error=error,
         install=install,
+        history=outcome.history,
     )

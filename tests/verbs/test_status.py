@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from grex.cli import render
 from grex.errors import UsageError
 from grex.git import observe
 from grex.git.records import MoveNote, write_note
+from grex.progress import Slice
 from tests.support.git_server import GitServer, git
 from tests.support.place import Place
 from tests.support.workspace import pack_yaml
@@ -294,3 +296,86 @@ async def test_a_dot_is_the_whole_workspace(synced: Place) -> None:
     assert [pack.path for pack in (await synced.sync("pin", ".")).packs] == ["a", "pin"]
     with pytest.raises(UsageError):
         await synced.sync(".", "nonesuch")
+
+
+async def test_the_workspaces_own_repository_has_a_line(synced: Place, server: GitServer, tmp_path: Path) -> None:
+    assert (await synced.status()).repository is None
+    git(tmp_path, "init", "--quiet", "--bare", "own.git")
+    git(synced.root, "init", "--quiet", "--initial-branch=trunk")
+    assert render.status(await synced.status()).splitlines()[0] == "Workspace: on trunk."
+    git(synced.root, "remote", "add", "origin", str(tmp_path / "own.git"))
+    git(synced.root, "add", "grex.lock.jsonl", ".grex/pack.yaml")
+    git(synced.root, "commit", "--quiet", "-m", "lock")
+    git(synced.root, "push", "--quiet", "origin", "trunk")
+    synced.seen.events.clear()
+    assert render.status(await synced.status()).splitlines()[0] == "Workspace: on trunk."
+    ran = [event for event in synced.seen.events if isinstance(event, Slice) and event.category == "git"]
+    assert [event.args["cwd"] for event in ran] == [str(synced.root)]  # one for it, none for a clean pack
+    git(synced.root, "commit", "--quiet", "--allow-empty", "-m", "mine")
+    (synced / ".grex/pack.yaml").write_text((synced / ".grex/pack.yaml").read_text() + "# mine\n")
+    report = await synced.status()
+    assert render.status(report).splitlines()[0] == "Workspace: on trunk, 1 ahead, 1 edited."
+    assert (report.is_clean, report.to_json()["repository"]) == (
+        True,
+        {
+            "path": str(synced.root),
+            "branch": "trunk",
+            "sha": git(synced.root, "rev-parse", "HEAD"),
+            "edited": 1,
+            "ahead": 1,
+            "behind": 0,
+            "problem": None,
+        },
+    )
+    assert (await synced.status("a")).repository is None
+
+
+async def test_what_is_broken_comes_before_what_somebody_works_on(synced: Place, server: GitServer) -> None:
+    urls = [{"url": server.url("tool"), "path": path} for path in ("a", "b", "c", "d")]
+    synced.declare(*urls)
+    await synced.sync()
+    synced.declare(*urls, {"url": server.url("tool"), "path": "e"})
+    (synced / "a/t").write_text("mine")
+    commit(synced / "b", "u")
+    (synced / "c/.grex").mkdir()
+    (synced / "c/.grex/pack.yaml").write_text("nonsense")
+    report = await synced.status()
+    assert render.status(report, short=True).splitlines() == [
+        "error c",
+        "missing e",
+        "undeclared pin",
+        "ahead b",
+        "edited a",
+    ]
+    told = render.status(report).splitlines()
+    assert [told.index(next(line for line in told if line.startswith(pack))) for pack in "cea"] == sorted(
+        told.index(next(line for line in told if line.startswith(pack))) for pack in "cea"
+    )
+    assert render.status(await synced.status("d"), short=True) == ""
+
+
+async def test_a_fetch_before_the_look_shows_what_is_new_and_a_failed_one_hides_nothing(
+    synced: Place, server: GitServer
+) -> None:
+    server.create("gone", {"g": "1\n"})
+    synced.declare(
+        {"url": server.url("tool"), "path": "a"},
+        {"url": server.url("gone"), "path": "g"},
+        {"url": server.url("tool"), "path": "pin", "ref": "v1"},
+        {"url": server.url("tool"), "path": "later"},
+    )
+    await synced.sync("a", "g", "pin")
+    server.commit("tool", {"t": "2\n"})
+    server.path("gone").rename(server.path("away"))
+    assert (await synced.state_of("a")).states == ()
+    report = await synced.status(fetch=True)
+    found = {pack.path: pack.states for pack in report.packs}
+    assert found == {"a": ("behind",), "g": (), "later": ("missing",), "pin": ("detached",)}
+    assert report.exit_code == 4
+    told = render.status(report).splitlines()
+    assert told[0].startswith("not fetched  g: ")
+    fetched = report.to_json()["fetched"]
+    assert fetched is not None
+    assert [(one["path"], one["status"]) for one in fetched] == [("a", "fetched"), ("g", "failed"), ("pin", "fetched")]
+    assert (await synced.status("pin", fetch=True)).exit_code == 0
+    assert (await synced.status()).to_json()["fetched"] is None

@@ -12,19 +12,24 @@ from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
 from grex.cli.commands.removal import doctor, rm
 from grex.cli.commands.setting import clone, config, override, set_
+from grex.cli.commands.showing import completion, diff, graph, help_
 
 __all__ = [
     "add",
     "cache",
     "clone",
+    "completion",
     "config",
     "demo",
+    "diff",
     "doctor",
     "exec_",
     "export",
     "fetch",
     "fork",
     "freeze",
+    "graph",
+    "help_",
     "import_packs",
     "init",
     "locks",

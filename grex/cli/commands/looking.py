@@ -9,12 +9,12 @@ import typer
 
 from grex.cli.call import Call, execute, output_kept_for_the_report, print_document
 from grex.cli.options import Filters, Packs
-from grex.cli.signature import takes
+from grex.cli.signature import COMMON, takes
 
 __all__ = ["locks", "ls", "plugins", "schema", "status"]
 
 
-@takes("json", "quiet", "workspace", "jobs", "no_wait", "lock_timeout")
+@takes(*COMMON)
 def status(
     call: Call,
     packs: Packs = None,
@@ -22,14 +22,20 @@ def status(
     fail_on_drift: Annotated[
         bool, typer.Option("--fail-on-drift", help="Exit 7 unless everything is as declared.")
     ] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Ask the remotes first, as `grex fetch` does.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", "-s", help="Print a line for each pack that is not clean, and nothing else.")
+    ] = False,
 ) -> int:
-    """Show what is not as declared, without asking a remote."""
+    """Show what is not as declared."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.status import StatusRequest  # noqa: PLC0415 - only when run
     from grex.verbs.status import status as verb  # noqa: PLC0415 - only when run
 
-    request = StatusRequest(call.root(), tuple(packs or ()), tuple(filters or ()), fail_on_drift=fail_on_drift)
-    return execute(call, request.root, partial(verb, request), partial(render.status, width=call.width))
+    request = StatusRequest(
+        call.root(), tuple(packs or ()), tuple(filters or ()), fail_on_drift=fail_on_drift, fetch=fetch
+    )
+    return execute(call, request.root, partial(verb, request), partial(render.status, short=short, width=call.width))
 
 
 @takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
@@ -76,7 +82,7 @@ def plugins(call: Call) -> int:
     return report.exit_code
 
 
-def schema(verb: Annotated[str, typer.Argument(help="A verb with a --json document, or `error`.")]) -> int:
+def schema(verb: Annotated[str, typer.Argument(help="A verb with a --json document, `error`, or `events`.")]) -> int:
     """Print the JSON Schema of a verb's --json document."""
     from grex.verbs.schema import SchemaRequest  # noqa: PLC0415 - only when run
     from grex.verbs.schema import schema as verb_schema  # noqa: PLC0415 - only when run

@@ -49,6 +49,7 @@ def exec_(
             fail_fast=fail_fast,
             dry_run=dry_run,
             tell=None if call.as_json else printer.tell,
+            as_events=call.as_lines,
         )
         code = execute(call, request.root, partial(verb, request), partial(render.exec_, quiet=call.quiet))
         return printer.exit_code(code)

@@ -87,7 +87,7 @@ def sync(
     ] = False,
     **how: Unpack[_SyncFlags],
 ) -> int:
-    """Clone, update and install packs until everything is as declared."""
+    """Clone, update and install packs as they are declared."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.cli.prompt import trust_question  # noqa: PLC0415 - only when run
     from grex.verbs.sync import SyncRequest  # noqa: PLC0415 - only when run

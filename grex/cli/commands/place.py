@@ -35,7 +35,7 @@ def init(
     return execute(call, request.root, partial(verb, request), partial(render.init, width=call.width))
 
 
-@takes("json", "quiet", "jobs", "no_wait", "lock_timeout", "trace")
+@takes("json", "json_lines", "quiet", "jobs", "no_wait", "lock_timeout", "trace")
 def demo(
     call: Call,
     directory: Annotated[

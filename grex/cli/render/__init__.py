@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
     from grex.cli.render.removal import doctor, rm
     from grex.cli.render.setting import clone, config, override, set_pack
+    from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
 
 __all__ = [
     "add",
@@ -20,6 +21,8 @@ __all__ = [
     "clone",
     "config",
     "demo",
+    "diff",
+    "diff_markdown",
     "doctor",
     "exec_",
     "export",
@@ -28,6 +31,9 @@ __all__ = [
     "fork_ls",
     "fork_rm",
     "freeze",
+    "graph",
+    "graph_dot",
+    "graph_mermaid",
     "import_packs",
     "init",
     "locks",
@@ -54,6 +60,8 @@ _LATER = {
     "clone": "setting",
     "config": "setting",
     "demo": "packs",
+    "diff": "showing",
+    "diff_markdown": "showing",
     "doctor": "removal",
     "exec_": "over",
     "export": "interchange",
@@ -62,6 +70,9 @@ _LATER = {
     "fork_ls": "forks",
     "fork_rm": "forks",
     "freeze": "interchange",
+    "graph": "showing",
+    "graph_dot": "showing",
+    "graph_mermaid": "showing",
     "import_packs": "interchange",
     "init": "packs",
     "locks": "packs",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from grex.verbs.ls import ListedPack, ListReport
     from grex.verbs.plugins import PluginsReport
     from grex.verbs.run import RunReport
-    from grex.verbs.status import StatusReport
+    from grex.verbs.status import PackStatus, RepositoryStatus, StatusReport
     from grex.verbs.sync import PackReport, SyncReport
     from grex.verbs.teardown import TeardownReport
     from grex.verbs.trust import TrustReport
@@ -151,10 +151,51 @@ def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
     return (pack.path, pack.type, where, (pack.sha or "-")[:_SHORT], pack.ref or "-", pack.url)
 
 
-def status(report: StatusReport, *, width: int | None = None) -> str:
-    """What status says; what needs attention comes first."""
-    attention = [pack for pack in report.packs if pack.is_drift]
+_URGENT_FIRST = (
+    "error",
+    "conflicted",
+    "in-the-way",
+    "interrupted",
+    "in-progress",
+    "missing",
+    "wrong-ref",
+    "diverged",
+    "install-failed",
+    "untrusted",
+    "install-tampered",
+    "install-unknown",
+    "not-installed",
+    "install-outdated",
+    "undeclared",
+    "behind",
+    "ahead",
+    "edited",
+    "untracked",
+)
+
+
+def _urgency(pack: PackStatus) -> tuple[int, str]:
+    """What needs attention first: what is broken, then what is not as declared, then what somebody works on."""
+    places = [_URGENT_FIRST.index(state) for state in pack.states if state in _URGENT_FIRST]
+    return min(places, default=len(_URGENT_FIRST)), pack.path
+
+
+def status(report: StatusReport, *, short: bool = False, width: int | None = None) -> str:
+    """What status says; what needs attention comes first, and of that what is broken.
+
+    Args:
+        report: the report.
+        short: a line for each pack that is not clean and nothing else: its states, a blank, its path.
+        width: of the terminal, where lines are broken; None where it goes elsewhere.
+    """
+    attention = sorted((pack for pack in report.packs if pack.is_drift), key=_urgency)
+    if short:
+        return "\n".join(f"{','.join(pack.states)} {pack.path}" for pack in attention)
     notes = note_lines(report.notes)
+    lines = [] if report.repository is None else [_repository(report.repository)]
+    for failed in report.not_fetched:
+        lines.append(pack_line("not fetched", failed.path, failed.text))
+        lines.extend(f"{'':<12} {line}" for line in explained(failed.error))
     inactive = sum(1 for pack in report.packs if "inactive" in pack.states)
     beside = f", {inactive} inactive" if inactive else ""
     if not attention:
@@ -163,18 +204,28 @@ def status(report: StatusReport, *, width: int | None = None) -> str:
             lead = f"Clean: {counted(count, 'pack')}, all as declared{beside}."
         else:
             lead = "Clean: there is no such pack." if report.is_narrowed else "Clean: no packs are declared."
-        return "\n".join(fitted([lead, *notes], width))
+        return "\n".join(fitted([*lines, lead, *notes], width))
     rows = aligned([(pack.path, pack.text) for pack in attention])
-    lines: list[str] = []
     for row, pack in zip(rows, attention, strict=True):
         lines.append(row)
         lines.extend(f"  tampered: {line}" for line in pack.tampered)
         lines.extend(f"  {line}" for line in explained(pack.error))
         if pack.hint:
             lines.append(f"  hint: {pack.hint}")
-    clean = len(report.packs) - len(attention) - inactive
-    tail = f"{counted(len(attention), 'pack')} to look at{f', {clean} as declared' if clean else ''}{beside}."
+    as_declared = len(report.packs) - len(attention) - inactive
+    tail = (
+        f"{counted(len(attention), 'pack')} to look at{f', {as_declared} as declared' if as_declared else ''}{beside}."
+    )
     return "\n".join(fitted([*lines, *notes, tail], width))
+
+
+def _repository(found: RepositoryStatus) -> str:
+    """The line about the workspace's own repository."""
+    if found.problem is not None:
+        return f"Workspace: its own repository cannot be looked at: {found.problem}"
+    where = f"on {found.branch}" if found.branch else f"detached at {(found.sha or 'no commit')[:_SHORT]}"
+    counts = (("ahead", found.ahead), ("behind", found.behind), ("edited", found.edited))
+    return f"Workspace: {', '.join([where, *(f'{count} {what}' for what, count in counts if count)])}."
 
 
 def sync(report: SyncReport, *, brief: bool = False, width: int | None = None) -> str:

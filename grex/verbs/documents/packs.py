@@ -11,6 +11,8 @@ __all__ = [
     "DemoDocument",
     "ErrorDocument",
     "FailureObject",
+    "FetchedObject",
+    "HistoryObject",
     "HolderObject",
     "InitDocument",
     "InstallObject",
@@ -26,8 +28,10 @@ __all__ = [
     "QueuedWaiterObject",
     "RanObject",
     "RemovedObject",
+    "RepositoryObject",
     "RunDocument",
     "StatusDocument",
+    "SubjectObject",
     "SyncDocument",
     "SyncPackObject",
     "TeardownDocument",
@@ -74,6 +78,22 @@ class InstallObject(TypedDict):
     error: FailureObject | None
 
 
+class SubjectObject(TypedDict):
+    """A commit and its first line; `gone` if only the old place has it."""
+
+    sha: str
+    subject: str
+    gone: bool
+
+
+class HistoryObject(TypedDict):
+    """The commits between two: how many only the new one has, and only the old one; `subjects` has the newest ones."""
+
+    added: int
+    gone: int
+    subjects: list[SubjectObject]
+
+
 class SyncPackObject(TypedDict):
     """What became of one pack; `old` and `new` are HEAD before and after, `code` says why it was left alone."""
 
@@ -85,6 +105,7 @@ class SyncPackObject(TypedDict):
     branch: str | None
     old: str | None
     new: str | None
+    commits: HistoryObject | None
     code: str | None
     text: str
     hint: str | None
@@ -201,14 +222,37 @@ class PackStatusObject(TypedDict):
     error: FailureObject | None
 
 
+class RepositoryObject(TypedDict):
+    """The workspace's own repository; `problem` says why it could not be looked at."""
+
+    path: str
+    branch: str | None
+    sha: str | None
+    edited: int
+    ahead: int
+    behind: int
+    problem: str | None
+
+
+class FetchedObject(TypedDict):
+    """What became of one pack's fetch before a status (`fetched`, `unchanged`, `failed`); `text` says what is new."""
+
+    path: str
+    status: str
+    text: str
+    error: FailureObject | None
+
+
 class StatusDocument(TypedDict):
-    """`grex status --json`; packs are sorted by path."""
+    """`grex status --json`; packs are sorted by path. `repository` is null where the workspace lies in none."""
 
     schema: Literal["grex.status/1"]
     workspace: str
     exit_code: int
     clean: bool
+    repository: RepositoryObject | None
     packs: list[PackStatusObject]
+    fetched: list[FetchedObject] | None
     notes: list[str]
 
 
