@@ -1,10 +1,9 @@
 """Takes checkouts away: each under its own PACK and BACKEND, by one rename into the trash.
 
 Used by `rm`, `sync --prune` and `set --url`, which differ in what they choose and in what they write afterwards. The
-deepest
-goes first, because a pack in another one's directory must not travel with it; a pack that stays keeps those around it.
-Everything that `keeping` has to know is looked at twice: without locks, so that nothing is torn down for a removal
-that will be refused, and under the locks, right before the rename.
+deepest goes first, because a pack in another one's directory must not travel with it; a pack that stays keeps those
+around it. Everything that `keeping` has to know is looked at twice: without locks, so that nothing is torn down for a
+removal that will be refused, and under the locks, right before the rename.
 
 Whoever waits for the pack meanwhile finds its directory gone and nothing made in its place (`PackGoneError`): the lock
 file travels with the checkout, and is the same one when it comes back. The lock file of BACKEND lies beside the

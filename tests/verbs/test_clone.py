@@ -56,6 +56,12 @@ def hub(tmp_path: Path) -> Hub:
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """One is enough here: what waits and what is cancelled is shown on both where the locks are."""
+    return "asyncio"
+
+
 async def test_a_workspace_is_cloned_with_its_packs_and_nothing_else_is_left(hub: Hub) -> None:
     report = await hub.clone()
     assert report.exit_code == 0

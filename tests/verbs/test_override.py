@@ -13,6 +13,13 @@ from tests.support.removal import Nest, facts
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One is enough here: what waits and what is cancelled is shown on both where the locks are."""
+    return "asyncio"
+
+
 INNER = "libs/tool/deps/inner"
 
 

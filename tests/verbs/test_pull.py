@@ -16,6 +16,12 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """One is enough here: what waits and what is cancelled is shown on both where the locks are."""
+    return "asyncio"
+
+
+@pytest.fixture
 def shared(nest: Nest) -> Shared:
     made = Shared(nest)
     made.prepare()
