@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.support.pages import House
+from tests.support.pages import Command, House
 
 __all__ = ["UPSTREAMS", "prepare"]
 
@@ -55,9 +55,48 @@ def _firmware(house: House) -> None:
     )
 
 
+def _shop(house: House) -> None:
+    """A library, two services that come after it (a test of one fails), load tests, an empty repository."""
+    after = 'schema_version: "1"\nname: {}\ntype: plain\ndepends_on: [common]\n'
+    house.server.create(
+        "common",
+        {".grex/pack.yaml": 'schema_version: "1"\nname: common\ntype: plain\n', "Makefile": "test:\n\t@echo fine\n"},
+    )
+    for name, command in (("api", "true"), ("web", "false")):
+        house.server.create(
+            name,
+            {
+                ".grex/pack.yaml": after.format(name),
+                "Makefile": f"test:\n\t@{command}\n",
+                f"{name}.txt": "version 1\n",
+            },
+        )
+    house.server.create("shop")
+    house.server.create("load-tests", {"README.md": "Load tests\n"})
+
+
+def _ci(house: House) -> None:
+    """The services, and the repository of a workspace with its lockfile."""
+    _shop(house)
+    shop = {
+        ".grex/pack.yaml": 'schema_version: "1"\nname: shop\ntype: meta\ndefaults:\n'
+        "  base: https://example.com/team\n  ref: main\nchildren:\n"
+        "  - {url: common.git, path: libs/common}\n"
+        "  - {url: api.git, path: services/api}\n"
+        "  - {url: web.git, path: services/web}\n"
+    }
+    house.server.commit("shop", shop)
+    grex = "git clone --quiet https://example.com/team/shop.git && cd shop && grex sync --quiet"
+    for command in (grex, "git add . && git commit --quiet --message Lock && git push --quiet"):
+        code, said = house.type(Command("eve", command, [], 0, 0))
+        assert code == 0, said
+
+
 UPSTREAMS: Mapping[str, Callable[[House], None]] = {
+    "ci": _ci,
     "dotfiles": _dotfiles,
     "firmware": _firmware,
+    "micro-services": _shop,
     "ros-workspace": _ros_workspace,
 }
 

@@ -14,7 +14,7 @@ What a page shows is what was printed, but for what differs each time:
 - `...` stands for anything inside of a line, and alone on a line for any number of lines.
 - A commit (7 to 40 hexadecimal digits) may be another one. Those that are one on the page have to be one in truth, too,
   and those that are two have to be two.
-- Times (`0.52 s`, `2026-11-20T23:52:17Z`, `20261120T235217Z`), `pid 4121` and `host vm` may be others.
+- Times (`0.52 s`, `2026-11-20T23:52:17Z`, `2026-11-20`, `20261120T235217Z`), `pid 4121` and `host vm` may be others.
 - `/home/ada`, `/home/ben` are the homes; `https://example.com/team/` is where the repositories are, for git only: grex
   sees the URL as it is written. `/opt/src/grex` is this source tree.
 - Packs are worked on one after the other, so that lines come in one order. For a reader they may come in another.
@@ -48,6 +48,7 @@ _FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL 
 _PROMPT = re.compile(r"^(?:([a-z]+))?\$ (.*)$")
 _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "TIME"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DAY"),
     (re.compile(r"\b\d{8}T\d{6}(?:\.\d+)?Z(?:-\d+)?"), "TIME"),
     (re.compile(r"\b\d+(?:\.\d+)? s\b"), "N s"),
     (re.compile(r"\bpid \d+"), "pid N"),
