@@ -49,6 +49,7 @@ def test_a_page_is_commands_with_what_they_print_and_files() -> None:
         ("a ... c", "a b b c"),
         ("a\n...\nd", "a\nb\nc\nd"),
         ("a\n...", "a"),
+        ("...\nat eb6beaff9b\nb", "at 1234567abc\nc\nat 7654321abc\nb"),
         ("took 0.61 s.", "took 12 s."),
         ("since 2026-11-20T23:52:17Z", "since 2027-01-01T00:00:00Z"),
         ("used 2026-11-20", "used 2027-01-01"),
@@ -75,6 +76,7 @@ def test_what_differs_each_time_may_differ(shown: str, said: str) -> None:
         ("at eb6beaff9b\nfrom eb6beaff9b", "at 1234567abc\nfrom 7654321abc"),
         ("at eb6beaff9b\nfrom 1234567abc", "at 1234567abc\nfrom 1234567abc"),
         ("at eb6beaff9b", "at nothing"),
+        ("20261120T235217Z\n20261120T235217Z", "20270101T000000Z\n20270101T000001Z"),
         ("a [b]", "a b"),
     ],
 )
@@ -102,3 +104,24 @@ def test_a_failure_is_said_by_the_page_or_ends_it(tmp_path: Path) -> None:
         typed = type_page(page, house)
     assert [one.splitlines()[0].rpartition(": ")[2] for one in typed.differences] == ["$ false"]
     assert typed.commands == 3
+
+
+def test_names_in_a_command_are_those_that_were_printed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```console\n$ n=123; echo 20270101T000000.${n}456Z; echo 5520fdce7d\n20261120T235217.817626Z\n1234567abc\n"
+        "$ test 20261120T235217.817626Z/1234567abc = 20270101T000000.123456Z/5520fdce7d\n```\n"
+    )
+    with House(tmp_path / "house") as house:
+        typed = type_page(page, house)
+    assert typed.differences == []
+    assert typed.commands == 2
+
+
+def test_a_page_that_is_written_anew_calls_one_thing_by_one_name(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    text = "```console\n$ n=123; echo 20270101T000000.${n}456Z\n20261120T235217.817626Z\n$ echo of 20261120T235217.817626Z\n"
+    page.write_text(text + "nothing\n```\n")
+    with House(tmp_path / "house") as house:
+        typed = type_page(page, house)
+    assert typed.text == text + "of 20261120T235217.817626Z\n```\n"

@@ -12,9 +12,9 @@ A page is typed from its fenced blocks; everything around them is for people. Th
 What a page shows is what was printed, but for what differs each time:
 
 - `...` stands for anything inside of a line, and alone on a line for any number of lines.
-- A commit (7 to 40 hexadecimal digits) may be another one. Those that are one on the page have to be one in truth, too,
-  and those that are two have to be two.
-- Times (`0.52 s`, `2026-11-20T23:52:17Z`, `2026-11-20`, `20261120T235217Z`), `pid 4121` and `host vm` may be others.
+- A commit (7 to 40 hexadecimal digits) or stamp (`20261120T235217Z`) may be another one. Those that are one on the page
+  have to be one in truth, too, and those that are two have to be two. In a command they are what was printed.
+- Times (`0.52 s`, `2026-11-20T23:52:17Z`, `2026-11-20`), `pid 4121` and `host vm` may be others.
 - `/home/ada`, `/home/ben` are the homes; `https://example.com/team/` is where the repositories are, for git only: grex
   sees the URL as it is written. `/opt/src/grex` is this source tree.
 - Packs are worked on one after the other, so that lines come in one order. For a reader they may come in another.
@@ -31,7 +31,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -49,13 +49,14 @@ _PROMPT = re.compile(r"^(?:([a-z]+))?\$ (.*)$")
 _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DAY"),
-    (re.compile(r"\b\d{8}T\d{6}(?:\.\d+)?Z(?:-\d+)?"), "TIME"),
     (re.compile(r"\b\d+(?:\.\d+)? s\b"), "N s"),
     (re.compile(r"\bpid \d+"), "pid N"),
     (re.compile(r"\bhost [\w.-]+"), "host H"),
     (re.compile(r'"([0-9a-f]{40})"'), r"\1"),  # YAML needs the quotes where a commit looks like a number
 )
-_COMMIT = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b")
+_COMMIT = r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b"
+_STAMP = r"\b\d{8}T\d{6}(?:\.\d+)?Z(?:-\d+)?"
+_NAME = re.compile(rf"{_STAMP}|{_COMMIT}")
 
 
 @dataclass(frozen=True)
@@ -113,44 +114,64 @@ def _commands(body: str, offset: int) -> Iterator[Command]:
 
 @dataclass
 class _Names:
-    """Which commit of the page is which in truth."""
+    """Which commit or stamp of the page is which in truth."""
 
     said_for: dict[str, str] = field(default_factory=dict)
     page_for: dict[str, str] = field(default_factory=dict)
 
     def are_one(self, page: str, said: str) -> bool:
-        """Whether they may be the same commit; if so, they are from now on.
-
-        Both are cut to 7 digits, so that a short id is found in a long one.
-        """
-        page, said = page[:7], said[:7]
+        """Whether they may be the same; if so, they are from now on. A short commit is known in a long one."""
+        self.said_for.setdefault(page, said)  # as it is printed, for somebody who types it
+        page, said = (name if "T" in name else name[:7] for name in (page, said))
         return self.said_for.setdefault(page, said) == said and self.page_for.setdefault(said, page) == page
+
+    def copied(self, text: str) -> str:
+        """What somebody types who copies names from what was printed, not from the page."""
+        return _NAME.sub(lambda name: self.said_for.get(name[0], name[0]), text)
+
+    def written(self, line: str) -> str:
+        """A printed line for the page: what the page has a name for is called so, and the rest as it was printed."""
+        page_for = {said: page for page, said in self.said_for.items()}
+        for name in _NAME.findall(line):
+            if name not in page_for:
+                self.are_one(name, name)
+        return _NAME.sub(lambda name: page_for.get(name[0], name[0]), line)
 
 
 def agrees(shown: Sequence[str], said: Sequence[str], names: _Names | None = None) -> bool:
-    """Whether a command printed what the page shows for it."""
-    names = _Names() if names is None else names
-    if not shown:
-        return not said
-    if shown[0] == "...":
+    """Whether a command printed what the page shows for it; if so, `names` know what is called how."""
+    tried = _Names() if names is None else _Names(dict(names.said_for), dict(names.page_for))
+    if shown and shown[0] == "...":
         return any(agrees(shown[1:], said[skipped:], names) for skipped in range(len(said) + 1))
-    return bool(said) and _line_agrees(shown[0], said[0], names) and agrees(shown[1:], said[1:], names)
+    for number, line in enumerate(shown):
+        if line == "...":
+            if agrees(shown[number:], said[number:], tried):
+                break
+            return False
+        if number >= len(said) or not _line_agrees(line, said[number], tried):
+            return False
+    else:
+        if len(said) != len(shown):
+            return False
+    if names is not None:
+        names.said_for, names.page_for = tried.said_for, tried.page_for
+    return True
 
 
 def _line_agrees(shown: str, said: str, names: _Names) -> bool:
     for varying, text in _VARYING:
         shown, said = varying.sub(text, shown), varying.sub(text, said)
-    pattern, commits, end = "", list[str](), 0
-    for piece in re.finditer(rf"\.\.\.|{_COMMIT.pattern}", shown):
+    pattern, found, end = "", list[str](), 0
+    for piece in re.finditer(rf"\.\.\.|{_NAME.pattern}", shown):
         pattern += re.escape(shown[end : piece.start()])
         end = piece.end()
         if piece[0] == "...":
             pattern += ".*"
         else:
-            pattern += rf"([0-9a-f]{{{len(piece[0])}}})"
-            commits.append(piece[0])
-    found = re.fullmatch(pattern + re.escape(shown[end:]), said)
-    return found is not None and all(map(names.are_one, commits, found.groups()))
+            pattern += f"({_STAMP})" if "T" in piece[0] else rf"([0-9a-f]{{{len(piece[0])}}})"
+            found.append(piece[0])
+    match = re.fullmatch(pattern + re.escape(shown[end:]), said)
+    return match is not None and all(map(names.are_one, found, match.groups()))
 
 
 class _Shell:
@@ -309,14 +330,14 @@ def type_page(path: Path, house: House) -> Page:
             house.write(step, person)
             continue
         person, count = step.person, count + 1
-        code, said = house.type(step)
+        code, said = house.type(replace(step, text=names.copied(step.text)))
         after = steps[number + 1] if number + 1 < len(steps) else None
         line = text.count("\n", 0, step.start)
         if not agrees(step.printed, said, names):
             differences.append(
                 "\n".join([f"{path}:{line}: $ {step.text}", *said, "--- the page says", *step.printed, ""])
             )
-            parts += [text[end : step.start], *(f"{one}\n" for one in said)]
+            parts += [text[end : step.start], *(f"{names.written(one)}\n" for one in said)]
             end = step.end
         if code and not (isinstance(after, Command) and after.text.startswith("echo $?")):
             differences.append("\n".join([f"{path}:{line}: $ {step.text}", *said, f"--- and ends with {code}", ""]))
