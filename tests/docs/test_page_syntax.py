@@ -120,7 +120,8 @@ def test_names_in_a_command_are_those_that_were_printed(tmp_path: Path) -> None:
 
 def test_a_page_that_is_written_anew_calls_one_thing_by_one_name(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    text = "```console\n$ n=123; echo 20270101T000000.${n}456Z\n20261120T235217.817626Z\n$ echo of 20261120T235217.817626Z\n"
+    first = "$ n=123; echo 20270101T000000.${n}456Z\n20261120T235217.817626Z\n"
+    text = f"```console\n{first}$ echo of 20261120T235217.817626Z\n"
     page.write_text(text + "nothing\n```\n")
     with House(tmp_path / "house") as house:
         typed = type_page(page, house)

@@ -75,7 +75,7 @@ def _shop(house: House) -> None:
     house.server.create("load-tests", {"README.md": "Load tests\n"})
 
 
-def _ci(house: House) -> None:
+def _committed_shop(house: House) -> None:
     """The services, and the repository of a workspace with its lockfile."""
     _shop(house)
     shop = {
@@ -93,11 +93,12 @@ def _ci(house: House) -> None:
 
 
 UPSTREAMS: Mapping[str, Callable[[House], None]] = {
-    "ci": _ci,
+    "ci": _committed_shop,
     "dotfiles": _dotfiles,
     "firmware": _firmware,
     "micro-services": _shop,
     "ros-workspace": _ros_workspace,
+    "several-agents": _committed_shop,
 }
 
 
