@@ -52,7 +52,7 @@ def test_a_page_is_commands_with_what_they_print_and_files() -> None:
         ("...\nat eb6beaff9b\nb", "at 1234567abc\nc\nat 7654321abc\nb"),
         ("took 0.61 s.", "took 12 s."),
         ("since 2026-11-20T23:52:17Z", "since 2027-01-01T00:00:00Z"),
-        ("used 2026-11-20", "used 2027-01-01"),
+        ("4.7 KiB used 2026-11-20", "512 B used 2027-01-01"),
         ('version: "13c7dd0b3a9c5fea231443199dff0c75473aa5b1"', "version: d341c189cdfab847b7d266c03e75a71558e3f3eb"),
         ("x.grex-bak.20261120T235217Z", "x.grex-bak.20270101T000000Z"),
         ("pid 1 on host vm", "pid 977 on host ci-3"),

@@ -14,7 +14,7 @@ What a page shows is what was printed, but for what differs each time:
 - `...` stands for anything inside of a line, and alone on a line for any number of lines.
 - A commit (7 to 40 hexadecimal digits) or stamp (`20261120T235217Z`) may be another one. Those that are one on the page
   have to be one in truth, too, and those that are two have to be two. In a command they are what was printed.
-- Times (`0.52 s`, `2026-11-20T23:52:17Z`, `2026-11-20`), `pid 4121` and `host vm` may be others.
+- Times (`0.52 s`, `2026-11-20T23:52:17Z`, `2026-11-20`), sizes (`4.7 KiB`), `pid 4121` and `host vm` may be others.
 - `/home/ada`, `/home/ben` are the homes; `https://example.com/team/` is where the repositories are, for git only: grex
   sees the URL as it is written. `/opt/src/grex` is this source tree.
 - Packs are worked on one after the other, so that lines come in one order. For a reader they may come in another.
@@ -50,6 +50,7 @@ _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DAY"),
     (re.compile(r"\b\d+(?:\.\d+)? s\b"), "N s"),
+    (re.compile(r"\b\d+(?:\.\d+)? [KMG]?i?B\b"), "N B"),
     (re.compile(r"\bpid \d+"), "pid N"),
     (re.compile(r"\bhost [\w.-]+"), "host H"),
     (re.compile(r'"([0-9a-f]{40})"'), r"\1"),  # YAML needs the quotes where a commit looks like a number
@@ -241,7 +242,6 @@ class House:
             home.mkdir(parents=True)
             (home / ".gitconfig").write_text(
                 f"[user]\n\tname = {person.title()}\n\temail = {person}@example.com\n"
-                "[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"
                 f'[url "{self.server.root.as_uri()}/"]\n\tinsteadOf = {TEAM}\n'
             )
         return home
