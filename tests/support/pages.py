@@ -159,6 +159,14 @@ def agrees(shown: Sequence[str], said: Sequence[str], names: _Names | None = Non
     return True
 
 
+def _learn(shown: Sequence[str], said: Sequence[str], names: _Names) -> None:
+    """Take names from the lines that agree where others do not, so that one difference does not bring more."""
+    for line in shown:
+        for one in said:
+            if line != "..." and agrees([line], [one], names):
+                break
+
+
 def _line_agrees(shown: str, said: str, names: _Names) -> bool:
     for varying, text in _VARYING:
         shown, said = varying.sub(text, shown), varying.sub(text, said)
@@ -337,6 +345,7 @@ def type_page(path: Path, house: House) -> Page:
             differences.append(
                 "\n".join([f"{path}:{line}: $ {step.text}", *said, "--- the page says", *step.printed, ""])
             )
+            _learn(step.printed, said, names)
             parts += [text[end : step.start], *(f"{names.written(one)}\n" for one in said)]
             end = step.end
         if code and not (isinstance(after, Command) and after.text.startswith("echo $?")):
