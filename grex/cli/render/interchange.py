@@ -22,9 +22,8 @@ _FEW = 20
 def import_packs(report: ImportReport, *, brief: bool = False) -> str:
     """What import says: what was declared, what was not, and what the sync made of it; `brief` as for `sync`."""
     plan = report.plan
-    rows: list[tuple[str, ...]] = [("add", pack.path, pack.ref or "HEAD", pack.url) for pack in plan.added]
-    rows += [("change", changed.path, _changes(changed)) for changed in plan.changed]
-    lines = aligned(rows)
+    lines = aligned([("add", pack.path, pack.ref or "HEAD", pack.url) for pack in plan.added])
+    lines += aligned([("change", changed.path, _changes(changed)) for changed in plan.changed])
     lines += [f"skipped  {path}: {reason}." for path, reason in report.skipped]
     lines += note_lines(report.notes)
     if report.groups_off:
@@ -56,7 +55,7 @@ def _changes(changed: ChangedPack) -> str:
             continue
         before = clean(changed.before[key] or "none")
         told.append(
-            f"ref {before} -> {clean(str(changed.changes[key] or 'none'))}" if key == "ref" else f"url, was {before}"
+            f"ref {before} -> {clean(str(changed.changes[key] or 'none'))}" if key == "ref" else f"url was {before}"
         )
     return ", ".join(told)
 
