@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import Command, File, House, agrees, parse, type_page
+from tests.support.pages import Command, File, House, Names, agrees, parse, type_page
 
 TEXT = """# A page
 
@@ -16,8 +16,9 @@ $ cat > a <<END
 > END
 $ cat a
 one
-ben$ pwd
+ben$ pwd && cat /home/ada/a
 /home/ben
+one
 ```
 
 ```yaml title="b/c.yaml"
@@ -126,3 +127,22 @@ def test_a_page_that_is_written_anew_calls_one_thing_by_one_name(tmp_path: Path)
     with House(tmp_path / "house") as house:
         typed = type_page(page, house)
     assert typed.text == text + "of 20261120T235217.817626Z\n```\n"
+
+
+def test_lines_that_do_not_agree_name_nothing() -> None:
+    names = Names()
+    assert not agrees(["at eb6beaff9b", "x"], ["at 1234567abc", "y"], names)
+    assert names.copied("eb6beaff9b") == "eb6beaff9b"
+    assert agrees(["at eb6beaff9b", "x"], ["at 1234567abc", "x"], names)
+    assert names.copied("eb6beaff9b") == "1234567abc"
+
+
+def test_a_line_that_differs_hides_no_name_of_the_others(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    first = "$ n=123; echo at 20270101T000000.${n}456Z; echo new\nat 20261120T235217.817626Z\n"
+    second = "$ test 20261120T235217.817626Z = 20270101T000000.123456Z\n"
+    page.write_text(f"```console\n{first}old\n{second}```\n")
+    with House(tmp_path / "house") as house:
+        typed = type_page(page, house)
+    assert len(typed.differences) == 1
+    assert typed.text == f"```console\n{first}new\n{second}```\n"

@@ -37,7 +37,7 @@ from typing import Self
 
 from tests.support.git_server import GitServer
 
-__all__ = ["TEAM", "Command", "File", "House", "Page", "agrees", "parse", "type_page"]
+__all__ = ["TEAM", "Command", "File", "House", "Names", "Page", "agrees", "parse", "type_page"]
 
 TEAM = "https://example.com/team/"
 TOP = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def _commands(body: str, offset: int) -> Iterator[Command]:
 
 
 @dataclass
-class _Names:
+class Names:
     """Which commit or stamp of the page is which in truth."""
 
     said_for: dict[str, str] = field(default_factory=dict)
@@ -139,9 +139,9 @@ class _Names:
         return _NAME.sub(lambda name: page_for.get(name[0], name[0]), line)
 
 
-def agrees(shown: Sequence[str], said: Sequence[str], names: _Names | None = None) -> bool:
+def agrees(shown: Sequence[str], said: Sequence[str], names: Names | None = None) -> bool:
     """Whether a command printed what the page shows for it; if so, `names` know what is called how."""
-    tried = _Names() if names is None else _Names(dict(names.said_for), dict(names.page_for))
+    tried = Names() if names is None else Names(dict(names.said_for), dict(names.page_for))
     if shown and shown[0] == "...":
         return any(agrees(shown[1:], said[skipped:], names) for skipped in range(len(said) + 1))
     for number, line in enumerate(shown):
@@ -159,7 +159,7 @@ def agrees(shown: Sequence[str], said: Sequence[str], names: _Names | None = Non
     return True
 
 
-def _learn(shown: Sequence[str], said: Sequence[str], names: _Names) -> None:
+def _learn(shown: Sequence[str], said: Sequence[str], names: Names) -> None:
     """Take names from the lines that agree where others do not, so that one difference does not bring more."""
     for line in shown:
         for one in said:
@@ -167,7 +167,7 @@ def _learn(shown: Sequence[str], said: Sequence[str], names: _Names) -> None:
                 break
 
 
-def _line_agrees(shown: str, said: str, names: _Names) -> bool:
+def _line_agrees(shown: str, said: str, names: Names) -> bool:
     for varying, text in _VARYING:
         shown, said = varying.sub(text, shown), varying.sub(text, said)
     pattern, found, end = "", list[str](), 0
@@ -331,7 +331,7 @@ def type_page(path: Path, house: House) -> Page:
     """
     text = path.read_text(encoding="utf-8")
     steps = list(parse(text))
-    names, differences, person, count = _Names(), list[str](), _READER, 0
+    names, differences, person, count = Names(), list[str](), _READER, 0
     parts, end = list[str](), 0
     for number, step in enumerate(steps):
         if isinstance(step, File):
