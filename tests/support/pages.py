@@ -17,7 +17,8 @@ What a page shows is what was printed, but for what differs each time:
 - Times (`0.52 s`, `2026-11-20T23:52:17Z`, `2026-11-20`), sizes (`4.7 KiB`), `pid 4121` and `host vm` may be others.
 - `/home/ada`, `/home/ben` are the homes; `https://example.com/team/` is where the repositories are, for git only: grex
   sees the URL as it is written. `/opt/src/grex` is this source tree.
-- Packs are worked on one after the other, so that lines come in one order. For a reader they may come in another.
+- Lines of packs that follow each other (`cloned       a: ...`, with what stands below it) may come in another order, as
+  packs are done at the same time.
 
 `python -m tests.docs PAGE` types a page and says where it differs; with `--write` the page gets what was printed in
 place of what it shows, for somebody to look at. What agrees stays as it is.
@@ -46,6 +47,8 @@ _READER = "ada"
 _END = "@end-of-command@"
 _FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PROMPT = re.compile(r"^(?:([a-z]+))?\$ (.*)$")
+_PACK_LINE = re.compile(r"^([a-z-]+ +)([^\s:]+)")
+_INDENT = 13
 _VARYING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "TIME"),
     (re.compile(r"\b\d{4}-\d\d-\d\d\b"), "DAY"),
@@ -141,6 +144,7 @@ class Names:
 
 def agrees(shown: Sequence[str], said: Sequence[str], names: Names | None = None) -> bool:
     """Whether a command printed what the page shows for it; if so, `names` know what is called how."""
+    shown, said = _by_pack(shown), _by_pack(said)
     tried = Names() if names is None else Names(dict(names.said_for), dict(names.page_for))
     if shown and shown[0] == "...":
         return any(agrees(shown[1:], said[skipped:], names) for skipped in range(len(said) + 1))
@@ -157,6 +161,22 @@ def agrees(shown: Sequence[str], said: Sequence[str], names: Names | None = None
     if names is not None:
         names.said_for, names.page_for = tried.said_for, tried.page_for
     return True
+
+
+def _by_pack(lines: Sequence[str]) -> list[str]:
+    """The lines, with those of packs that follow each other sorted by their paths."""
+    ordered, of_packs = list[str](), list[tuple[str, list[str]]]()
+    for line in [*lines, ""]:
+        pack = _PACK_LINE.match(line)
+        if pack and pack.end(1) == _INDENT:
+            of_packs.append((pack[2], [line]))
+        elif of_packs and line.startswith(" " * _INDENT):
+            of_packs[-1][1].append(line)
+        else:
+            ordered += [one for _, entry in sorted(of_packs, key=lambda one: one[0]) for one in entry]
+            of_packs.clear()
+            ordered.append(line)
+    return ordered[:-1]
 
 
 def _learn(shown: Sequence[str], said: Sequence[str], names: Names) -> None:
@@ -271,7 +291,7 @@ class House:
             "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this one the other way round
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "GIT_CONFIG_SYSTEM": os.devnull,
-            "GREX_JOBS": "1",  # packs in one order
+            "GREX_JOBS": "1",  # as far as it goes, packs in one order
             # The same commits each time, so that a page that is written anew differs only where it has to.
             "GIT_AUTHOR_DATE": "2026-11-02T09:00:00Z",
             "GIT_COMMITTER_DATE": "2026-11-02T09:00:00Z",
