@@ -84,9 +84,9 @@ class RemovalOutcome(Struct, frozen=True, kw_only=True):
 _Act: TypeAlias = Callable[[str, Mapping[str, RemovalOutcome]], Awaitable[RemovalOutcome | None]]
 
 
-def restore_hint(trash: str) -> str:
-    """How to bring back what is there: `.grex/trash/<utc>/<path>`."""
-    return f"grex doctor --restore {trash.split('/')[2]}"
+def restore_hint(*trash: str) -> str:
+    """How to bring back what is there, in this order: each is `.grex/trash/<utc>/<path>`."""
+    return " ".join(["grex doctor", *(f"--restore {one.split('/')[2]}" for one in trash)])
 
 
 def inner_packs(path: str, packs: Iterable[str]) -> list[str]:

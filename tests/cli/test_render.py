@@ -8,9 +8,13 @@ import pytest
 
 from grex.cli import render
 from grex.cli.lines import fitted
+from grex.cli.render.removal import removed_lines
 from grex.engine import InstallOutcome
+from grex.engine.declaring import ChangedPack, ImportPlan
+from grex.engine.removal import RemovalOutcome
 from grex.engine.teardown import TeardownOutcome
 from grex.errors import ActionError, PackError
+from grex.verbs.import_packs import ImportReport
 from grex.verbs.init import InitReport
 from grex.verbs.locks import LocksReport
 from grex.verbs.ls import ListReport
@@ -258,6 +262,22 @@ def test_a_workspace_inside_another_one_is_told_with_what_that_means() -> None:
     assert "note: it lies in another workspace, /out, which knows nothing of it" in render.init(report)
     report = InitReport(Path("/out/in"), created=True, outer=Path("/out"), belongs_to_outer=True)
     assert "/out, which declares it as its pack" in render.init(report)
+
+
+def test_packs_that_went_together_come_back_by_one_command_the_outer_one_first() -> None:
+    inner = RemovalOutcome(path="a/b", status="removed", trash=".grex/trash/1/a/b")
+    outer = RemovalOutcome(path="a", status="removed", trash=".grex/trash/2/a")
+    assert removed_lines([inner, outer])[2:] == ["             `grex doctor --restore 2 --restore 1` brings them back"]
+    assert removed_lines([outer])[1:] == ["             `grex doctor --restore 2` brings it back"]
+    many = [RemovalOutcome(path=f"p{n}", status="removed", trash=f".grex/trash/{n}/p{n}") for n in range(11)]
+    assert sum("brings it back" in line for line in removed_lines(many)) == 11
+
+
+def test_an_import_says_what_a_ref_was_and_is_and_of_a_url_only_what_it_was() -> None:
+    new = {"ref": "v2", "url": "https://me:secret@host/b", "groups": ["x"]}
+    plan = ImportPlan(changed=(ChangedPack("a", 0, new, {"ref": None, "url": "https://host/a"}),))
+    report = ImportReport(ROOT, "x.repos", "vcs", dry_run=True, plan=plan)
+    assert render.import_packs(report).splitlines()[0] == "change  a  groups, ref none -> v2, url was https://host/a"
 
 
 @pytest.mark.parametrize(

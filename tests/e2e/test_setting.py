@@ -40,6 +40,8 @@ def test_declarations_are_set_and_said_over(made: Workspace, server: GitServer) 
     assert "is in .grex/local.yaml" in made.grex("override", "inner", "--ref", "main", "--local", "--no-sync").stdout
     assert "in force" in made.grex("override").stdout
     assert "goes in .grex/pack.yaml" in made.grex("override", "inner", "--url", server.url("inner"), "--dry-run").stdout
+    gone = made.grex("override", "inner", "--remove", "--local", "--dry-run").stdout
+    assert "would be taken out of .grex/local.yaml" in gone
     assert made.grex("override", "inner", "--remove", "--local", "--json").document["overrides"] == []
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from grex.cli.render.layout import aligned, counted, note_lines
 from grex.cli.render.packs import sync
+from grex.names import clean
 
 if TYPE_CHECKING:
+    from grex.engine.declaring import ChangedPack
     from grex.verbs.export import ExportReport
     from grex.verbs.freeze import FreezeReport
     from grex.verbs.import_packs import ImportReport
@@ -20,12 +22,8 @@ _FEW = 20
 def import_packs(report: ImportReport, *, brief: bool = False) -> str:
     """What import says: what was declared, what was not, and what the sync made of it; `brief` as for `sync`."""
     plan = report.plan
-    rows = [("add", pack.path, pack.ref or "HEAD", pack.url) for pack in plan.added]
-    rows += [
-        ("change", changed.path, ", ".join(sorted(changed.changes)), _before(changed.before))
-        for changed in plan.changed
-    ]
-    lines = aligned(rows)
+    lines = aligned([("add", pack.path, pack.ref or "HEAD", pack.url) for pack in plan.added])
+    lines += aligned([("change", changed.path, _changes(changed)) for changed in plan.changed])
     lines += [f"skipped  {path}: {reason}." for path, reason in report.skipped]
     lines += note_lines(report.notes)
     if report.groups_off:
@@ -48,12 +46,18 @@ def import_packs(report: ImportReport, *, brief: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _before(before: object) -> str:
-    return (
-        f"was {', '.join(f'{key} {value}' for key, value in before.items())}"
-        if isinstance(before, dict) and before
-        else ""
-    )
+def _changes(changed: ChangedPack) -> str:
+    """Which keys of an entry change, and from what to what; of a URL, which may hold a password, only from what."""
+    told: list[str] = []
+    for key in sorted(changed.changes):
+        if key not in changed.before:
+            told.append(key)
+            continue
+        before = clean(changed.before[key] or "none")
+        told.append(
+            f"ref {before} -> {clean(str(changed.changes[key] or 'none'))}" if key == "ref" else f"url was {before}"
+        )
+    return ", ".join(told)
 
 
 def export(report: ExportReport) -> str:

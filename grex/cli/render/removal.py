@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["doctor", "removed_lines", "rm"]
 
 _SHORT = 10
+_MANY = 10  # more names than this nobody copies
 
 
 def rm(report: RmReport, *, brief: bool = False, width: int | None = None) -> str:
@@ -53,6 +54,11 @@ def rm(report: RmReport, *, brief: bool = False, width: int | None = None) -> st
 def removed_lines(packs: Sequence[RemovalOutcome]) -> list[str]:
     """A line for each pack that went or was to go, and below it what to do about it."""
     lines: list[str] = []
+    # The outer ones have to come back first.
+    trash = [
+        pack.trash for pack in sorted(packs, key=lambda pack: pack.path) if pack.trash is not None and not pack.hint
+    ]
+    is_one_command = 1 < len(trash) <= _MANY
     for pack in packs:
         text = pack.text
         if pack.status == "removed":
@@ -60,8 +66,10 @@ def removed_lines(packs: Sequence[RemovalOutcome]) -> list[str]:
         lines.append(pack_line(pack.status, pack.path, text))
         if pack.hint:
             lines.append(f"{'':<12} hint: {pack.hint}")
-        elif pack.trash is not None:
+        elif pack.trash is not None and not is_one_command:
             lines.append(f"{'':<12} `{restore_hint(pack.trash)}` brings it back")
+    if is_one_command:
+        lines.append(f"{'':<12} `{restore_hint(*trash)}` brings them back")
     return lines
 
 

@@ -83,7 +83,11 @@ def override(report: OverrideReport, *, brief: bool = False, width: int | None =
     lines += removed_lines([one for _, one in sorted(report.readdressed.removed.items())])
     lines += _changes(report.path, report.changes, dry_run=report.dry_run)
     if report.changes:
-        lines.append(pack_line("override", report.path, f"{'goes' if report.dry_run else 'is'} in {report.file}"))
+        if all(one.new is None for one in report.changes):
+            where = "would be taken out of" if report.dry_run else "was taken out of"
+        else:
+            where = "goes in" if report.dry_run else "is in"
+        lines.append(pack_line("override", report.path, f"{where} {report.file}"))
     lines += note_lines(report.notes)
     return _with_sync(lines, report, brief=brief, width=width)
 
