@@ -6,12 +6,14 @@ from grex.later import imported_later
 
 if TYPE_CHECKING:
     from grex.cli.render.cache import cache_gc, cache_ls
+    from grex.cli.render.doctor import doctor
     from grex.cli.render.forks import fork, fork_ls, fork_rm
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
     from grex.cli.render.removal import doctor, rm
     from grex.cli.render.setting import clone, config, override, set_pack
+    from grex.cli.render.removal import rm
 
 __all__ = [
     "add",
@@ -63,6 +65,7 @@ _LATER = {
     "fork_rm": "forks",
     "freeze": "interchange",
     "import_packs": "interchange",
+    "doctor": "doctor",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",
