@@ -39,6 +39,7 @@ class Holding(Struct, frozen=True, kw_only=True):
     is_linked: bool = False
     is_interrupted: bool = False
     staying: tuple[str, ...] = ()
+    worktrees: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
     work: LocalWork = LocalWork()
 
@@ -46,20 +47,9 @@ class Holding(Struct, frozen=True, kw_only=True):
 def why_kept(found: Holding, *, force: bool = False) -> Leave | None:
     """Why the checkout must stay; None where it may be moved to the trash."""
     path = shown_argument(found.path)
-    if found.staying:
-        return Leave(
-            "holds-pack",
-            f"the pack {found.staying[0]} lies in it and stays",
-            f"Remove {found.staying[0]} too, or keep the files with `grex rm --keep-files {path}`.",
-        )
-    if found.is_linked:
-        return Leave(
-            "linked-worktree",
-            "it is a work tree of a repository that lies elsewhere and knows it by its path",
-            f"`git worktree remove` takes it away; `grex rm --keep-files {path}` only forgets it.",
-        )
-    if force:
-        return None
+    outside = _breaks_something_outside(found, path)
+    if outside is not None or force:
+        return outside
     anyway = "`grex rm --force` moves it to the trash as it is"
     if not found.is_owned:
         return Leave(
@@ -78,6 +68,29 @@ def why_kept(found: Holding, *, force: bool = False) -> Leave | None:
     what = found.work.first()
     if what is not None:
         return Leave(_code(found.work), f"it {what}", f"Commit and push, or take it elsewhere; {anyway}.")
+    return None
+
+
+def _breaks_something_outside(found: Holding, path: str) -> Leave | None:
+    """Why it must stay whatever the user says: in the trash it would not be whole, or somebody else would not."""
+    if found.staying:
+        return Leave(
+            "holds-pack",
+            f"the pack {found.staying[0]} lies in it and stays",
+            f"Remove {found.staying[0]} too, or keep the files with `grex rm --keep-files {path}`.",
+        )
+    if found.is_linked:
+        return Leave(
+            "linked-worktree",
+            "it is a work tree of a repository that lies elsewhere and knows it by its path",
+            f"`git worktree remove` takes it away; `grex rm --keep-files {path}` only forgets it.",
+        )
+    if found.worktrees:
+        return Leave(
+            "has-worktrees",
+            f"it has other work trees, whose commits are kept in it: {', '.join(found.worktrees[:3])}",
+            "`grex fork rm DIR` takes a fork away, `git worktree remove` any other one.",
+        )
     return None
 
 

@@ -26,7 +26,7 @@ from grex.engine.session import Session
 from grex.engine.trash import Trash
 from grex.errors import GrexError, PackError, PackGoneError
 from grex.fs import canonical
-from grex.git import CheckoutState, find_work, is_linked_worktree, nested_repositories
+from grex.git import CheckoutState, find_work, is_linked_worktree, linked_work_trees, nested_repositories
 from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import PackRecord, TrashRecord, timestamp
 from grex.names import is_full_sha
@@ -238,6 +238,7 @@ class Removals:
             is_linked=is_linked_worktree(state),
             is_interrupted=state.note is not None,
             staying=tuple(inner_packs(path, self._staying)),
+            worktrees=tuple(str(place) for _, place in linked_work_trees(state.dirs.common)),
         )
         leave = why_kept(holding, force=self._force)
         if leave is not None or self._force:

@@ -20,7 +20,6 @@ WORK = {
     "unpushed": LocalWork(unpushed=("topic",)),
     "operation-in-progress": LocalWork(operation="rebase"),
     "submodule-work": LocalWork(submodules=(("sub", "has a stash"),)),
-    "has-worktrees": LocalWork(worktrees=("/elsewhere",)),
 }
 
 
@@ -53,6 +52,7 @@ def test_what_is_whole_in_the_trash_may_be_forced(code: str, holding: Holding) -
     [
         ("holds-pack", Holding(path="a", staying=("a/b",))),
         ("linked-worktree", Holding(path="a", is_linked=True)),
+        ("has-worktrees", Holding(path="a", worktrees=("/elsewhere",))),
     ],
 )
 def test_what_would_break_something_outside_of_it_stays_whatever_the_user_says(code: str, holding: Holding) -> None:

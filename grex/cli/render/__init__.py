@@ -6,11 +6,12 @@ from grex.later import imported_later
 
 if TYPE_CHECKING:
     from grex.cli.render.cache import cache_gc, cache_ls
+    from grex.cli.render.checkup import doctor
     from grex.cli.render.forks import fork, fork_ls, fork_rm
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
-    from grex.cli.render.removal import doctor, rm
+    from grex.cli.render.removal import rm
     from grex.cli.render.setting import clone, config, override, set_pack
     from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
 
@@ -62,7 +63,7 @@ _LATER = {
     "demo": "packs",
     "diff": "showing",
     "diff_markdown": "showing",
-    "doctor": "removal",
+    "doctor": "checkup",
     "exec_": "over",
     "export": "interchange",
     "fetch": "over",
