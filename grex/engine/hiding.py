@@ -21,6 +21,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
+
 from grex.engine.holds import Holds
 from grex.errors import LockUnavailableError, ManifestError, PackError
 from grex.exclude import enclosing_repository, ensure_block, escape_pattern, read_block, says, workspace_patterns
@@ -28,7 +30,7 @@ from grex.fs import canonical
 from grex.git import IndexUnreadableError, find_git_dirs, linked_work_trees, read_index
 from grex.workspace import Layout
 
-__all__ = ["Hiding"]
+__all__ = ["Block", "Hiding"]
 
 
 def _always(line: str) -> bool:
@@ -39,6 +41,22 @@ def _always(line: str) -> bool:
 def _never(line: str) -> bool:
     del line
     return False
+
+
+class Block(Struct, frozen=True):
+    """The managed block of one repository, as it has to be.
+
+    Attributes:
+        work_tree: the root of the repository's work tree.
+        file: the file that the block is in.
+        patterns: what it has to say.
+        is_kept: which other lines of it stay.
+    """
+
+    work_tree: Path
+    file: Path
+    patterns: tuple[str, ...]
+    is_kept: Callable[[str], bool]
 
 
 class Hiding:
@@ -97,9 +115,8 @@ class Hiding:
 
     async def settle(self, packs: Iterable[str]) -> None:
         """Make the blocks say exactly this, once everything that is declared is known."""
-        for (work_tree, common_dir), paths in self._by_repository(packs).items():
-            wanted = workspace_patterns(work_tree, self._layout.root, [self._layout.pack_dir(path) for path in paths])
-            await self._write(self._block_file(work_tree, common_dir), wanted, self._kept(work_tree, common_dir))
+        for block in self.blocks(packs):
+            await self.write(block)
 
     async def _write(self, target: Path, wanted: Collection[str], is_kept: Callable[[str], bool] = _always) -> None:
         """Let the block say what is wanted, and what it says already and is kept."""
@@ -131,6 +148,31 @@ class Hiding:
             return _never
         own = escape_pattern(root.relative_to(work_tree).as_posix()) + "/"
         return lambda line: not line.startswith(own)
+
+    def blocks(self, packs: Iterable[str]) -> list[Block]:
+        """What the blocks have to say, once everything that is declared is known: one for each repository around."""
+        return [
+            Block(
+                work_tree,
+                self._block_file(work_tree, common_dir),
+                workspace_patterns(work_tree, self._layout.root, [self._layout.pack_dir(path) for path in paths]),
+                self._kept(work_tree, common_dir),
+            )
+            for (work_tree, common_dir), paths in self._by_repository(packs).items()
+        ]
+
+    def own_block(self, checkout: Path, common_dir: Path) -> Block:
+        """What the block of a pack's own repository has to say at least."""
+        patterns = workspace_patterns(checkout, self._layout.root, [])
+        return Block(checkout, common_dir / "info" / "exclude", patterns, _always)
+
+    async def write(self, block: Block, *, keeps_all: bool = False) -> None:
+        """Let a block say what it has to, and what is kept. Tier: MANIFEST, where there is something to write.
+
+        Raises:
+            ManifestError: the file cannot be read or replaced; it is as it was.
+        """
+        await self._write(block.file, block.patterns, _always if keeps_all else block.is_kept)
 
     def refuse_tracked(self, pack: str) -> PackError | None:
         """Why a pack must not be put there: the repository around it tracks something at that path.

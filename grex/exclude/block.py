@@ -24,10 +24,21 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from msgspec import Struct
+
 from grex.errors import ManifestError
 from grex.fs import TEMP_PREFIX, canonical, fsync_dir, read_regular, sweep_temporary_files, write_if_changed
 
-__all__ = ["ensure_block", "escape_pattern", "read_block", "remove_block", "says", "workspace_patterns"]
+__all__ = [
+    "BlockFaults",
+    "ensure_block",
+    "escape_pattern",
+    "find_block_faults",
+    "read_block",
+    "remove_block",
+    "says",
+    "workspace_patterns",
+]
 
 _START = b"# >>> grex (managed; edits inside are overwritten)"
 _START_WORDS = [b"#", b">>>", b"grex"]  # what follows in brackets may change between versions
@@ -163,6 +174,55 @@ def read_block(exclude_file: Path) -> tuple[str, ...]:
             inside = lines[start + 1 : number]
             return tuple(one.rstrip(b"\r\n").decode("utf-8", "surrogateescape") for one in inside)
     return ()
+
+
+class BlockFaults(Struct, frozen=True):
+    """What is not as it should be about the block of a file; all empty if nothing is.
+
+    Attributes:
+        lacking: patterns that it has to have and has not.
+        stale: patterns that it has and that nothing asks for.
+        marks: what is wrong with its markers, as a clause.
+    """
+
+    lacking: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    marks: str = ""
+
+
+def find_block_faults(exclude_file: Path, patterns: Iterable[str]) -> BlockFaults:
+    """Hold the block of a file against the patterns that it has to have. Nothing is written.
+
+    Raises:
+        OSError: the file cannot be read; one that is not there has no block.
+    """
+    try:
+        lines = read_regular(exclude_file).splitlines()
+    except FileNotFoundError:
+        lines = []
+    blocks: list[list[bytes]] = []
+    orphans = 0
+    inside: list[bytes] | None = None
+    for line in lines:
+        words = line.split()
+        if words[:3] == _START_WORDS:
+            orphans += inside is not None
+            inside = []
+        elif words == _END_WORDS:
+            orphans += inside is None
+            blocks += [] if inside is None else [inside]
+            inside = None
+        elif inside is not None:
+            inside.append(line)
+    orphans += inside is not None
+    wanted = list(patterns)
+    found = [line.decode("utf-8", "surrogateescape") for line in (blocks[0] if blocks else ())]
+    marks = "a marker of it stands alone" if orphans else "it is there several times" if len(blocks) > 1 else ""
+    return BlockFaults(
+        lacking=tuple(pattern for pattern in wanted if pattern not in found),
+        stale=tuple(pattern for pattern in found if pattern not in wanted),
+        marks=marks,
+    )
 
 
 def _make_directory(directory: Path) -> None:

@@ -8,6 +8,9 @@ afterwards. `--branch=NAME` prefers the branch where a tag has the same name, as
 git's transport too: hard links into somebody else's object store would be faster, but the copy that git makes then is
 not guarded against a repack going on in the other repository.
 
+The clone's own configuration says that grex made it (`CLONED_KEY`). A completion record proves less: the user's own
+clone gets one as well when it is adopted. The log says whose a checkout is; the mark is for when the log is lost.
+
 A kill leaves the temporary directory and nothing else. It is the caller's, who named it, notes it durably before and
 removes it after a failure.
 """
@@ -29,7 +32,7 @@ from grex.git.fittings import Fittings, write_fittings
 from grex.git.index import IndexUnreadableError, read_index
 from grex.git.observe import CheckoutState, observe
 from grex.git.progress import GitProgress
-from grex.git.records import CompletionRecord, write_record
+from grex.git.records import CLONED_KEY, CompletionRecord, write_record
 from grex.git.refs import RefsUnreadableError, read_ref
 from grex.git.remote import DeclaredRef, RemoteRef, not_found, parse_ref
 from grex.git.sparse import write_cone
@@ -97,7 +100,7 @@ async def clone(
     declared = parse_ref(ref)
     if declared.kind == "sha":
         commit = commit or declared.name
-    options = ["--template=", "--no-local", "--origin=origin", "--progress"]
+    options = ["--template=", "--no-local", "--origin=origin", "--progress", f"--config={CLONED_KEY}=true"]
     if depth is not None:
         options.append(f"--depth={depth}")
     if filter_spec is not None:

@@ -32,6 +32,7 @@ from grex.git.refs import find_git_dirs
 from grex.names import is_full_sha, redact
 
 __all__ = [
+    "CLONED_KEY",
     "ENDED_FROM_OUTSIDE",
     "CompletionRecord",
     "MoveNote",
@@ -49,6 +50,9 @@ RefKind = Literal["branch", "tag", "sha"]
 
 ENDED_FROM_OUTSIDE = ("timeout_s", "signal")
 """In the details of a failure, either says that a git command did not end by itself."""
+
+CLONED_KEY = "grex.cloned"
+"""Set in the configuration of every repository that grex has cloned itself: an adopted one gets a record as well."""
 
 _OPERATIONS = ("fetch", "refs", "checkout", "clone", "sparse", "submodules")
 _VERSION = 1

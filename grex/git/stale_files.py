@@ -26,7 +26,7 @@ from grex.git.errors import AnotherGitError
 from grex.git.refs import GitDirs
 from grex.git.worktree import work_trees
 
-__all__ = ["remove_stale_files"]
+__all__ = ["find_git_at_work", "lock_files", "remove_stale_files"]
 
 _PROC = Path("/proc")
 _LOCK = ".lock"
@@ -66,6 +66,16 @@ def remove_stale_files(dirs: GitDirs, work_tree: Path, *, since_ns: int) -> tupl
         if status.st_ctime_ns >= since_ns:
             _remove(path, status)
     return tuple(_shown(path, dirs) for path, _ in locks)
+
+
+def lock_files(dirs: GitDirs) -> list[Path]:
+    """The lock files of git that are there now: those of a git that works, or of one that was killed."""
+    return sorted({path for path, _ in _lock_files(dirs)})
+
+
+def find_git_at_work(dirs: GitDirs, work_tree: Path) -> str | None:
+    """Say why somebody may be using the lock files of a repository; None if surely nobody is."""
+    return _find_git_at_work(dirs, work_tree, {(status.st_dev, status.st_ino) for _, status in _lock_files(dirs)})
 
 
 def _another(lock: Path, why: str) -> AnotherGitError:

@@ -10,6 +10,7 @@ waiters of different processes are served in order, and the quick wake-up. That 
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from grex.errors import LockFallbackWarning
 from grex.locks.kernel import OpenedFile
 from grex.locks.line import has_tickets
 
-__all__ = ["Abilities", "abilities", "be_without_tickets", "forget_abilities", "warn_of_polling"]
+__all__ = ["Abilities", "abilities", "be_without_tickets", "forget_abilities", "warn_of_polling", "why_polled"]
 
 # Types whose files may be changed by another machine, or that hide what is below them.
 _NETWORK_TYPES = frozenset(
@@ -104,6 +105,18 @@ def _file_system_type(fd: int) -> str | None:
 def be_without_tickets(opened: OpenedFile, why_not: str) -> None:
     """Remember that the file system of an open lock file has no tickets after all."""
     _known[opened.key[0]] = Abilities(tickets=False, watch=False, why_not=why_not)
+
+
+def why_polled(directory: Path) -> str | None:
+    """Why waits for locks in a directory are polled, as a clause; None where they are not, or nobody can tell."""
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        return _find_out(fd).why_not or None
+    finally:
+        os.close(fd)
 
 
 def warn_of_polling(path: str, why: str) -> None:

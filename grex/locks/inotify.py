@@ -26,7 +26,7 @@ import anyio.lowlevel
 
 from grex.locks.inheritance import on_fork, remember_descriptor
 
-__all__ = ["SAFETY_S", "FileWatch", "Inotify", "is_there"]
+__all__ = ["SAFETY_S", "FileWatch", "Inotify", "is_there", "why_no_instance"]
 
 IN_ATTRIB = 0x4
 IN_CLOSE_WRITE = 0x8
@@ -78,6 +78,15 @@ def _open_instance() -> int:
     if libc is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     return _checked(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+
+
+def why_no_instance() -> str | None:
+    """Why no further instance can be had by this user, None where one can; the one that is tried is given back."""
+    try:
+        os.close(_open_instance())
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def _add_watch(instance: int, fd: int) -> int:

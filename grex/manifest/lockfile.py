@@ -27,7 +27,15 @@ from grex.manifest.credentials import refuse_credentials
 from grex.manifest.log import ManifestWriteHold, require_hold
 from grex.manifest.strict_json import DamageError, Json, load_object, render_object
 
-__all__ = ["LOCKFILE_VERSION", "LockLine", "parse_lockfile", "read_lockfile", "render_lockfile", "write_lockfile"]
+__all__ = [
+    "LOCKFILE_VERSION",
+    "LockLine",
+    "parse_lock_line",
+    "parse_lockfile",
+    "read_lockfile",
+    "render_lockfile",
+    "write_lockfile",
+]
 
 LOCKFILE_VERSION: Final = 1
 
@@ -89,29 +97,43 @@ def parse_lockfile(data: bytes, *, file: str) -> Mapping[str, LockLine]:
     if not lines[-1]:
         lines.pop()
     for line_no, line in enumerate(lines, start=1):
-        try:
-            parsed = _parse_line(line)  # a CR before the LF, as git may make it, is a blank to JSON
-            if parsed.path in first_at:
-                raise DamageError(f"repeats {parsed.path!r}, which line {first_at[parsed.path]} has")  # noqa: TRY301 - gets its place below
-        except _ConflictError:
-            raise LockfileError(
-                f"{file}:{line_no}: the lockfile holds an unfinished merge",
-                hint=_HINT_CONFLICT,
-                details={"file": file, "line": line_no},
-            ) from None
-        except _NewerVersionError as error:
-            raise SchemaVersionError(
-                f"{file}:{line_no}: lockfile version {error} is not one that this grex reads",
-                hint="Use the newer grex that wrote it.",
-                details={"file": file, "line": line_no},
-            ) from None
-        except DamageError as error:
-            raise LockfileError(
-                f"{file}:{line_no}: the line {error}", hint=_HINT_MENDED, details={"file": file, "line": line_no}
-            ) from None
+        parsed = parse_lock_line(line, line_no, file=file)
+        if parsed.path in first_at:
+            raise _damaged(file, line_no, f"repeats {parsed.path!r}, which line {first_at[parsed.path]} has")
         first_at[parsed.path] = line_no
         found[parsed.path] = parsed
     return found
+
+
+def parse_lock_line(line: bytes, line_no: int, *, file: str) -> LockLine:
+    """One line of a lockfile, without its LF.
+
+    Raises:
+        LockfileError: it cannot be used.
+        SchemaVersionError: a newer grex wrote it.
+    """
+    try:
+        return _parse_line(line)  # a CR before the LF, as git may make it, is a blank to JSON
+    except _ConflictError:
+        raise LockfileError(
+            f"{file}:{line_no}: the lockfile holds an unfinished merge",
+            hint=_HINT_CONFLICT,
+            details={"file": file, "line": line_no},
+        ) from None
+    except _NewerVersionError as error:
+        raise SchemaVersionError(
+            f"{file}:{line_no}: lockfile version {error} is not one that this grex reads",
+            hint="Use the newer grex that wrote it.",
+            details={"file": file, "line": line_no},
+        ) from None
+    except DamageError as error:
+        raise _damaged(file, line_no, str(error)) from None
+
+
+def _damaged(file: str, line_no: int, what: str) -> LockfileError:
+    return LockfileError(
+        f"{file}:{line_no}: the line {what}", hint=_HINT_MENDED, details={"file": file, "line": line_no}
+    )
 
 
 def render_lockfile(lines: Iterable[LockLine]) -> bytes:

@@ -1,28 +1,28 @@
-"""`grex doctor`: looks for what is not in order, empties the trash of what is old, and brings things back from it.
+"""`grex doctor`: says what is not in order and mends what is safe; empties the trash, and brings things back from it.
 
-Recipe: hold WORKSPACE if anything is to be changed, finish what a kill left, then what was asked for: list the trash,
-restore, sweep, or run every check. A check is a function from the open session to findings; `CHECKS` has them in the
-order in which they are told, and to add one is to put it there. Checks look and change nothing.
+Recipe: list the trash; or hold WORKSPACE, finish what a kill left, restore and sweep; or look at everything
+(`grex.verbs.checkup`), which is what it does without an option.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from grex.engine import Session, Settings
+from grex.engine.checks import Finding
 from grex.engine.restoring import Restored, chosen, finish_restores, restore
 from grex.engine.trash import Trash, Trashed, size_bytes
 from grex.errors import GrexError, PackError, UsageError
+from grex.verbs.checkup import CheckUp, check_up, finding_json
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
-    from grex.verbs.documents import DoctorDocument, TrashedObject
+    from grex.verbs.documents import CompactionObject, DoctorDocument, TrashedObject
 
-__all__ = ["CHECKS", "DoctorReport", "DoctorRequest", "Finding", "InTrash", "Restoration", "doctor"]
+__all__ = ["DoctorReport", "DoctorRequest", "InTrash", "Restoration", "doctor"]
 
 
 class DoctorRequest(Struct, frozen=True, kw_only=True):
@@ -30,31 +30,25 @@ class DoctorRequest(Struct, frozen=True, kw_only=True):
 
     Attributes:
         root: the workspace.
+        packs: PACK arguments: paths or unique names, with their descendants; empty for the whole workspace.
+        fix: mend what is safe to mend.
+        compact: rewrite the log with the lines that are still needed.
+        dry_run: of these two, only say what would be done.
+        objects: look for every object of every repository as well.
         restore: what to bring back from the trash: `<utc>` or `<utc>/<path>` each.
         trash: list what the trash holds.
         keep_days: remove from the trash for good what lies there for longer than so many days; None: nothing.
     """
 
     root: Path
+    packs: tuple[str, ...] = ()
+    fix: bool = False
+    compact: bool = False
+    dry_run: bool = False
+    objects: bool = False
     restore: tuple[str, ...] = ()
     trash: bool = False
     keep_days: int | None = None
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """Something that is not in order.
-
-    Attributes:
-        code: what it is, stable for programs.
-        subject: the file or pack that it is about.
-        text: one sentence about it.
-        hint: what to do.
-    """
-
-    code: str
-    subject: str
-    text: str
-    hint: str
 
 
 class InTrash(Struct, frozen=True):
@@ -91,20 +85,27 @@ class Restoration(Struct, frozen=True, kw_only=True):
 
 
 class DoctorReport(Struct, frozen=True, kw_only=True):
-    """What was found, brought back, and removed for good."""
+    """What was found and mended, brought back, and removed for good; `check_up` is None where nothing was looked at."""
 
     root: Path
-    findings: tuple[Finding, ...] = ()
+    check_up: CheckUp | None = None
+    dry_run: bool = False
+    notes: tuple[str, ...] = ()
     trash: tuple[InTrash, ...] | None = None
     restored: tuple[Restoration, ...] = ()
     swept: tuple[str, ...] | None = None
     recovered: tuple[str, ...] = ()
-    checks: int = 0
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is not in order."""
+        return () if self.check_up is None else self.check_up.findings
 
     @property
     def exit_code(self) -> int:
-        """0, or what the failures come to; findings alone do not fail."""
-        return exit_code_of(one.error for one in self.restored)
+        """0, or what the failures and the errors among the findings come to."""
+        failed = exit_code_of(one.error for one in self.restored)
+        return failed if self.check_up is None else failed or self.check_up.exit_code
 
     def to_json(self) -> DoctorDocument:
         """The document of `--json`."""
@@ -112,9 +113,10 @@ class DoctorReport(Struct, frozen=True, kw_only=True):
             "schema": "grex.doctor/1",
             "workspace": str(self.root),
             "exit_code": self.exit_code,
-            "findings": [
-                {"code": one.code, "subject": one.subject, "text": one.text, "hint": one.hint} for one in self.findings
-            ],
+            "dry_run": self.dry_run,
+            "findings": [finding_json(one) for one in self.findings],
+            "mended": [] if self.check_up is None else [one.to_json() for one in self.check_up.mended],
+            "compaction": self._compaction_json(),
             "trash": None if self.trash is None else [one.to_json() for one in self.trash],
             "restored": [
                 {
@@ -129,42 +131,73 @@ class DoctorReport(Struct, frozen=True, kw_only=True):
             ],
             "swept": list(self.swept or ()),
             "recovered": list(self.recovered),
+            "notes": list(self.notes),
         }
 
-
-def _check_trash(session: Session) -> Sequence[Finding]:
-    """Records that nobody can read: what lies beside them can only be brought back by hand."""
-    return [
-        Finding(
-            code="trash-record",
-            subject=f".grex/trash/{bad.path.name}",
-            text=f"{bad.path.name} in .grex/trash {bad.reason}, so nobody knows where {bad.path.stem} belongs",
-            hint=f"Move what you need out of .grex/trash/{bad.path.stem} by hand.",
-        )
-        for bad in Trash(session.layout).listed()[1]
-    ]
-
-
-CHECKS: tuple[Callable[[Session], Sequence[Finding]], ...] = (_check_trash,)
-"""The checks, in the order in which their findings are told."""
+    def _compaction_json(self) -> CompactionObject | None:
+        done = None if self.check_up is None else self.check_up.compaction
+        if done is None:
+            return None
+        sizes = done.report
+        return {
+            "lines_before": None if sizes is None else sizes.events_before,
+            "lines_after": None if sizes is None else sizes.events_after,
+            "size_bytes_before": None if sizes is None else sizes.size_bytes_before,
+            "size_bytes_after": None if sizes is None else sizes.size_bytes_after,
+            "error": failure_json(done.error),
+        }
 
 
 async def doctor(request: DoctorRequest, settings: Settings) -> DoctorReport:
     """Look after a workspace.
 
-    Tiers: MANIFEST, shared, to look; all, in order, to restore or to sweep. Cancellation: what is being moved or
-    removed is; nothing further is begun, and the same command again goes on from there.
+    Tiers: MANIFEST, shared, to look; all, in order, to mend, to restore or to sweep. Cancellation: what is being moved,
+    mended or removed is; nothing further is begun, and the same command again goes on from there.
 
     Raises:
-        UsageError: what is to be restored is not in the trash, or two options exclude each other.
-        ManifestError: the root's pack.yaml or the log cannot be used.
+        UsageError: what is to be restored is not in the trash, a PACK means none, or options exclude each other.
+        ManifestError: where something is to be restored: the root's pack.yaml or the log cannot be used.
         LockError: the workspace could not be had.
     """
-    if request.trash and (request.restore or request.keep_days is not None):
-        raise UsageError("--trash only lists, and goes with no other option", hint="Leave it or the others out.")
+    _check_options(request)
     session = Session.open(request.root, settings)
-    if not request.restore and request.keep_days is None:
-        return await _look(session, request)
+    if request.trash:
+        found = Trash(session.layout).listed()[0]
+        listed = tuple(InTrash(one, size_bytes(one.content)) for one in found if one.is_there)
+        return DoctorReport(root=session.layout.root, trash=listed)
+    if request.restore or request.keep_days is not None:
+        return await _restore(session, request)
+    done = await check_up(
+        session,
+        request.packs,
+        fix=request.fix,
+        compact_log=request.compact,
+        dry_run=request.dry_run,
+        objects=request.objects,
+    )
+    return DoctorReport(
+        root=session.layout.root, check_up=done, dry_run=request.dry_run, notes=tuple(dict.fromkeys(session.notes))
+    )
+
+
+def _check_options(request: DoctorRequest) -> None:
+    of_the_trash = bool(request.restore) or request.keep_days is not None
+    looks = bool(request.packs) or request.fix or request.compact or request.dry_run or request.objects
+    if request.trash and (of_the_trash or looks):
+        raise UsageError("--trash only lists, and goes with no other option", hint="Leave it or the others out.")
+    if of_the_trash and looks:
+        raise UsageError(
+            "--restore and --keep-days are about the trash, and go with no PACK and no other option",
+            hint="Call `grex doctor` twice.",
+        )
+    if request.dry_run and not (request.fix or request.compact):
+        raise UsageError(
+            "--dry-run needs --fix or --compact: without them nothing is written anyway",
+            hint="`grex doctor --fix --dry-run` says what would be mended.",
+        )
+
+
+async def _restore(session: Session, request: DoctorRequest) -> DoctorReport:
     async with session.exclusive():
         recovered = [*session.recovered, *await finish_restores(session)]
         trash = Trash(session.layout)
@@ -179,18 +212,6 @@ async def doctor(request: DoctorRequest, settings: Settings) -> DoctorReport:
             swept=None if swept is None else tuple(swept),
             recovered=tuple(recovered),
         )
-
-
-async def _look(session: Session, request: DoctorRequest) -> DoctorReport:
-    root = session.layout.root
-    if request.trash:
-        found = Trash(session.layout).listed()[0]
-        return DoctorReport(
-            root=root, trash=tuple(InTrash(one, size_bytes(one.content)) for one in found if one.is_there)
-        )
-    await session.read_manifest(session.reread)
-    findings = [finding for check in CHECKS for finding in check(session)]
-    return DoctorReport(root=root, findings=tuple(findings), checks=len(CHECKS))
 
 
 async def _restored(session: Session, trashed: Trashed) -> Restoration:

@@ -61,9 +61,13 @@ def history_json(history: History | None) -> HistoryObject | None:
     }
 
 
-def exit_code_of(errors: Iterable[GrexError | None]) -> int:
-    """The one exit code of several packs' failures: 3 before 8 before 4; a pack's lock trouble is 4."""
+def exit_code_of(errors: Iterable[GrexError | None], also: Iterable[int] = ()) -> int:
+    """The one exit code of several packs' failures: 3 before 8 before 4; a pack's lock trouble is 4.
+
+    `also` are exit codes of what went wrong without an exception.
+    """
     codes = {4 if error.exit_code in (1, 5) else error.exit_code for error in errors if error is not None}
+    codes.update(also)
     for code in _PRECEDENCE:
         if code in codes:
             return code

@@ -4,6 +4,7 @@ A command imports its verb when it is run, so that `grex --help` and a short ver
 """
 
 from grex.cli.commands.cache import cache
+from grex.cli.commands.doctor import doctor
 from grex.cli.commands.forks import fork
 from grex.cli.commands.interchange import export, freeze, import_packs
 from grex.cli.commands.looking import locks, ls, plugins, schema, status
@@ -13,6 +14,7 @@ from grex.cli.commands.place import demo, init, merge_driver, trust
 from grex.cli.commands.removal import doctor, rm
 from grex.cli.commands.setting import clone, config, override, set_
 from grex.cli.commands.showing import completion, diff, graph, help_
+from grex.cli.commands.removal import rm
 
 __all__ = [
     "add",

@@ -1,9 +1,9 @@
-"""The commands that take packs away and look after what was taken: `rm`, `doctor`."""
+"""The command that takes packs away: `rm`."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Optional, TypedDict, Unpack
+from typing import Annotated, TypedDict, Unpack
 
 import typer
 
@@ -11,7 +11,7 @@ from grex.cli.call import Call, execute
 from grex.cli.options import DryRun
 from grex.cli.signature import COMMON, takes
 
-__all__ = ["doctor", "rm"]
+__all__ = ["rm"]
 
 
 class _RmFlags(TypedDict):
@@ -49,27 +49,3 @@ def rm(
     return execute(
         call, request.root, partial(verb, request), partial(render.rm, brief=call.has_one_place, width=call.width)
     )
-
-
-@takes(*COMMON)
-def doctor(
-    call: Call,
-    restore: Annotated[
-        Optional[list[str]],  # noqa: UP045 - options.py
-        typer.Option("--restore", metavar="TRASH", help="Bring this back from the trash; may be repeated."),
-    ] = None,
-    trash: Annotated[bool, typer.Option("--trash", help="List what the trash holds, the newest first.")] = False,
-    keep_days: Annotated[
-        Optional[int],  # noqa: UP045 - options.py
-        typer.Option(
-            "--keep-days", metavar="DAYS", min=0, help="Remove for good what lies in the trash for longer than this."
-        ),
-    ] = None,
-) -> int:
-    """Find what is not in order; bring back from the trash."""
-    from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.verbs.doctor import DoctorRequest  # noqa: PLC0415 - only when run
-    from grex.verbs.doctor import doctor as verb  # noqa: PLC0415 - only when run
-
-    request = DoctorRequest(root=call.root(), restore=tuple(restore or ()), trash=trash, keep_days=keep_days)
-    return execute(call, request.root, partial(verb, request), partial(render.doctor, width=call.width))

@@ -6,6 +6,7 @@ from grex.later import imported_later
 
 if TYPE_CHECKING:
     from grex.cli.render.cache import cache_gc, cache_ls
+    from grex.cli.render.doctor import doctor
     from grex.cli.render.forks import fork, fork_ls, fork_rm
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from grex.cli.render.removal import doctor, rm
     from grex.cli.render.setting import clone, config, override, set_pack
     from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
+    from grex.cli.render.removal import rm
 
 __all__ = [
     "add",
@@ -74,6 +76,7 @@ _LATER = {
     "graph_dot": "showing",
     "graph_mermaid": "showing",
     "import_packs": "interchange",
+    "doctor": "doctor",
     "init": "packs",
     "locks": "packs",
     "ls": "packs",

@@ -5,6 +5,7 @@ that follows from these types, and the tests hold every verb's real output again
 """
 
 from grex.verbs.documents.cache import CacheGcDocument, CacheLsDocument, CollectedMirrorObject, MirrorObject
+from grex.verbs.documents.doctor import CompactionObject, DoctorDocument, FindingObject, MendedObject
 from grex.verbs.documents.forks import (
     ForkDocument,
     ForkedPackObject,
@@ -65,13 +66,7 @@ from grex.verbs.documents.packs import (
     TrustDocument,
     UpdateDocument,
 )
-from grex.verbs.documents.removal import (
-    DoctorDocument,
-    FindingObject,
-    RestoredObject,
-    RmDocument,
-    TrashedObject,
-)
+from grex.verbs.documents.removal import RestoredObject, RmDocument, TrashedObject
 from grex.verbs.documents.setting import (
     ChangedObject,
     CloneDocument,
@@ -101,6 +96,7 @@ __all__ = [
     "CloneDocument",
     "CollectedMirrorObject",
     "CommitObject",
+    "CompactionObject",
     "ConfigDocument",
     "DemoDocument",
     "DiffDocument",
@@ -136,6 +132,7 @@ __all__ = [
     "LockObject",
     "LockProcessObject",
     "LocksDocument",
+    "MendedObject",
     "MirrorObject",
     "OverPackObject",
     "OverrideDocument",

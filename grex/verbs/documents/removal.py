@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from grex.verbs.documents.packs import FailureObject, RemovedObject, TornDownObject
 
-__all__ = ["DoctorDocument", "FindingObject", "RestoredObject", "RmDocument", "TrashedObject"]
+__all__ = ["RestoredObject", "RmDocument", "TrashedObject"]
 
 
 class RmDocument(TypedDict):
@@ -25,15 +25,6 @@ class RmDocument(TypedDict):
     swept: list[str]
     notes: list[str]
     elapsed_s: float
-
-
-class FindingObject(TypedDict):
-    """Something that is not in order."""
-
-    code: str
-    subject: str
-    text: str
-    hint: str
 
 
 class TrashedObject(TypedDict):
@@ -61,16 +52,3 @@ class RestoredObject(TypedDict):
     is_declared_again: bool
     notes: list[str]
     error: FailureObject | None
-
-
-class DoctorDocument(TypedDict):
-    """`grex doctor --json`; `trash` is null unless it was asked for, and has the newest first."""
-
-    schema: Literal["grex.doctor/1"]
-    workspace: str
-    exit_code: int
-    findings: list[FindingObject]
-    trash: list[TrashedObject] | None
-    restored: list[RestoredObject]
-    swept: list[str]
-    recovered: list[str]
