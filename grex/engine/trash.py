@@ -39,7 +39,7 @@ from grex.workspace import Layout
 
 __all__ = ["Trash", "Trashed", "Unreadable", "size_bytes"]
 
-_STAMP = re.compile(r"(?:torn-log-|lockfile-|clone-note-)?(\d{8}T\d{6}\.\d{6}Z)(?:\.bin|\.json)?", re.ASCII)
+_STAMP = re.compile(r"(?:torn-log-|lockfile-|note-)?(\d{8}T\d{6}\.\d{6}Z)(?:\.bin|\.json)?", re.ASCII)
 _CANNOT_RENAME = (errno.EXDEV, errno.EBUSY)
 
 

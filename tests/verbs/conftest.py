@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clinic import Clinic
 from tests.support.git_server import GitServer
 from tests.support.place import Place
 from tests.support.removal import Nest
@@ -34,3 +35,16 @@ def nest(nest_of_all: Nest) -> Nest:
     """The synced workspace, as it was made."""
     nest_of_all.begin()
     return nest_of_all
+
+
+@pytest.fixture(scope="session")
+def clinic_of_all(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+    """A synced workspace that installs something, made once."""
+    return Clinic(tmp_path_factory.mktemp("clinic"))
+
+
+@pytest.fixture
+def clinic(clinic_of_all: Clinic) -> Clinic:
+    """That workspace, healthy."""
+    clinic_of_all.begin()
+    return clinic_of_all

@@ -9,6 +9,7 @@ import anyio
 from grex.engine.checks.finding import Finding
 from grex.engine.checks.ground import Ground
 from grex.engine.graph import Node
+from grex.errors import GrexError
 from grex.git import CheckoutState, ask_head
 from grex.git.soundness import broken_objects, is_partial, is_shallow, missing_alternates, origin_url
 from grex.names import InvalidUrlError, clean, parse_url, redact, shown_argument
@@ -27,8 +28,12 @@ async def check_checkouts(ground: Ground) -> list[Finding]:
 
 
 async def _head(ground: Ground, node: Node, state: CheckoutState) -> list[Finding]:
+    why = "by git neither"
     if state.head == "unreadable":
-        state = await ask_head(ground.session.git_for(node.path), state)
+        try:
+            state = await ask_head(ground.session.git_for(node.path), state)
+        except GrexError as error:
+            why = error.message.rstrip(".")
     if state.head != "unreadable":
         return []
     return [
@@ -36,7 +41,7 @@ async def _head(ground: Ground, node: Node, state: CheckoutState) -> list[Findin
             code="head-unreadable",
             severity="error",
             subject=node.path,
-            text=f"HEAD of {node.path} cannot be read, by git neither",
+            text=f"HEAD of {node.path} cannot be read: {clean(why, 300)}",
             why="Nobody knows which commit is checked out, so the pack is left alone",
             hint="`git fsck` in there says more; where nothing there is yours, move it away and sync again.",
             pack=node.path,
@@ -143,7 +148,10 @@ async def check_objects(ground: Ground) -> list[Finding]:
 
     async def one(path: str, state: CheckoutState) -> None:
         async with limiter:
-            broken = await broken_objects(ground.session.git_for(path), state)
+            try:
+                broken = await broken_objects(ground.session.git_for(path), state)
+            except GrexError as error:
+                broken = clean(error.message.rstrip("."), 300)
         if broken is not None:
             findings[path] = Finding(
                 code="objects",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from grex.engine.checks.finding import Finding, of_error
 from grex.engine.checks.ground import Ground
+from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
 from grex.engine.graph import ROOT
 from grex.engine.hiding import Hiding
+from grex.engine.install import examine_all
 from grex.engine.places import misplaced
 from grex.engine.standing import stand
-from grex.errors import ConfigError, CycleError, GrexError, PackSpecError
+from grex.errors import ConfigError, CycleError, GrexError, PackSpecError, PluginError
 from grex.git import CheckoutState
 from grex.names import clean, shown_argument
 
@@ -20,23 +22,30 @@ _NOTHING_RUNS = "No verb that works on packs runs until it is mended"
 
 async def check_declarations(ground: Ground) -> list[Finding]:
     """Files that are refused, packs that are declared differently or in a circle, overrides that do nothing."""
-    if ground.refused is not None:
-        code = "configuration" if isinstance(ground.refused, ConfigError) else "declarations"
-        return of_error(ground.refused, code=code, subject=".grex/pack.yaml", why=_NOTHING_RUNS)
+    refused = ground.refused
+    if isinstance(refused, ConfigError):
+        file = ".grex/config.toml" if "config.toml" in refused.message else ".grex/local.yaml"
+        return of_error(refused, code="configuration", subject=file, why=_NOTHING_RUNS)
+    if refused is not None:
+        return of_error(refused, code="declarations", subject=".grex/pack.yaml", why=_NOTHING_RUNS)
     found = ground.found
     if found is None:
         return []
     findings: list[Finding] = []
     errors: dict[str, GrexError] = dict(found.errors)
-    needs = find_needs(ground.session, list(stand(ground.session, found).present.values()))
-    for path, error in (*needs.missing.items(), *needs.circles.items()):
+    session = ground.session
+    present = [
+        one for one in stand(session, found).present.values() if one.path == ROOT or one.path in found.graph.nodes
+    ]
+    needs = find_needs(session, present)
+    _, wrong = examine_all(session, RunContext(session, dry_run=True), present)
+    for path, error in (*needs.missing.items(), *needs.circles.items(), *wrong.items()):
         errors.setdefault(path, error)
     for path in sorted(errors):
         error = errors[path]
-        why = f"{'The workspace' if path == ROOT else clean(path)} is not brought up to date, nor what it declares"
-        if path in needs.missing or path in needs.circles:
-            why = "It is not installed"
-        findings += of_error(error, code=_code(error), subject=path, why=why, pack=path)
+        why = "It is not brought up to date, nor what it declares" if path in found.errors else "It is not installed"
+        pack = None if path == ROOT else path
+        findings += of_error(error, code=_code(error), subject=path, why=why, pack=pack)
     if ground.is_whole:
         findings += [
             Finding(
@@ -57,6 +66,8 @@ def _code(error: GrexError) -> str:
         return "pack-yaml"
     if isinstance(error, CycleError):
         return "cycle"
+    if isinstance(error, PluginError):
+        return "plugin"
     return "conflict" if "places" in error.details else "declaration"
 
 

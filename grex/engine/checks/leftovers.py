@@ -113,7 +113,7 @@ async def fix_damaged_note(ground: Ground, finding: Finding) -> str:
 def _set_aside(ground: Ground, note: Path) -> str:
     trash = ground.session.layout.trash_dir
     trash.mkdir(parents=True, exist_ok=True)
-    kept = trash / f"clone-note-{utc_stamp()}.bin"
+    kept = trash / f"note-{utc_stamp()}.bin"
     note.rename(kept)
     fsync_dir(trash)
     fsync_dir(note.parent)

@@ -204,7 +204,7 @@ async def _absent_commits(ground: Ground) -> list[Finding]:
     findings: list[Finding] = []
     for node, state in ground.checkouts():
         line = ground.lines.get(node.path)
-        if line is None or line.sha == state.head_sha or state.note is not None:
+        if line is None or state.head_sha in (None, line.sha) or state.note is not None:
             continue
         if not await has_commit(ground.session.git_for(node.path), state, line.sha):
             findings.append(
