@@ -31,12 +31,11 @@ class Clinic:
         self.server.create("tool", {".grex/pack.yaml": pack_yaml("tool", children=[child]), "t": "1\n"})
         self.server.create("other", {"o": "1\n"})
         actions = [
-            {"action": "mkdir", "path": "$HOME/made"},
-            {"action": "symlink", "src": "files/rc", "dst": "$HOME/.rc"},
-            {"action": "copy", "src": "files/rc", "dst": "$HOME/copied"},
-            {"action": "env", "name": "DOTS", "value": "1"},
+            {"mkdir": {"path": "$HOME/made"}},
+            {"symlink": {"src": "files/rc", "dst": "$HOME/.rc"}},
+            {"copy": {"src": "files/rc", "dst": "$HOME/copied"}},
+            {"env": {"name": "DOTS", "value": "1"}},
         ]
-        actions = [{one.pop("action"): one} for one in actions]
         files = {".grex/pack.yaml": pack_yaml("dots", "declarative", actions=actions), "files/rc": "rc\n"}
         self.server.create("dots", files)
         self.place = Place(base)

@@ -196,7 +196,13 @@ async def check_moves(ground: Ground) -> list[Finding]:
         if state.git_dir is None or ground.busy or _is_at_work(ground, path, state.real):
             continue
         if state.note is not None:
-            what = {"fetch": "a fetch", "refs": "an update of its refs", "checkout": "a checkout"}
+            what = {
+                "fetch": "a fetch",
+                "refs": "an update of its refs",
+                "sparse": "a choice of directories",
+                "submodules": "an update of submodules",
+                "checkout": "a checkout",
+            }
             findings.append(
                 Finding(
                     code="interrupted-move",
