@@ -136,7 +136,11 @@ def test_what_goes_to_the_trash_and_comes_back_are_documents_too(terminal: Termi
     root.write_text(pack_yaml("root"))
     assert [pack["code"] for pack in terminal.grex("sync", "--prune", expect=4)["pruned"]] == ["edited"]
     assert terminal.grex("doctor", "--keep-days", "0")["swept"] == []
-    assert terminal.grex("doctor")["findings"] == []
+    assert [one["code"] for one in terminal.grex("doctor")["findings"]] == ["undeclared"]
+    Path("grex.lock.jsonl").write_text("{")
+    mended = terminal.grex("doctor", "--fix", "--compact")
+    assert [one["finding"]["code"] for one in mended["mended"]] == ["lockfile-damaged"]
+    assert mended["compaction"]["lines_after"] == mended["compaction"]["lines_before"]
 
 
 def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:

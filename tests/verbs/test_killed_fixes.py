@@ -18,6 +18,9 @@ from tests.verbs import test_doctor_mends as mends
 FEW = (mends.merge_conflict, mends.lost, mends.damaged_clone_note)
 """Of these each step is killed in every run of the tests; of the others only in the slow ones."""
 
+BY_GIT = mends.no_driver
+"""What git itself mends, in one step."""
+
 
 @pytest.fixture(autouse=True)
 def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +71,7 @@ def test_a_fix_killed_at_any_change_is_finished_by_the_next(clinic: Clinic) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [one.values[1] for one in mends.CASES if one.values[1] not in FEW])
+@pytest.mark.parametrize("damage", [one.values[1] for one in mends.CASES if one.values[1] not in (*FEW, BY_GIT)])
 def test_each_fix_killed_at_any_change_is_finished_by_the_next(
     damage: Callable[[Clinic], None], clinic: Clinic
 ) -> None:

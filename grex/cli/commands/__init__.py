@@ -4,7 +4,7 @@ A command imports its verb when it is run, so that `grex --help` and a short ver
 """
 
 from grex.cli.commands.cache import cache
-from grex.cli.commands.doctor import doctor
+from grex.cli.commands.checkup import doctor
 from grex.cli.commands.forks import fork
 from grex.cli.commands.interchange import export, freeze, import_packs
 from grex.cli.commands.looking import locks, ls, plugins, schema, status

@@ -6,7 +6,7 @@ from grex.later import imported_later
 
 if TYPE_CHECKING:
     from grex.cli.render.cache import cache_gc, cache_ls
-    from grex.cli.render.doctor import doctor
+    from grex.cli.render.checkup import doctor
     from grex.cli.render.forks import fork, fork_ls, fork_rm
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
@@ -66,6 +66,7 @@ _LATER = {
     "diff_markdown": "showing",
     "doctor": "removal",
     "doctor": "doctor",
+    "doctor": "checkup",
     "exec_": "over",
     "export": "interchange",
     "fetch": "over",
