@@ -140,7 +140,7 @@ def test_what_goes_to_the_trash_and_comes_back_are_documents_too(terminal: Termi
     Path("grex.lock.jsonl").write_text("{")
     mended = terminal.grex("doctor", "--fix", "--compact")
     assert [one["finding"]["code"] for one in mended["mended"]] == ["lockfile-damaged"]
-    assert mended["compaction"]["lines_after"] == mended["compaction"]["lines_before"]
+    assert 0 < mended["compaction"]["lines_after"] <= mended["compaction"]["lines_before"]
 
 
 def test_trust_is_shown_given_and_refused(terminal: Terminal) -> None:
