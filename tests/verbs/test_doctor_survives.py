@@ -103,6 +103,7 @@ def test_many_more_damaged_files(clinic: Clinic, found: list[tuple[str, Damage]]
     survive(clinic, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_that_is_emptied_or_a_link_to_nowhere_is_told(clinic: Clinic, name: str) -> None:
     survive(clinic, [(name, lambda data: data[:0])])

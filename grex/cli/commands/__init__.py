@@ -15,6 +15,7 @@ from grex.cli.commands.removal import doctor, rm
 from grex.cli.commands.setting import clone, config, override, set_
 from grex.cli.commands.showing import completion, diff, graph, help_
 from grex.cli.commands.removal import rm
+from grex.cli.commands.setting import clone, config, override, set_
 
 __all__ = [
     "add",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from grex.cli.render.setting import clone, config, override, set_pack
     from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
     from grex.cli.render.removal import rm
+    from grex.cli.render.setting import clone, config, override, set_pack
 
 __all__ = [
     "add",
