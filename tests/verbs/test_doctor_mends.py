@@ -269,6 +269,15 @@ async def test_of_a_merge_the_lines_outside_the_conflict_stay_and_the_others_are
     assert clinic.lockfile.read_bytes() == healthy
 
 
+async def test_of_two_lines_for_one_pack_neither_is_believed(clinic: Clinic) -> None:
+    healthy = clinic.lockfile.read_bytes().splitlines(keepends=True)
+    clinic.lockfile.write_bytes(b"".join([*healthy, healthy[1]]))
+    await clinic.doctor(fix=True)
+    assert clinic.lockfile.read_bytes().splitlines(keepends=True) == [healthy[0], *healthy[2:]]
+    await clinic.sync()
+    assert clinic.lockfile.read_bytes().splitlines(keepends=True) == healthy
+
+
 async def test_the_users_own_lines_beside_a_block_stay(clinic: Clinic) -> None:
     doubled_block(clinic)
     own_lock_seen(clinic)
