@@ -11,11 +11,9 @@ from grex.cli.commands.looking import locks, ls, plugins, schema, status
 from grex.cli.commands.over import exec_, fetch, path, push, switch
 from grex.cli.commands.packs import add, run, sync, teardown, update
 from grex.cli.commands.place import demo, init, merge_driver, trust
-from grex.cli.commands.removal import doctor, rm
-from grex.cli.commands.setting import clone, config, override, set_
-from grex.cli.commands.showing import completion, diff, graph, help_
 from grex.cli.commands.removal import rm
 from grex.cli.commands.setting import clone, config, override, set_
+from grex.cli.commands.showing import completion, diff, graph, help_
 
 __all__ = [
     "add",

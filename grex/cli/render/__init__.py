@@ -11,11 +11,9 @@ if TYPE_CHECKING:
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
     from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
-    from grex.cli.render.removal import doctor, rm
-    from grex.cli.render.setting import clone, config, override, set_pack
-    from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
     from grex.cli.render.removal import rm
     from grex.cli.render.setting import clone, config, override, set_pack
+    from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
 
 __all__ = [
     "add",
@@ -65,8 +63,6 @@ _LATER = {
     "demo": "packs",
     "diff": "showing",
     "diff_markdown": "showing",
-    "doctor": "removal",
-    "doctor": "doctor",
     "doctor": "checkup",
     "exec_": "over",
     "export": "interchange",
