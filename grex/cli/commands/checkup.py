@@ -44,7 +44,7 @@ def doctor(
     ] = None,
     **how: Unpack[_Flags],
 ) -> int:
-    """Say what is not in order, mend it; look after the trash."""
+    """Find and mend what is not in order; restore from the trash."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.doctor import DoctorRequest  # noqa: PLC0415 - only when run
     from grex.verbs.doctor import doctor as verb  # noqa: PLC0415 - only when run

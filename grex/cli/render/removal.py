@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["removed_lines", "rm", "swept_lines"]
 
-_SHORT = 10
 _MANY = 10  # more names than this nobody copies
 
 

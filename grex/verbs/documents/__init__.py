@@ -86,7 +86,6 @@ from grex.verbs.documents.showing import (
 )
 
 __all__ = [
-    "DOCUMENTS",
     "AddDocument",
     "BranchNewsObject",
     "CacheGcDocument",
@@ -98,6 +97,7 @@ __all__ = [
     "CommitObject",
     "CompactionObject",
     "ConfigDocument",
+    "DOCUMENTS",
     "DemoDocument",
     "DiffDocument",
     "DiffPackObject",
