@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from grex.cli.lines import fitted, is_for_the_report, pack_line
 from grex.cli.render.layout import aligned, counted, note_lines
-from grex.engine.removal import restore_hint
 from grex.names import clean
 from grex.verbs.report import explained
 
@@ -61,6 +60,8 @@ def removed_lines(packs: Sequence[RemovalOutcome]) -> list[str]:
         if pack.hint:
             lines.append(f"{'':<12} hint: {pack.hint}")
         elif pack.trash is not None:
+            from grex.engine.removal import restore_hint  # noqa: PLC0415 - status and ls are rendered beside this
+
             lines.append(f"{'':<12} `{restore_hint(pack.trash)}` brings it back")
     return lines
 
