@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from shutil import which
 
+import anyio.to_thread
 from msgspec.structs import replace
 
 from grex.engine.graph import Node
@@ -68,7 +69,9 @@ async def clone_pack(
         created_at=timestamp(),
     )
     state_dir = session.layout.state_dir
-    write_note(state_dir, note)
+    # In a thread, here and where nobody sees the clone yet: other packs go on while the disk is waited for. A cancelled
+    # caller has written the note or has not begun to. From the plan of the move on, nothing comes in between.
+    await anyio.to_thread.run_sync(write_note, state_dir, note)
     try:
         async with session.holds.backend(node.path, real) as backend:
             child = node.first.child
@@ -89,7 +92,7 @@ async def clone_pack(
                 on_progress=session.git_progress(node.path),
             )
             cloned, said = await clone_shared(session, node, temp, lambda lender: make(lender=lender))
-            hiding.hide_unseen(real, temp / ".git")
+            await anyio.to_thread.run_sync(hiding.hide_unseen, real, temp / ".git")
             said = (*said, *_lfs_note(session, temp))
             notes = (*said, *await _moved_tag(session, node, wanted, temp, cloned.remote))
             # Before anybody can see it: there is no moment at which the pack has a git directory and no kept lock.

@@ -70,7 +70,8 @@ async def members_of(
 
     def look() -> Survey:
         session.reread()
-        return survey(session.layout, session.settings.platform)
+        # Only a filter asks for more of a checkout than that it is one; who works with it looks again when it is held.
+        return survey(session.layout, session.settings.platform, is_brief=not filters)
 
     found = await session.read_manifest(look)
     chosen = await choose(session, found, packs, filters, known=(ROOT,) if may_be_root else ())
@@ -80,7 +81,7 @@ async def members_of(
     absent: list[str] = []
     for path in sorted(chosen.paths):
         node, root = found.graph.nodes.get(path), session.layout.pack_dir(path)
-        state = found.states.get(path) or look_at(root)
+        state = found.states.get(path) or look_at(root, is_brief=True)
         if state.kind == "checkout":
             members.here.append(Member(path, node.name if node is not None else path.rpartition("/")[2], root, node))
         elif path in chosen.named:

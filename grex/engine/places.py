@@ -14,14 +14,14 @@ from grex.names import check_pack_path
 __all__ = ["backend_place", "look_at", "misplaced", "missing_directories"]
 
 
-def look_at(root: Path, *, is_plain: bool = False) -> CheckoutState:
+def look_at(root: Path, *, is_plain: bool = False, is_brief: bool = False) -> CheckoutState:
     """What is at a pack's path; a link to a place that only has to be made counts as an absent pack.
 
-    `is_plain` is as for `observe`. Two workspaces share a checkout through links, and whichever sync comes first makes
-    it. Where not even the parent of the place is there (a disk that is not mounted, a misspelt link), the link itself
-    is in the way.
+    `is_plain` and `is_brief` are as for `observe`. Two workspaces share a checkout through links, and whichever sync
+    comes first makes it. Where not even the parent of the place is there (a disk that is not mounted, a misspelt link),
+    the link itself is in the way.
     """
-    state = observe(root, is_plain=is_plain)
+    state = observe(root, is_plain=is_plain, is_brief=is_brief)
     if state.kind == "other" and state.is_symlink and not os.path.lexists(state.real) and state.real.parent.is_dir():
         return replace(state, kind="absent")
     return state

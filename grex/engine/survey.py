@@ -136,12 +136,14 @@ def survey(
     *,
     check_type: TypeCheck | None = None,
     is_whole: bool = False,
+    is_brief: bool = False,
 ) -> Survey:
     """Read every pack that is there, from the root downwards. Takes no lock, writes nothing, starts nothing.
 
     Inactive packs are looked at, and what they declare is not read. `choices` is as for `open_graph`.
     `check_type` knows the pack types that there are, so that an unknown one is told with all else that is wrong. With
-    `is_whole`, the packs that were left out of a fork are in it as well.
+    `is_whole`, the packs that were left out of a fork are in it as well. With `is_brief`, of a checkout nothing is read
+    but its pack.yaml: its state says that it is one, and no more.
 
     Raises:
         ManifestError: the root's pack.yaml is refused.
@@ -162,7 +164,7 @@ def survey(
             continue
         root = layout.pack_dir(node.path)
         try:
-            state = found.states[node.path] = look_at(root)
+            state = found.states[node.path] = look_at(root, is_brief=is_brief)
             if state.kind != "checkout":
                 continue
             spec = read_pack_spec(root, is_root=False, platform=platform, display=node.path, check_type=check_type)
@@ -178,7 +180,7 @@ def survey(
             found.errors[node.path] = verdict
         if not node.is_active:
             with contextlib.suppress(OSError):  # nobody asks for more than whether it is there
-                found.states[node.path] = look_at(layout.pack_dir(node.path))
+                found.states[node.path] = look_at(layout.pack_dir(node.path), is_brief=is_brief)
     return found
 
 

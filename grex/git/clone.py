@@ -21,6 +21,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import anyio.to_thread
 from msgspec import Struct
 
 from grex.errors import FetchError
@@ -140,7 +141,8 @@ async def clone(
         upstream=None if state.head_branch is None else f"origin/{state.head_branch}",
         tree=_tree(state),
     )
-    write_record(state.dirs.own, record)
+    # Flushed in a thread: nobody sees the clone yet, and others go on while the disk is waited for.
+    await anyio.to_thread.run_sync(write_record, state.dirs.own, record)
     # Files that were written in the same tick of the clock as the index might have changed since, and git would read
     # them again each time. Here nobody can have: so the index is as new as this moment.
     os.utime(state.dirs.own / "index")

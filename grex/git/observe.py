@@ -73,12 +73,14 @@ class CheckoutState(Struct, frozen=True):
         return GitDirs(self.git_dir, self.common_dir)
 
 
-def observe(path: Path, *, is_plain: bool = False) -> CheckoutState:
+def observe(path: Path, *, is_plain: bool = False, is_brief: bool = False) -> CheckoutState:
     """Look at a pack's path.
 
     Args:
         path: where to look.
         is_plain: whether the caller knows that no symlink is on the way, nor at its end.
+        is_brief: of a checkout, only see that it is one: its HEAD, its record and what is begun there are not read, and
+            stand as those of a checkout that cannot be read.
 
     Raises:
         OSError: the path cannot be looked at (a parent that may not be read, a broken disk).
@@ -89,6 +91,16 @@ def observe(path: Path, *, is_plain: bool = False) -> CheckoutState:
     except (FileNotFoundError, NotADirectoryError):
         return CheckoutState(path, real, is_symlink=False, kind="absent")
     dirs = find_git_dirs(real)
+    if dirs is not None and is_brief:
+        return CheckoutState(
+            path,
+            real,
+            is_symlink=is_symlink,
+            kind="checkout",
+            git_dir=dirs.own,
+            common_dir=dirs.common,
+            head="unreadable",
+        )
     if dirs is not None:
         return _observe_checkout(path, real, dirs, is_symlink=is_symlink)
     try:

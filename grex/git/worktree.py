@@ -76,7 +76,16 @@ def registered_at(common: Path, place: Path) -> Path | None:
     What is really there is another question.
     """
     wanted = canonical(place)
-    return next((own for own, at in linked_work_trees(common) if canonical(at) == wanted), None)
+    is_there = os.path.exists(wanted)  # noqa: PTH110 - asked for each of them, as below
+    # One look tells most of them apart; only what may be the same place is followed through every link on its way.
+    return next(
+        (
+            own
+            for own, at in linked_work_trees(common)
+            if os.path.exists(at) == is_there and canonical(at) == wanted  # noqa: PTH110
+        ),
+        None,
+    )
 
 
 async def add_work_tree(

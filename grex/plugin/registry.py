@@ -3,7 +3,8 @@
 A lookup asks grex's own distribution first and scans the installed distributions only for a name that is not there:
 the scan costs tens of milliseconds, and a workspace of built-in types should not pay for it. Both are the same
 mechanism, a third party is found by exactly what finds the built-ins; only the order is ours, so a third party cannot
-replace a built-in name. A plugin that does not load stops only those packs that need it, and names its distribution.
+replace a built-in name. Before both, a few of grex's own are known without reading anything (`shipped`). A plugin that
+does not load stops only those packs that need it, and names its distribution.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from grex.plugin.fetcher import Fetcher
 from grex.plugin.listing import Listed, list_plugins, owner, readable_entries, registered_twice
 from grex.plugin.pack_type import PackType
 from grex.plugin.predicate_type import PredicateType
+from grex.plugin.shipped import SHIPPED, load_shipped
 from grex.plugin.values import API_VERSION
 
 if TYPE_CHECKING:
@@ -113,10 +115,14 @@ class Registry:
 
     def has(self, group: str, name: str) -> bool:
         """Whether anybody registers that name; it may still not load."""
-        return (group, name) in self._loaded or any(
-            entry.group == group and entry.name == name
-            for entries in (self._own_entries, self._all_entries)
-            for entry in entries()
+        return (
+            (group, name) in self._loaded
+            or (group, name) in SHIPPED
+            or any(
+                entry.group == group and entry.name == name
+                for entries in (self._own_entries, self._all_entries)
+                for entry in entries()
+            )
         )
 
     def names(self, group: str) -> list[str]:
@@ -155,6 +161,10 @@ class Registry:
         key = (group, name)
         if key in self._loaded:
             return self._loaded[key]
+        known = load_shipped(group, name)
+        if known is not None:
+            self._loaded[key] = known
+            return known
         entry = _pick(self._own_entries(), group, name) or _pick(self._all_entries(), group, name)
         if entry is None:
             return None

@@ -136,7 +136,11 @@ class Child:
 
     def close(self) -> None:
         """Reap the leader and close every descriptor of ours."""
-        self._process.poll()
+        if self._exited:
+            # It is dead, and yet a debugger or `strace -f` may keep it from being reaped for a moment.
+            self._process.wait()
+        else:
+            self._process.poll()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()

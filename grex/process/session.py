@@ -46,7 +46,7 @@ class Family:
     def __init__(self) -> None:
         self._mark = secrets.token_hex(_MARK_BYTES)
         self._leader = 0
-        self._began = 0
+        self._began: int | None = None
         self._left: dict[int, int] = {}
 
     def marked(self, env: Mapping[str, str]) -> dict[str, str]:
@@ -55,10 +55,8 @@ class Family:
         return {**env, COMMAND_VARIABLE: f"{above}:{self._mark}" if above else self._mark}
 
     def begin(self, leader: int) -> None:
-        """Know the leader, which has just been started."""
+        """Know the leader, which has just been started. The kernel is asked for nothing: most are never looked for."""
         self._leader = leader
-        found = _look(leader)
-        self._began = found.start if found is not None else 0
 
     def living(self, *, daemons: bool) -> list[int]:
         """The pids that still run, zombies not counted: of the session, and of its daemons if they are asked for."""
@@ -91,7 +89,11 @@ class Family:
         running = [process for process in map(_look, _all_pids()) if process is not None and not process.is_dead]
         if not daemons:
             return [process for process in running if process.session == self._leader]
-        found = {process.pid: process for process in running if self._belongs(process)}
+        if self._began is None:
+            leader = _look(self._leader)  # not reaped, so that the number is still its own
+            self._began = leader.start if leader is not None else 0
+        began = self._began
+        found = {process.pid: process for process in running if self._belongs(process, began)}
         growing = True
         while growing:
             below = [process for process in running if process.pid not in found and process.parent in found]
@@ -100,10 +102,10 @@ class Family:
         self._left.update((one.pid, one.start) for one in found.values() if one.session != self._leader)
         return list(found.values())
 
-    def _belongs(self, process: _Process) -> bool:
+    def _belongs(self, process: _Process, began: int) -> bool:
         if process.session == self._leader or self._left.get(process.pid) == process.start:
             return True
-        return process.start >= self._began and self._mark.encode() in _environment(process.pid)
+        return process.start >= began and self._mark.encode() in _environment(process.pid)
 
 
 class _Process(NamedTuple):

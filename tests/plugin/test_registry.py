@@ -19,6 +19,7 @@ from grex.errors import (
 )
 from grex.plugin import API_VERSION, ActionArguments, ActionType, Fetcher, PackType, PredicateType, Registry
 from grex.plugin.registry import ACTIONS_GROUP, FETCHERS_GROUP, PACK_TYPES_GROUP, PREDICATES_GROUP
+from grex.plugin.shipped import SHIPPED
 
 GOOD = """
 from grex.plugin import Outcome, PackType
@@ -207,7 +208,24 @@ def test_a_grex_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     with pytest.raises(PluginError, match="grex's own pack types are not registered in this environment"):
-        Registry().pack_type("plain")
+        Registry().pack_type("scripted")
+
+
+def test_what_is_known_without_reading_anything_is_what_is_registered() -> None:
+    entries = importlib.metadata.distribution("grex").entry_points
+    registered = {(entry.group, entry.name): entry.value for entry in entries}
+    assert registered.items() >= SHIPPED.items()
+
+
+def test_nothing_that_is_installed_is_read_for_the_usual_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(name: str) -> None:
+        raise AssertionError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", read)
+    registry = Registry()
+    assert registry.has("grex.pack_types", "plain")
+    assert [registry.pack_type(name).name for name in ("meta", "plain")] == ["meta", "plain"]
+    assert registry.pack_type("plain") is registry.pack_type("plain")
 
 
 OTHERS = """

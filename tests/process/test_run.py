@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -36,6 +37,14 @@ async def test_a_child_that_ends_gives_its_code_and_output(tmp_path: Path) -> No
 
 async def test_a_child_that_dies_by_a_signal_says_so(tmp_path: Path) -> None:
     assert (await run("kill -KILL $$", tmp_path)).describe_end() == "was ended by SIGKILL"
+
+
+async def test_a_dead_child_that_cannot_be_reaped_at_once_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under `strace -f`, which sees the end of every child before its parent may."""
+    monkeypatch.setattr(subprocess.Popen, "poll", lambda child: child.returncode)
+    assert (await run("exit 3", tmp_path)).returncode == 3
 
 
 async def test_standard_input_is_empty_or_what_was_given(tmp_path: Path) -> None:

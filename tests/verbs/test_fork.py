@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from grex.engine.fork_provider import WorkTrees
 from grex.errors import ManifestError, UsageError
 from grex.git import find_git_dirs, observe
 from grex.manifest import Log, fold, read_fork_mark
+from grex.verbs.fork import ForkRequest, fork
 from tests.support.forks import Forks
 from tests.support.git_server import git
 from tests.support.workspace import pack_yaml
@@ -40,6 +45,34 @@ def test_a_fork_is_a_whole_clean_workspace_that_shares_the_repositories(forks: F
     sha = forks.commit(directory / "b")
     assert git(forks.root / "b", "rev-parse", "grex/x") == sha
     forks.check_untouched()
+
+
+@pytest.mark.parametrize(("jobs", "at_once"), [(None, 4), (1, 1), (3, 3)])
+def test_two_packs_for_each_core_are_worked_on_at_once_unless_jobs_says_how_many(
+    jobs: int | None, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forks = Forks(tmp_path, has_root=False)
+    forks.place.declare(*({"url": forks.server.url("b"), "path": f"p{number}"} for number in range(6)))
+    assert forks.sync().exit_code == 0
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    running, most = 0, 0
+    make = WorkTrees.make
+
+    async def counted(*args: Any, **options: Any) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if most == at_once:
+            reached.set()
+        with anyio.fail_after(20):
+            await reached.wait()
+        await make(*args, **options)
+        running -= 1
+
+    reached = anyio.Event()
+    monkeypatch.setattr(WorkTrees, "make", counted)
+    report = anyio.run(fork, ForkRequest(forks.root, tmp_path / "fork"), forks.place.settings(jobs=jobs))
+    assert (report.exit_code, most) == (0, at_once)
 
 
 def test_a_workspace_without_a_repository_has_its_files_copied(tmp_path: Path) -> None:

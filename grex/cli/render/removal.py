@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from grex.cli.lines import fitted, is_for_the_report, pack_line
 from grex.cli.render.layout import counted, note_lines
-from grex.engine.removal import restore_hint
 from grex.verbs.report import explained
 
 if TYPE_CHECKING:
@@ -64,8 +63,12 @@ def removed_lines(packs: Sequence[RemovalOutcome]) -> list[str]:
         if pack.hint:
             lines.append(f"{'':<12} hint: {pack.hint}")
         elif pack.trash is not None and not is_one_command:
+            from grex.engine.removal import restore_hint  # noqa: PLC0415 - status and ls are rendered beside this
+
             lines.append(f"{'':<12} `{restore_hint(pack.trash)}` brings it back")
     if is_one_command:
+        from grex.engine.removal import restore_hint  # noqa: PLC0415 - status and ls are rendered beside this
+
         lines.append(f"{'':<12} `{restore_hint(*trash)}` brings them back")
     return lines
 

@@ -86,6 +86,7 @@ from grex.verbs.documents.showing import (
 )
 
 __all__ = [
+    "DOCUMENTS",
     "AddDocument",
     "BranchNewsObject",
     "CacheGcDocument",
@@ -97,7 +98,6 @@ __all__ = [
     "CommitObject",
     "CompactionObject",
     "ConfigDocument",
-    "DOCUMENTS",
     "DemoDocument",
     "DiffDocument",
     "DiffPackObject",
