@@ -14,6 +14,8 @@ from tests.support.distribution import python_path, write_distribution
 from tests.support.git_server import GitServer
 from tests.support.workspace import Workspace, pack_yaml
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 TEAR_DOWN = """
 import os, sys
 from pathlib import Path
@@ -21,8 +23,6 @@ import anyio
 from grex.engine import Present, RunContext, Session, Settings
 from grex.engine.installable import examine
 from grex.pack import read_pack_spec
-
-pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
 
 async def main(root, path):
     environ = dict(os.environ)

@@ -15,6 +15,8 @@ import pytest
 from tests.support.git_server import GitServer
 from tests.support.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 PLUGIN = """
 import os
 from dataclasses import dataclass
@@ -24,8 +26,6 @@ print("what a plugin prints is no part of the JSON document")
 os.system("echo and neither is what its programs do")
 from grex.errors import ActionError
 from grex.plugin import ActionArguments, ActionType, Done, Fetcher, Outcome, PackType, Planned, PredicateType
-
-pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
