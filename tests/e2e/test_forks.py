@@ -46,7 +46,7 @@ def test_a_fork_is_made_listed_and_removed_by_the_command_line(tmp_path: Path) -
     done = checked(workspace.grex("fork", "--json", "../topic", "--branch", "topic/x", "b"), "fork")
     assert done.packs["b"]["branch"] == "topic/x"
     topic = tmp_path / "topic"
-    assert workspace.grex("status", "--fail-on-drift", cwd=topic).stdout.startswith("Clean")
+    assert "\nClean: 1 pack" in workspace.grex("status", "--fail-on-drift", cwd=topic).stdout
     (topic / "b/new").write_text("new\n")
     said = workspace.grex("fork", "ls").stdout
     assert said == f"{topic}  topic/x  ok  1 pack edited\n"

@@ -12,6 +12,8 @@ import pytest
 from tests.support.git_server import GitServer, git
 from tests.support.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 NAMES = ("base", "left", "right", "more")
 
 

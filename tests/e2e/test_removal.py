@@ -12,6 +12,8 @@ import pytest
 from tests.support.git_server import GitServer, git
 from tests.support.workspace import Workspace, pack_yaml
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 
 @pytest.fixture
 def made(server: GitServer, tmp_path: Path) -> Workspace:

@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.git_server import GitServer
 from tests.support.running import Gate, Running
 from tests.support.workspace import Run, Workspace, pack_yaml
+
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
 
 
 def run(workspace: Workspace, *arguments: str, expect: int = 0, **environ: Any) -> Run:

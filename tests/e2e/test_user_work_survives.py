@@ -22,6 +22,8 @@ import pytest
 from tests.support.git_server import GitServer, git
 from tests.support.workspace import Run, Workspace, pack_yaml
 
+pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
+
 Arrange = Callable[[Path, GitServer], None]
 Place = Literal["brought", "left"]
 

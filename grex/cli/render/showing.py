@@ -82,21 +82,22 @@ def _declared(pack: PackDiff, arrow: str) -> list[str]:
 
 # -- Markdown ---------------------------------------------------------------------------------------------------------
 
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|&~^$:=\"'/])")
+_PUNCTUATION = re.compile(r"([\\`*_\[\]<>|&~$])")  # what means something inside of a line
+_BLOCK = re.compile(r"^(\s*|\s*\d+)([#+>-]|(?<=\d)[.)])")  # and what does at its beginning
 _MENTION = re.compile(r"(?<=[@#])(?=\w)")
 
 
 def _md(text: str) -> str:
     """Text that is shown as it is: no markup of its own, nobody mentioned, no issue of another repository linked."""
     # A zero-width space behind `@` and `#`: forges look for these after the markup was read, escaped or not.
-    return _PUNCTUATION.sub(r"\\\1", _MENTION.sub("\u200b", text))
+    return _BLOCK.sub(r"\1\\\2", _PUNCTUATION.sub(r"\\\1", _MENTION.sub("\u200b", text)))
 
 
 def diff_markdown(report: DiffReport) -> str:
     """What diff says, as text for a pull request: headings, lists, links to the pages of the forges."""
     old = report.old.text if report.old.sha is None else f"{report.old.text} ({report.old.sha[:_SHORT]})"
     new = report.new.text if report.new.sha is None else f"{report.new.text} ({report.new.sha[:_SHORT]})"
-    lines = [f"## Packs: {_md(_counts(report))}", "", f"From {_md(old)} to {_md(new)}\\.", ""]
+    lines = [f"## Packs: {_counts(report)}", "", f"From {_md(old)} to {_md(new)}.", ""]
     for kind in _KINDS:
         packs = [pack for pack in report.packs if pack.change.kind == kind]
         if packs:
@@ -104,7 +105,7 @@ def diff_markdown(report: DiffReport) -> str:
             for pack in packs:
                 lines += _md_pack(pack)
             lines.append("")
-    lines += [f"> {_md(note)}\\." for note in report.notes]
+    lines += [f"> {_md(note)}." for note in report.notes]
     return "\n".join(lines).rstrip()
 
 
