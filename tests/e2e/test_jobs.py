@@ -138,6 +138,7 @@ def test_reports_of_equal_runs_are_equal(server: GitServer, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive  # two equal runs are compared as well
 def test_reports_of_twenty_equal_runs_are_equal(server: GitServer, tmp_path: Path) -> None:
     workspace = make_reported(server, tmp_path)
     for fresh in (True, False):

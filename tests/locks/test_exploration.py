@@ -82,9 +82,15 @@ SLOW = {
     ),
 }
 
+# Larger than what the others show, and not of another kind.
+LONGEST = {"the file is replaced before three", "three wait for a stranger"}
+
 SCENARIOS = [
     *[pytest.param(explored, id=name) for name, explored in FAST.items()],
-    *[pytest.param(explored, id=name, marks=pytest.mark.slow) for name, explored in SLOW.items()],
+    *[
+        pytest.param(explored, id=name, marks=pytest.mark.exhaustive if name in LONGEST else pytest.mark.slow)
+        for name, explored in SLOW.items()
+    ],
 ]
 
 

@@ -160,4 +160,4 @@ def test_many_long_random_runs_of_many_tasks_end_with_everybody_served() -> None
 )
 def test_the_machine_finds(name: str) -> None:
     with pytest.raises(Violation):
-        run_machine(mutated(MUTATIONS[name]), examples=200, steps=40, shrink=False)
+        run_machine(mutated(MUTATIONS[name]), examples=1000, steps=40, shrink=False)

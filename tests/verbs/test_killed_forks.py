@@ -79,7 +79,7 @@ def test_a_fork_that_is_killed_at_some_steps_is_gone_on_with_or_taken_away(tmp_p
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("has_root", [True, False])
+@pytest.mark.parametrize("has_root", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_fork_that_is_killed_at_any_step_is_gone_on_with_or_taken_away(tmp_path: Path, has_root: bool) -> None:
     each_kill(Forks(tmp_path, has_root=has_root), None)
 
