@@ -19,46 +19,26 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.engine import planner
-from grex.engine.cloning import (
-    clone_pack,
-    moved_tag_note,
-    remove_made,
-)
+from grex.engine.cloning import clone_pack, remove_made
 from grex.engine.fitting import Fitting
-from grex.engine.forcing import put_edits_away, put_place_away
+from grex.engine.forcing import put_place_away
 from grex.engine.forecast import Forecast
 from grex.engine.graph import ROOT, Graph, Node
 from grex.engine.hiding import Hiding
 from grex.engine.looking import Looking, is_settled
-from grex.engine.moving import (
-    carry_out,
-    keep_behind,
-    local_work,
-    log_position,
-    record_arrival,
-    situation,
-    stranger,
-    tracking_of,
-)
-from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, short
+from grex.engine.moving import Moving, log_position
+from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, recovery_notes, short
 from grex.engine.places import missing_directories
+from grex.engine.reaching import reach
 from grex.engine.session import Session
-from grex.engine.sharing import fetch_shared
+from grex.engine.situation import stranger, tracking_of
 from grex.errors import GrexError, PackError, PackGoneError
 from grex.fs import canonical
 from grex.git import (
-    AnotherGitError,
-    CheckoutRefusedError,
     CheckoutState,
-    GitError,
-    GitRunner,
-    RecoveryReport,
     RefsUnreadableError,
     RemoteRef,
     edited_paths,
-    fetch_branch,
-    fetch_sha,
-    fetch_tag,
     has_commit,
     observe,
     read_head,
@@ -66,17 +46,12 @@ from grex.git import (
     recover,
     resolve_remote,
 )
-from grex.git.history import History, read_history
-from grex.git.partial import lacks_objects
-from grex.manifest import sync_event
 from grex.names import PACK_LOCK_NAME
 
-__all__ = ["Checkouts", "recovery_notes"]
+__all__ = ["Checkouts"]
 
 _ROUNDS = 8
 _ASK_TIMEOUT_S = 300.0
-_FORCED_TRIES = 4
-_FETCH_TIMEOUT_S = 4 * 3600.0
 
 
 class _NotBegunError(Exception):
@@ -103,6 +78,7 @@ class Checkouts:
         self._looking = Looking(session, options, hiding)
         self._forecast = Forecast(session, options, self._looking)
         self._fitting = Fitting(session, options, self._looking)
+        self._moving = Moving(session, options, self._looking, self._fitting)
         self.is_stopped = False
         """Set to begin no further pack; those that hold their permit already are finished."""
 
@@ -329,67 +305,10 @@ class Checkouts:
         return None
 
     async def _fetch(self, node: Node, state: CheckoutState, target: RemoteRef, found: _Found) -> None:
-        """Make sure that the wanted commit is here. Tier: BACKEND."""
-        session = self._session
-        git = session.git_for(node.path, node.url)
-        told = session.git_progress(node.path)
         found.must_fetch = False
         found.tracking_before = found.tracking_before or tracking_of(state, target)
-        if target.kind == "branch" and not self._options.locked:
-            is_here = tracking_of(state, target) == target.sha
-        else:
-            is_here = await has_commit(git, state, target.sha)
-        if not is_here:
-            depth = node.first.child.depth
-            is_followed = tracking_of(state, target) is not None
-            # A depth cuts history where it ends, so none is asked for where something of it may be here already.
-            if is_followed or (depth is not None and await has_commit(git, state, target.sha)):
-                depth = None
-            async with session.holds.backend(node.path, state.real) as backend:
-                if target.kind == "branch" and target.name is not None:
-                    tip = await fetch_shared(session, node, state, target.name, target.sha, backend)
-                    if tip is None:
-                        tip = await fetch_branch(
-                            git,
-                            state,
-                            target.name,
-                            pack=node.path,
-                            backend=backend,
-                            timeout_s=_FETCH_TIMEOUT_S,
-                            on_progress=told,
-                            depth=depth,
-                        )
-                    if not self._options.locked:
-                        # What the branch is *now* counts: it may have moved again since it was asked for.
-                        target = replace(target, sha=tip)
-                elif target.kind == "tag" and target.name is not None:
-                    name = target.name.removeprefix("refs/tags/")
-                    tip = await fetch_tag(
-                        git,
-                        state,
-                        name,
-                        pack=node.path,
-                        backend=backend,
-                        timeout_s=_FETCH_TIMEOUT_S,
-                        on_progress=told,
-                        depth=depth,
-                    )
-                    if self._options.anew:
-                        target = replace(target, sha=tip)
-                    elif tip != target.sha:
-                        found.notes.append(moved_tag_note(name, tip))
-                if not await has_commit(git, state, target.sha):
-                    await fetch_sha(
-                        git,
-                        state,
-                        target.sha,
-                        pack=node.path,
-                        backend=backend,
-                        timeout_s=_FETCH_TIMEOUT_S,
-                        on_progress=told,
-                        depth=depth,
-                    )
-        found.target = target
+        found.target, said = await reach(self._session, self._options, node, state, target)
+        found.notes += said
 
     # -- under a disk permit --------------------------------------------------------------------------------------
 
@@ -424,7 +343,14 @@ class Checkouts:
             if state.record is None:  # adopted: the user's own clone
                 await self._hiding.hide_own(state.real, state.dirs.common)
             if await has_commit(session.git_for(node.path), state, found.target.sha):
-                return await self._move(node, root, state, found, found.target)
+                return await self._moving.move(
+                    node,
+                    root,
+                    state,
+                    found.target,
+                    tracking_before=found.tracking_before,
+                    notes=tuple(found.notes),
+                )
             found.must_fetch = True  # both permit and pack are given back now, and taken again for the network
             found.target = None
         return None
@@ -435,107 +361,3 @@ class Checkouts:
             if state.note is not None:
                 report = await recover(self._session.git_for(node.path), state, backend=backend)
                 found.notes.extend(recovery_notes(report))
-
-    async def _move(
-        self, node: Node, root: Path, state: CheckoutState, found: _Found, target: RemoteRef
-    ) -> CheckoutOutcome:
-        session = self._session
-        git = session.git_for(node.path, node.url, offline=self._options.offline)
-        local = await situation(
-            git,
-            state,
-            target,
-            tracking_before=found.tracking_before,
-            locked=self._options.locked,
-            force=self._options.force,
-            fork_branch=session.fork_branch(node.path),
-        )
-        decision = planner.movement(local)
-        notes = tuple(found.notes)
-        match decision:
-            case planner.Leave():
-                return self._looking.left(node, root, state, decision, target)
-            case planner.NothingToMove(note, is_elsewhere):
-                if note is None and not is_elsewhere:
-                    await record_arrival(session, node, state, target)
-                    await log_position(session, node, target)
-                return await self._looking.unchanged(node, root, state, target, (*notes, note) if note else notes)
-            case planner.Move():
-                if self._options.offline and await lacks_objects(git, state, target.sha):
-                    return self._looking.offline(node, state)
-                in_the_way = await self._fitting.in_the_way(git, node, state, target, decision)
-                if in_the_way is not None:
-                    return self._looking.left(node, root, state, in_the_way, target)
-        try:
-            notes = (*notes, *await keep_behind(session, node, state, target, decision))
-            refused, kept = await self._carry_out(node, state, local, decision)
-            self._looking.forget()
-            notes = (*notes, *kept)
-            if refused is not None:
-                return replace(self._looking.left(node, root, state, refused, target), notes=notes)
-        except AnotherGitError as error:
-            hint = error.hint or "Run the command again when it is done."
-            return self._looking.left(node, root, state, planner.Leave("another-git", error.message, hint), target)
-        after = observe(root)
-        if decision.kind == "branch-ref":
-            return await self._looking.unchanged(node, root, after, target, notes)
-        branch = target.name if target.kind == "branch" else None
-        await session.record(node.path, [sync_event(node.path, sha=target.sha, branch=branch)])
-        has_moved = after.head_sha != state.head_sha
-        outcome = CheckoutOutcome(
-            node.path,
-            "moved" if has_moved else "unchanged",
-            old_sha=state.head_sha,
-            new_sha=after.head_sha,
-            target=target,
-            is_present=True,
-            notes=(*notes, *await local_work(git, after)),
-            history=await _history(git, state, after) if has_moved else None,
-        )
-        return self._looking.with_spec(node, root, outcome)
-
-    async def _carry_out(
-        self, node: Node, state: CheckoutState, local: planner.Situation, decision: planner.Move
-    ) -> tuple[planner.Leave | None, list[str]]:
-        """Move the checkout; gives why git would not, and what to say. With force, what is in git's way is kept first.
-
-        git names edited files, staged ones and untracked ones one kind at a time, so it may refuse several times.
-        """
-        notes: list[str] = []
-        for tries_left in reversed(range(_FORCED_TRIES if self._options.force else 1)):
-            try:
-                await carry_out(self._session, node, state, local, decision, is_offline=self._options.offline)
-            except CheckoutRefusedError as error:
-                code = "edits-in-the-way" if error.paths else "checkout-refused"
-                refused = planner.Leave(code, error.message, error.hint or "")
-                if not error.paths or not tries_left:
-                    return refused, notes
-                async with self._session.holds.backend(node.path, state.real) as backend:
-                    said = await put_edits_away(self._session, node, state, error.paths, backend=backend)
-                if isinstance(said, planner.Leave):
-                    return said, notes
-                notes += said
-            else:
-                break
-        return None, notes
-
-
-async def _history(git: GitRunner, before: CheckoutState, after: CheckoutState) -> History | None:
-    """The commits between; a pack that has moved has moved, whether they can be told or not."""
-    if before.head_sha is None or after.head_sha is None:
-        return None
-    try:
-        return await read_history(git, after.real, after.dirs, before.head_sha, after.head_sha)
-    except GitError:
-        return None
-
-
-def recovery_notes(report: RecoveryReport) -> list[str]:
-    """What there is to say of a recovery."""
-    notes = ["recovered from an interrupted run"]
-    if report.rescue_ref is not None:
-        notes.append(f"files that the interrupted run or somebody since had changed are kept as {report.rescue_ref}")
-    notes += [f"kept from an interrupted run: {what}" for what in report.kept]
-    if report.left:
-        notes.append(f"{len(report.left)} files could not be restored without touching others: {report.left[0]}")
-    return notes

@@ -20,9 +20,9 @@ from grex.engine import planner
 from grex.engine.graph import Node
 from grex.engine.holds import PermitKind
 from grex.engine.looking import Looking
-from grex.engine.moving import local_work
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome
 from grex.engine.session import Session
+from grex.engine.situation import local_work
 from grex.errors import FetchError, GrexError
 from grex.git import CheckoutState, GitRunner, MoveNote, RemoteRef, observe
 from grex.git.config_file import read_config

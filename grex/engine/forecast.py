@@ -11,9 +11,9 @@ from pathlib import Path
 from grex.engine import planner
 from grex.engine.graph import Node
 from grex.engine.looking import Looking, is_settled
-from grex.engine.moving import situation, stranger
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, short
 from grex.engine.session import Session
+from grex.engine.situation import situation, stranger
 from grex.git import CheckoutState, RemoteRef, has_commit, resolve_remote
 
 __all__ = ["Forecast"]

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from grex.engine import planner
 from grex.engine.graph import Node
 from grex.engine.hiding import Hiding
-from grex.engine.moving import edits_note, local_work, ref_of, tracking_of
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome, lock_url, unlocked, unlocked_error
 from grex.engine.places import look_at, misplaced
 from grex.engine.session import Session
+from grex.engine.situation import edits_note, local_work, ref_of, tracking_of
 from grex.errors import FetchError, GrexError, PackError
 from grex.fs import canonical
 from grex.git import CheckoutState, Edits, RemoteRef, ask_head

@@ -1,75 +1,53 @@
 """Moves an existing checkout to the wanted commit, or finds out why not. Under a disk permit and PACK.
 
-What has to move is `planner.movement`'s decision; this module collects the facts for it (which need git where commits
-must be compared) and carries it out under BACKEND.
+What has to move is `planner.movement`'s decision, by the facts that `situation` collects; it is carried out under
+BACKEND.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
 
 from grex.engine import planner
+from grex.engine.fitting import Fitting
+from grex.engine.forcing import put_edits_away
 from grex.engine.graph import Node
+from grex.engine.looking import Looking
+from grex.engine.outcome import CheckoutOptions, CheckoutOutcome
 from grex.engine.session import Session
+from grex.engine.situation import local_work, ref_of, situation
 from grex.errors import FetchError
 from grex.git import (
+    AnotherGitError,
+    CheckoutRefusedError,
     CheckoutState,
     CompletionRecord,
+    GitError,
     GitRunner,
     MoveNote,
-    RefsUnreadableError,
     RemoteRef,
     check_out,
     edited_paths,
     fast_forward_ref,
-    has_commit,
     is_ancestor,
-    is_reachable,
     keep_rescue_ref,
     noted,
-    porcelain,
-    read_ref,
-    worktree_on_branch,
+    observe,
     write_record,
 )
 from grex.git.commits import tree_of
-from grex.git.config_file import read_config
+from grex.git.history import History, read_history
+from grex.git.partial import lacks_objects
 from grex.manifest import sync_event
-from grex.names import InvalidUrlError, PackUrl, clean, parse_url, shown_argument
 
-__all__ = [
-    "carry_out",
-    "edits_note",
-    "keep_behind",
-    "local_work",
-    "log_position",
-    "record_arrival",
-    "record_for",
-    "ref_of",
-    "situation",
-    "stranger",
-    "tracking_of",
-]
+__all__ = ["Moving", "log_position"]
 
-_SHOWN = 3
+_FORCED_TRIES = 4
 
 
-def ref_of(state: CheckoutState, name: str) -> str | None:
-    """What a ref of the checkout holds, None if there is no such ref or its storage is not plain files."""
-    if state.git_dir is None:
-        return None
-    try:
-        return read_ref(state.dirs, name)
-    except RefsUnreadableError:
-        return None
-
-
-def tracking_of(state: CheckoutState, target: RemoteRef) -> str | None:
-    """The remote's branch as of the last fetch."""
-    return ref_of(state, f"refs/remotes/origin/{target.name}") if target.kind == "branch" else None
-
-
-def record_for(session: Session, node: Node, target: RemoteRef) -> CompletionRecord:
+def _record_for(session: Session, node: Node, target: RemoteRef) -> CompletionRecord:
     """What is recorded when the checkout is at its target."""
     branch = target.name if target.kind == "branch" else None
     return CompletionRecord(
@@ -82,90 +60,7 @@ def record_for(session: Session, node: Node, target: RemoteRef) -> CompletionRec
     )
 
 
-async def stranger(git: GitRunner, address: PackUrl, state: CheckoutState) -> planner.Leave | None:
-    """Why a checkout is not this pack's; one that grex did not make is adopted if its origin is the declared URL."""
-    if state.record is not None and state.record.url == address.identity:
-        return None
-    url = await _origin_url(git, state)
-    try:
-        if url is not None and parse_url(url, relative_to=state.real).identity == address.identity:
-            return None
-    except InvalidUrlError:
-        pass  # an origin that grex would not clone from is another repository all the same
-    said = address.redacted
-    return planner.Leave(
-        "different-repository",
-        f"the checkout there is of another repository than {said}",
-        "Move it away, or, if it is the same repository under another address, "
-        f"`git remote set-url origin {shown_argument(said)}`.",
-    )
-
-
-async def _origin_url(git: GitRunner, state: CheckoutState) -> str | None:
-    config = read_config(state.dirs.common / "config")
-    if config is not None:
-        return config.get("remote", "url", subsection="origin")
-    found = await git.run(["config", "--get", "remote.origin.url"], cwd=state.real, accept=(0, 1))
-    return found.stdout.decode("utf-8", "surrogateescape").strip() or None
-
-
-async def situation(
-    git: GitRunner,
-    state: CheckoutState,
-    target: RemoteRef,
-    *,
-    tracking_before: str | None,
-    locked: bool,
-    force: bool = False,
-    fork_branch: str | None = None,
-) -> planner.Situation:
-    """The local side of a move, as `planner.movement` wants to know it. The target commit is present."""
-    record = state.record
-    branch_sha = ref_of(state, f"refs/heads/{target.name}") if target.kind == "branch" else None
-    relation = await _relation(git, state, branch_sha, target.sha) if branch_sha is not None else None
-    is_upstream = False
-    if branch_sha is not None and relation in (planner.Relation.DIVERGED, planner.Relation.AHEAD):
-        # Commits that the remote had are not the user's: those of the remote's branch before this fetch, and of the
-        # commit at which grex left the branch last (which also covers a fetch that was killed before the move).
-        known = {tracking_before, tracking_of(state, target), record.sha if record is not None else None}
-        for upstream in sorted(sha for sha in known if sha is not None):
-            if await has_commit(git, state, upstream) and await is_ancestor(git, state, branch_sha, upstream):
-                is_upstream = True
-                break
-    placed = record.sha if record is not None else None
-    reachable = True
-    if state.head_branch is None and state.head_sha is not None and state.head_sha != placed:
-        reachable = await is_reachable(git, state, state.head_sha)
-    return planner.Situation(
-        target=target,
-        head_branch=state.head_branch,
-        head_sha=state.head_sha,
-        operation=state.operation,
-        placed_branch=record.branch if record is not None else None,
-        placed_sha=placed,
-        branch_sha=branch_sha,
-        branch_relation=relation,
-        branch_is_upstream=is_upstream,
-        head_is_reachable=reachable,
-        locked=locked,
-        force=force,
-        fork_branch=fork_branch,
-        is_branch_held=branch_sha is not None
-        and worktree_on_branch(state.dirs, f"refs/heads/{target.name}", besides=state.dirs.own) is not None,
-    )
-
-
-async def _relation(git: GitRunner, state: CheckoutState, local: str, target: str) -> planner.Relation:
-    if local == target:
-        return planner.Relation.SAME
-    if await is_ancestor(git, state, local, target):
-        return planner.Relation.BEHIND
-    if await is_ancestor(git, state, target, local):
-        return planner.Relation.AHEAD
-    return planner.Relation.DIVERGED
-
-
-async def keep_behind(
+async def _keep_behind(
     session: Session, node: Node, state: CheckoutState, target: RemoteRef, move: planner.Move
 ) -> list[str]:
     """Keep the commits that a move leaves behind under a rescue ref. Tier: BACKEND, if there are any.
@@ -191,7 +86,7 @@ async def keep_behind(
     return notes
 
 
-async def carry_out(
+async def _do(
     session: Session,
     node: Node,
     state: CheckoutState,
@@ -222,7 +117,7 @@ async def carry_out(
         await check_out(
             git,
             state,
-            record_for(session, node, target),
+            _record_for(session, node, target),
             pack=node.path,
             was_clean=edits.decided and not edits.edited,
             backend=backend,
@@ -230,12 +125,10 @@ async def carry_out(
         )
 
 
-async def record_arrival(session: Session, node: Node, state: CheckoutState, target: RemoteRef) -> None:
+async def _record_arrival(session: Session, node: Node, state: CheckoutState, target: RemoteRef) -> None:
     """Record that a checkout is where it belongs, though grex did not bring it there. Tier: BACKEND."""
-    from msgspec.structs import replace  # noqa: PLC0415 - only for an adopted checkout
-
     record = replace(
-        record_for(session, node, target), tree=await tree_of(session.git_for(node.path), state, target.sha)
+        _record_for(session, node, target), tree=await tree_of(session.git_for(node.path), state, target.sha)
     )
     if state.record != record:
         async with session.holds.backend(node.path, state.real):
@@ -253,20 +146,123 @@ async def log_position(session: Session, node: Node, target: RemoteRef) -> None:
         await session.record(node.path, [sync_event(node.path, sha=target.sha, branch=branch)])
 
 
-async def local_work(git: GitRunner, state: CheckoutState) -> tuple[str, ...]:
-    """A note about edited files, none where there are none; asks git only where the index cannot decide."""
-    edits = edited_paths(state)
-    if edits.decided:
-        return edits_note(edits.edited, len(edits.edited))
-    status = await porcelain(git, state)
-    return edits_note((*status.edited, *status.conflicted), status.edited_count + status.conflicted_count)
+class Moving:
+    """Moves the checkouts of one run."""
+
+    def __init__(self, session: Session, options: CheckoutOptions, looking: Looking, fitting: Fitting) -> None:
+        self._session = session
+        self._options = options
+        self._looking = looking
+        self._fitting = fitting
+
+    async def move(
+        self,
+        node: Node,
+        root: Path,
+        state: CheckoutState,
+        target: RemoteRef,
+        *,
+        tracking_before: str | None,
+        notes: tuple[str, ...],
+    ) -> CheckoutOutcome:
+        """Move a checkout to a commit that is there, or leave it alone and say why.
+
+        Tiers: PERMIT and PACK are held; BACKEND and MANIFEST, in holds that follow each other. Cancellation: git is
+        ended; its note lets the next run recover.
+
+        Args:
+            node: the pack.
+            root: its path.
+            state: its checkout, observed under the locks.
+            target: where it shall be.
+            tracking_before: the remote's branch as it was before this run fetched.
+            notes: what there is to say of it already.
+        """
+        session = self._session
+        git = session.git_for(node.path, node.url, offline=self._options.offline)
+        local = await situation(
+            git,
+            state,
+            target,
+            tracking_before=tracking_before,
+            locked=self._options.locked,
+            force=self._options.force,
+            fork_branch=session.fork_branch(node.path),
+        )
+        decision = planner.movement(local)
+        match decision:
+            case planner.Leave():
+                return self._looking.left(node, root, state, decision, target)
+            case planner.NothingToMove(note, is_elsewhere):
+                if note is None and not is_elsewhere:
+                    await _record_arrival(session, node, state, target)
+                    await log_position(session, node, target)
+                return await self._looking.unchanged(node, root, state, target, (*notes, note) if note else notes)
+            case planner.Move():
+                if self._options.offline and await lacks_objects(git, state, target.sha):
+                    return self._looking.offline(node, state)
+                in_the_way = await self._fitting.in_the_way(git, node, state, target, decision)
+                if in_the_way is not None:
+                    return self._looking.left(node, root, state, in_the_way, target)
+        try:
+            notes = (*notes, *await _keep_behind(session, node, state, target, decision))
+            refused, kept = await self._carry_out(node, state, local, decision)
+            self._looking.forget()
+            notes = (*notes, *kept)
+            if refused is not None:
+                return replace(self._looking.left(node, root, state, refused, target), notes=notes)
+        except AnotherGitError as error:
+            hint = error.hint or "Run the command again when it is done."
+            return self._looking.left(node, root, state, planner.Leave("another-git", error.message, hint), target)
+        after = observe(root)
+        if decision.kind == "branch-ref":
+            return await self._looking.unchanged(node, root, after, target, notes)
+        branch = target.name if target.kind == "branch" else None
+        await session.record(node.path, [sync_event(node.path, sha=target.sha, branch=branch)])
+        has_moved = after.head_sha != state.head_sha
+        outcome = CheckoutOutcome(
+            node.path,
+            "moved" if has_moved else "unchanged",
+            old_sha=state.head_sha,
+            new_sha=after.head_sha,
+            target=target,
+            is_present=True,
+            notes=(*notes, *await local_work(git, after)),
+            history=await _history(git, state, after) if has_moved else None,
+        )
+        return self._looking.with_spec(node, root, outcome)
+
+    async def _carry_out(
+        self, node: Node, state: CheckoutState, local: planner.Situation, decision: planner.Move
+    ) -> tuple[planner.Leave | None, list[str]]:
+        """Move the checkout; gives why git would not, and what to say. With force, what is in git's way is kept first.
+
+        git names edited files, staged ones and untracked ones one kind at a time, so it may refuse several times.
+        """
+        notes: list[str] = []
+        for tries_left in reversed(range(_FORCED_TRIES if self._options.force else 1)):
+            try:
+                await _do(self._session, node, state, local, decision, is_offline=self._options.offline)
+            except CheckoutRefusedError as error:
+                code = "edits-in-the-way" if error.paths else "checkout-refused"
+                refused = planner.Leave(code, error.message, error.hint or "")
+                if not error.paths or not tries_left:
+                    return refused, notes
+                async with self._session.holds.backend(node.path, state.real) as backend:
+                    said = await put_edits_away(self._session, node, state, error.paths, backend=backend)
+                if isinstance(said, planner.Leave):
+                    return said, notes
+                notes += said
+            else:
+                break
+        return None, notes
 
 
-def edits_note(edited: Sequence[str], count: int) -> tuple[str, ...]:
-    """The note about so many edited files, of which the first are named."""
-    if not count:
-        return ()
-    shown = ", ".join(clean(path, 80) for path in edited[:_SHOWN]) + (", ..." if count > _SHOWN else "")
-    return (
-        f"{count} edited {'files' if count > 1 else 'file'} left as {'they are' if count > 1 else 'it is'}: {shown}",
-    )
+async def _history(git: GitRunner, before: CheckoutState, after: CheckoutState) -> History | None:
+    """The commits between; a pack that has moved has moved, whether they can be told or not."""
+    if before.head_sha is None or after.head_sha is None:
+        return None
+    try:
+        return await read_history(git, after.real, after.dirs, before.head_sha, after.head_sha)
+    except GitError:
+        return None

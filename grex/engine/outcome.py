@@ -16,7 +16,8 @@ from grex.manifest import LockLine
 from grex.pack import PackSpec
 
 if TYPE_CHECKING:
-    from grex.git.history import History  # a look has no use for it
+    from grex.git import RecoveryReport  # a look has no use for these
+    from grex.git.history import History
 
 __all__ = [
     "CheckoutOptions",
@@ -25,6 +26,7 @@ __all__ = [
     "declared_otherwise",
     "lock_line",
     "lock_url",
+    "recovery_notes",
     "short",
     "unlocked",
     "unlocked_error",
@@ -212,3 +214,14 @@ def lock_line(node: Node, outcome: CheckoutOutcome, before: Mapping[str, LockLin
         type=outcome.spec.type if outcome.spec is not None else "plain",
         parents=node.parents,
     )
+
+
+def recovery_notes(report: RecoveryReport) -> list[str]:
+    """What there is to say of a recovery."""
+    notes = ["recovered from an interrupted run"]
+    if report.rescue_ref is not None:
+        notes.append(f"files that the interrupted run or somebody since had changed are kept as {report.rescue_ref}")
+    notes += [f"kept from an interrupted run: {what}" for what in report.kept]
+    if report.left:
+        notes.append(f"{len(report.left)} files could not be restored without touching others: {report.left[0]}")
+    return notes

@@ -13,12 +13,11 @@ from typing import Literal
 from msgspec import Struct
 
 from grex.engine.branching import GoTo, HasNoBranch, NothingToPush, Push, PushFacts, Stay, judge_push, judge_switch
-from grex.engine.checkout import recovery_notes
 from grex.engine.members import Member, look_again
-from grex.engine.moving import ref_of
-from grex.engine.outcome import short
+from grex.engine.outcome import recovery_notes, short
 from grex.engine.planner import Leave
 from grex.engine.session import Session
+from grex.engine.situation import ref_of
 from grex.errors import GrexError, PackError
 from grex.git import (
     BackendHold,

@@ -16,8 +16,8 @@ from grex.engine import ROOT, Installable, Node, Present, RunContext, Session, S
 from grex.engine.drift import look_for_drift
 from grex.engine.install import examine_all, would_run
 from grex.engine.lifecycle import asking, is_allowed, untrusted_error
-from grex.engine.moving import ref_of
 from grex.engine.outcome import declared_otherwise
+from grex.engine.situation import ref_of
 from grex.engine.survey import Survey, known_paths, undeclared
 from grex.errors import ClaimError, GrexError, PackError
 from grex.exclude import enclosing_repository
