@@ -12,26 +12,21 @@ from typing import TYPE_CHECKING
 import anyio
 from msgspec import Struct
 
-from grex.engine import ROOT, Installable, Node, Present, RunContext, Session, Settings, survey
-from grex.engine.drift import look_for_drift
-from grex.engine.install import examine_all, would_run
-from grex.engine.lifecycle import asking, is_allowed, untrusted_error
+from grex.engine import ROOT, Node, Session, Settings, survey
 from grex.engine.outcome import declared_otherwise
 from grex.engine.situation import ref_of
 from grex.engine.survey import Survey, known_paths, undeclared
-from grex.errors import ClaimError, GrexError, PackError
+from grex.errors import GrexError, PackError
 from grex.exclude import enclosing_repository
 from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
 from grex.names import clean, is_full_sha
-from grex.verbs.report import exit_code_of, failure_json
+from grex.verbs.install_status import Installs
+from grex.verbs.status_report import PackStatus, RepositoryStatus, StatusReport
 
 if TYPE_CHECKING:
     from grex.engine.over_git import OverOutcome
-    from grex.verbs.documents import PackStatusObject, RepositoryObject, StatusDocument
 
 __all__ = ["PackStatus", "RepositoryStatus", "StatusReport", "StatusRequest", "status"]
-
-DRIFT_EXIT_CODE = 7
 
 
 class StatusRequest(Struct, frozen=True):
@@ -45,147 +40,6 @@ class StatusRequest(Struct, frozen=True):
     filters: tuple[str, ...] = ()
     fail_on_drift: bool = False
     fetch: bool = False
-
-
-class PackStatus(Struct, frozen=True):
-    """How one pack stands.
-
-    Attributes:
-        path: the pack.
-        states: what is not as declared; empty for a clean pack. Of: `missing`, `in-the-way`, `interrupted`,
-            `wrong-ref`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
-            `diverged`, `in-progress`, `not-installed`, `install-outdated`, `install-failed` (the last one),
-            `untrusted` (its install is due and would run something that this user has not allowed),
-            `install-tampered`, `install-unknown`, `undeclared`, `inactive`, `error`.
-        branch: the branch that HEAD is on, None when detached.
-        sha: HEAD.
-        ref: the declared ref.
-        edited: how many tracked files differ.
-        untracked: how many paths git does not know.
-        ahead: commits that the upstream lacks, as of the last fetch.
-        behind: commits that are missing here, as of the last fetch.
-        tampered: what was changed by hand since it was installed, a line for each thing.
-        text: what `states` means here, in one line.
-        hint: what to do about an install that failed or is not trusted.
-        error: what is wrong with the declaration.
-    """
-
-    path: str
-    states: tuple[str, ...] = ()
-    branch: str | None = None
-    sha: str | None = None
-    ref: str | None = None
-    edited: int = 0
-    untracked: int = 0
-    ahead: int = 0
-    behind: int = 0
-    tampered: tuple[str, ...] = ()
-    text: str = ""
-    hint: str | None = None
-    error: GrexError | None = None
-
-    @property
-    def is_drift(self) -> bool:
-        """Whether it is not in the state that is declared; a detached pin is no drift, nor is a group that is off."""
-        return bool(set(self.states) - {"detached", "inactive"})
-
-    def to_json(self) -> PackStatusObject:
-        """The pack's entry in the document."""
-        return {
-            "path": self.path,
-            "states": list(self.states),
-            "branch": self.branch,
-            "sha": self.sha,
-            "ref": self.ref,
-            "edited": self.edited,
-            "untracked": self.untracked,
-            "ahead": self.ahead,
-            "behind": self.behind,
-            "tampered": list(self.tampered),
-            "text": self.text,
-            "hint": self.hint,
-            "error": failure_json(self.error),
-        }
-
-
-class RepositoryStatus(Struct, frozen=True):
-    """How the workspace's own repository stands: `edited` tracked files, commits against its upstream.
-
-    `branch` is None when detached. What the packs in it are, is not its matter.
-    """
-
-    top: Path
-    branch: str | None
-    sha: str | None
-    edited: int = 0
-    ahead: int = 0
-    behind: int = 0
-    problem: str | None = None
-
-    def to_json(self) -> RepositoryObject:
-        """Its entry in the document."""
-        return {
-            "path": str(self.top),
-            "branch": self.branch,
-            "sha": self.sha,
-            "edited": self.edited,
-            "ahead": self.ahead,
-            "behind": self.behind,
-            "problem": self.problem,
-        }
-
-
-class StatusReport(Struct, frozen=True):
-    """Every declared pack and every checkout of ours that nobody declares any more, sorted by path.
-
-    `repository` is that of the workspace; None where it lies in none, or only some packs were asked for.
-    `fetched` is what became of each pack's fetch, None where none was asked for.
-    """
-
-    root: Path
-    packs: tuple[PackStatus, ...]
-    fail_on_drift: bool = False
-    notes: tuple[str, ...] = ()
-    is_narrowed: bool = False
-    """Whether only some of the packs were asked for."""
-    repository: RepositoryStatus | None = None
-    fetched: tuple[OverOutcome, ...] | None = None
-
-    @property
-    def not_fetched(self) -> list[OverOutcome]:
-        """The packs whose remote could not be asked: what is told of them is as of an earlier fetch."""
-        return [outcome for outcome in self.fetched or () if outcome.error is not None]
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether every pack is as declared."""
-        return not any(pack.is_drift for pack in self.packs)
-
-    @property
-    def exit_code(self) -> int:
-        """0; what errors in declarations, and failed fetches, come to; 7 for drift if that was asked for."""
-        broken = exit_code_of([*(pack.error for pack in self.packs), *(pack.error for pack in self.not_fetched)])
-        if broken:
-            return broken
-        return DRIFT_EXIT_CODE if self.fail_on_drift and not self.is_clean else 0
-
-    def to_json(self) -> StatusDocument:
-        """The document of `--json`."""
-        return {
-            "schema": "grex.status/1",
-            "workspace": str(self.root),
-            "exit_code": self.exit_code,
-            "clean": self.is_clean,
-            "repository": self.repository.to_json() if self.repository is not None else None,
-            "packs": [pack.to_json() for pack in self.packs],
-            "fetched": None
-            if self.fetched is None
-            else [
-                {"path": one.path, "status": one.status, "text": one.text, "error": failure_json(one.error)}
-                for one in self.fetched
-            ],
-            "notes": list(self.notes),
-        }
 
 
 async def status(request: StatusRequest, settings: Settings) -> StatusReport:
@@ -206,7 +60,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
 
     found = await session.read_manifest(look)
     wanted = await _wanted(session, found, request)
-    installs = _Installs(session, found)
+    installs = Installs(session, found)
     results: dict[str, PackStatus] = {}
     limit = anyio.CapacityLimiter(max(settings.jobs or 4, 1))
     nested = _nested_paths(found)
@@ -267,7 +121,7 @@ async def _fetched(request: StatusRequest, settings: Settings) -> tuple[OverOutc
 
 
 async def _others(
-    session: Session, found: Survey, installs: _Installs, wanted: set[str] | None
+    session: Session, found: Survey, installs: Installs, wanted: set[str] | None
 ) -> dict[str, PackStatus]:
     """What else there is to tell of: the root's own install, and packs that the lockfile or the log knows."""
     others: dict[str, PackStatus] = {}
@@ -338,98 +192,8 @@ def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:
     return {path: frozenset(below) for path, below in nested.items()}
 
 
-class _InstallStatus(Struct, frozen=True):
-    """How the installation of one pack stands; everything empty if it is as it should be."""
-
-    states: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
-    tampered: tuple[str, ...] = ()
-    hint: str | None = None
-    error: GrexError | None = None
-
-
-class _Installs:
-    """How the installations stand: which packs want one place is known of all of them at once."""
-
-    def __init__(self, session: Session, found: Survey) -> None:
-        self._session = session
-        present = [Present(ROOT, found.root_spec, "", None)]
-        for node in found.graph.active():
-            state = found.states.get(node.path)
-            if state is not None and state.kind == "checkout" and node.path not in found.errors:
-                head = state.head_sha or ""
-                present.append(Present(node.path, node.spec, head, node.url.identity, session.trust_key(node.url)))
-        known, self._wrong = examine_all(session, RunContext(session, dry_run=True), present)
-        self._known = {pack.path: pack for pack in known}
-
-    async def judge(self, path: str) -> _InstallStatus:
-        """How one stands; what was changed by hand is looked for only where all else is as it should be."""
-        wrong, pack = self._wrong.get(path), self._known.get(path)
-        if wrong is not None and (pack is not None or isinstance(wrong, ClaimError)):
-            return _InstallStatus(("error",), (wrong.message,), error=wrong)
-        if pack is None:
-            # Sync says what is wrong with a declaration, and refuses it; here it is enough that nobody knows.
-            return _InstallStatus() if wrong is None else _unknown(wrong.message)
-        if pack.state != "current":
-            return await self._due(pack)
-        drift = await look_for_drift(self._session, pack)
-        if drift.unknown is not None:
-            return _unknown(drift.unknown)
-        if drift.tampered:
-            count = len(drift.tampered)
-            told = f"{count} {'thing' if count == 1 else 'things'} of its install changed by hand"
-            return _InstallStatus(("install-tampered",), (told,), drift.tampered)
-        return _InstallStatus()
-
-    async def _due(self, pack: Installable) -> _InstallStatus:
-        """An install that a sync would run: whether it may, and how the last one ended."""
-        record = self._session.folded.packs.get(pack.path)
-        is_fork = self._session.fork is not None
-        if is_fork and pack.state == "not-installed" and (record is None or record.failed is None):
-            return _InstallStatus()  # in a fork nothing is installed unless it is asked for
-        would = self._not_allowed(pack)
-        if would == () and (reason := await self._left_out(pack)) is not None:
-            return _InstallStatus(told=(f"left out: {reason}",))
-        states: list[str] = [pack.state]
-        told = ["not installed yet" if pack.state == "not-installed" else "install outdated"]
-        hints: list[str] = []
-        if record is not None and record.failed is not None:
-            states.append("install-failed")
-            told.append(f"the last install failed: {record.failed.why}")
-            hints.append("Mend what it complains about, then sync again.")
-        if would:
-            refusal = untrusted_error(pack.path, would, pack.found.trusted_as, "sync again")
-            states.append("untrusted")
-            told.append(refusal.message.removeprefix(f"{pack.path} is "))
-            hints.append(refusal.hint or "")
-        if len(states) == 1:
-            told[0] += f"; `grex sync{' --install' if is_fork else ''}` installs it"
-        return _InstallStatus(tuple(states), tuple(told), hint=" ".join(hints) or None)
-
-    def _not_allowed(self, pack: Installable) -> tuple[str, ...] | None:
-        """What the install would run without this user's leave; None where its type cannot say it: sync tells why."""
-        try:
-            with asking(self._session, pack.path, pack.found.spec):
-                would = would_run(RunContext(self._session, dry_run=True), pack)
-        except GrexError:
-            return None
-        return () if is_allowed(self._session, would, pack.found.trusted_as) else would
-
-    async def _left_out(self, pack: Installable) -> str | None:
-        """Why a sync would change nothing: the pack says itself (`require`) that it, or its rest, is not for here.
-
-        Only a pack that may be installed is asked: a plugin's `install` may do more than look.
-        """
-        drift = await look_for_drift(self._session, pack, plans=True)
-        return None if drift.tampered or drift.unknown is not None else drift.left_out
-
-
-def _unknown(why: str) -> _InstallStatus:
-    return _InstallStatus(("install-unknown",), (f"whether its install is as it was cannot be told: {why}",))
-
-
 async def _pack_status(
-    session: Session, installs: _Installs, found: Survey, node: Node, nested: frozenset[str]
+    session: Session, installs: Installs, found: Survey, node: Node, nested: frozenset[str]
 ) -> PackStatus:
     error = found.errors.get(node.path)
     state = found.states.get(node.path)
