@@ -17,32 +17,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from grex.engine.graph import enclosing_path
 from grex.engine.hiding import Hiding
+from grex.engine.movable import Relocation, check_idle, is_checkout, other_file_system, taken
 from grex.engine.places import look_at, misplaced, missing_directories
 from grex.engine.redeclaring import moved_overrides, moved_path
 from grex.engine.session import Session
-from grex.engine.survey import Survey, read_root_spec
+from grex.engine.survey import read_root_spec
 from grex.engine.together import while_held
-from grex.errors import ConfigError, ManifestError, PackError, UsageError
+from grex.errors import ConfigError, ManifestError, PackError
 from grex.fs import canonical, fsync_dir, rename_whole
-from grex.git import BackendHold, CheckoutState, observe
-from grex.git.relocated import is_at_work, repair_worktrees
+from grex.git import BackendHold, observe
+from grex.git.relocated import repair_worktrees
 from grex.locks.backend_lock import backend_lock_path
 from grex.manifest import (
     Event,
-    Json,
     LockLine,
     ManifestWriteHold,
     add_event,
     edit_root,
-    read_fork_records,
     rm_event,
     sync_event,
     timestamp,
@@ -56,202 +53,13 @@ from grex.manifest.relocation import (
     write_relocation,
 )
 from grex.manifest.trash_record import MovedFrom
-from grex.names import resolve_pack_path, shown_argument
+from grex.names import resolve_pack_path
 from grex.pack import Local, parse_local, read_local_all
 
-__all__ = ["Relocation", "finish_relocation", "leads_into", "plan_relocation", "relocate"]
+__all__ = ["finish_relocation", "relocate"]
 
 _CANNOT_RENAME = (errno.EXDEV, errno.EBUSY)
 _LOCAL_YAML = ".grex/local.yaml"
-
-
-class Relocation(Struct, frozen=True):
-    """A pack that is to move.
-
-    Attributes:
-        old: its path.
-        new: the path that it is to have.
-        inner: the packs that lie in it and move with it, by their paths now.
-        has_checkout: whether there is a directory to be moved; else only the records change.
-    """
-
-    old: str
-    new: str
-    inner: tuple[str, ...]
-    has_checkout: bool
-
-
-def plan_relocation(session: Session, found: Survey, old: str, new: str) -> Relocation:
-    """Whether a pack can move, as far as can be seen without locks.
-
-    Raises:
-        UsageError: the new path lies in the old one, or around it.
-        PackError: something is in the way, or a pack in it is declared in a way that would not follow.
-    """
-    if new.startswith(f"{old}/"):
-        raise UsageError(f"{old} cannot be moved into itself, to {new}", hint="Give a path outside of it.")
-    if old.startswith(f"{new}/"):
-        raise UsageError(f"{old} lies in {new}, which is its own directory's place", hint="Give another path.")
-    _check_new_place(session, found, new)
-    _check_inner(found, old)
-    _check_forks(session, old)
-    root, place = session.layout.pack_dir(old), session.layout.pack_dir(new)
-    if root.is_symlink():
-        raise PackError(
-            f"{old} is a symbolic link, and where it leads depends on its place",
-            hint=f"Move the link to {new} yourself; then this command declares it there.",
-        )
-    state = look_at(root)
-    inner = [path for path in _known(session, found) if path.startswith(f"{old}/")]
-    if state.kind == "checkout":
-        if os.path.lexists(place) and look_at(place).kind != "empty":
-            raise _taken(new)
-        if os.path.lexists(place) and any(place.iterdir()):
-            raise _taken(new)
-        _check_device(root, place, old)
-        there = tuple(path for path in inner if _is_checkout(session, path))
-        for path in (old, *there):
-            _check_idle(path, look_at(session.layout.pack_dir(path)))
-        return Relocation(old, new, there, has_checkout=True)
-    if state.kind not in ("absent", "empty"):
-        raise PackError(f"what is at {old} is no checkout, so it is not moved", hint=f"Move it away from {old} first.")
-    if os.path.lexists(place):
-        _check_moved_by_hand(session, found, old, new)
-    return Relocation(old, new, (), has_checkout=False)
-
-
-def _taken(new: str) -> PackError:
-    return PackError(
-        f"{new} is taken: something is there already",
-        hint=f"Give another path, or move what is at {new} elsewhere; nothing was changed.",
-        details={"path": new},
-    )
-
-
-def _check_new_place(session: Session, found: Survey, new: str) -> None:
-    declared = found.graph.nodes.get(new)
-    if declared is not None:
-        raise PackError(f"{new} is declared already, at {declared.first.place}", hint="Give another path.")
-    wrong = misplaced(session.layout.root, new)
-    if wrong is not None:
-        raise PackError(f"{new} {wrong}", hint="Give another path, or remove the symbolic link on the way.")
-    around = enclosing_path(new, {path for path, node in found.graph.nodes.items() if node.is_active})
-    if around is not None and not _is_checkout(session, around):
-        raise PackError(
-            f"{new} lies in {around}, which is not cloned yet", hint=f"`grex sync {shown_argument(around)}` first."
-        )
-    refused = Hiding(session.layout, session.holds).refuse_tracked(new)
-    if refused is not None:
-        raise refused
-    for above in session.layout.pack_dir(new).parents:
-        if above == session.layout.root:
-            break
-        if os.path.lexists(above) and not above.is_dir():
-            name = above.relative_to(session.layout.root)
-            raise PackError(f"{new} cannot be put there: {name} is no directory", hint="Give another path.")
-
-
-def _check_inner(found: Survey, old: str) -> None:
-    """Insist that what lies in the pack will be declared in its new place: by packs that move, from where they are."""
-    for path, node in found.graph.nodes.items():
-        if not path.startswith(f"{old}/"):
-            continue
-        for one in node.declarations:
-            follows = one.parent == old or one.parent.startswith(f"{old}/")
-            if not follows or one.child.path.startswith("/"):
-                raise PackError(
-                    f"{path} lies in {old} and would move with it, but is declared for its place at {one.place}",
-                    hint=f"Give {path} another place first.",
-                    details={"path": path, "place": one.place},
-                )
-
-
-def _check_forks(session: Session, old: str) -> None:
-    """Insist that no fork knows the pack by its path: whoever takes the fork away looks for its repository there."""
-    if session.fork is not None and session.fork_branch(old) is not None:
-        raise PackError(
-            f"{old} is a work tree of {session.fork.source}, and a fork has its packs where that one has them",
-            hint="Move it there, and make the fork anew.",
-        )
-    for record in read_fork_records(session.layout.state_dir)[0]:
-        if any(pack.path == old or pack.path.startswith(f"{old}/") for pack in record.packs):
-            raise PackError(
-                f"{old} shares its repository with the fork {record.directory}, which knows it by its path",
-                hint=f"`grex fork rm {shown_argument(record.directory)}` first.",
-            )
-
-
-def _known(session: Session, found: Survey) -> list[str]:
-    return sorted({*found.graph.nodes, *session.folded.packs, *session.lines} - {"."})
-
-
-def _is_checkout(session: Session, path: str) -> bool:
-    root = session.layout.pack_dir(path)
-    return not root.is_symlink() and look_at(root).kind == "checkout"
-
-
-def _check_idle(path: str, state: CheckoutState) -> None:
-    """Insist that nothing is half-done in a checkout; edits, and what a user is in the middle of, may be."""
-    if state.note is not None:
-        raise PackError(
-            f"{path}: an interrupted run left its checkout between two commits", hint="`grex sync` mends it first."
-        )
-    if is_at_work(state):
-        raise PackError(
-            f"{path}: a git command is at work there ({state.dirs.own / 'index.lock'})",
-            hint="Run this again when it is done.",
-        )
-
-
-def _check_device(root: Path, place: Path, old: str) -> None:
-    above = next(above for above in place.parents if above.is_dir())
-    if root.lstat().st_dev != above.stat().st_dev or root.parent.stat().st_dev != root.lstat().st_dev:
-        raise _other_file_system(old)
-
-
-def _other_file_system(old: str) -> PackError:
-    return PackError(
-        f"{old} cannot be moved in one piece: its new place is on another file system",
-        hint="Copy it by hand and then run this again; nothing was moved.",
-    )
-
-
-def _check_moved_by_hand(session: Session, found: Survey, old: str, new: str) -> None:
-    """Somebody may have moved the checkout already: then it is the pack's, and only the records are behind."""
-    state = look_at(session.layout.pack_dir(new))
-    if state.kind == "empty":
-        return
-    node = found.graph.nodes[old]
-    if state.kind != "checkout" or state.record is None or state.record.url != node.url.identity:
-        raise _taken(new)
-
-
-def leads_into(session: Session, path: str, besides: Collection[str]) -> tuple[str, str] | None:
-    """A pack that stays and has installed something that leads into the directory of a pack, and what.
-
-    What was installed, the log knows by what would take it back.
-
-    Args:
-        session: the open workspace, its records read.
-        path: the pack.
-        besides: packs whose installs are taken back before anything moves.
-    """
-    directory = str(canonical(session.layout.pack_dir(path)))
-    for one, known in sorted(session.folded.packs.items()):
-        if one in besides:
-            continue
-        for done in known.completed:
-            if _speaks_of(done.undo, directory):
-                return one, done.kind
-    return None
-
-
-def _speaks_of(value: Json, directory: str) -> bool:
-    if isinstance(value, str):
-        return value == directory or f"{directory}/" in value or value.endswith(directory)
-    if isinstance(value, Mapping):
-        return any(_speaks_of(one, directory) for one in value.values())
-    return isinstance(value, list | tuple) and any(_speaks_of(one, directory) for one in value)
 
 
 async def relocate(session: Session, plan: Relocation, edit: Callable[[ManifestWriteHold], object]) -> list[str]:
@@ -262,7 +70,7 @@ async def relocate(session: Session, plan: Relocation, edit: Callable[[ManifestW
 
     Args:
         session: the open workspace; WORKSPACE is held.
-        plan: what `plan_relocation` gave.
+        plan: what `movable.plan_relocation` gave.
         edit: is called with MANIFEST held, to let the root's pack.yaml declare the new path.
 
     Returns:
@@ -283,9 +91,9 @@ async def relocate(session: Session, plan: Relocation, edit: Callable[[ManifestW
     async def act(held: Mapping[str, BackendHold]) -> list[str]:
         root, place = layout.pack_dir(plan.old), layout.pack_dir(plan.new)
         for path in (plan.old, *plan.inner):
-            _check_idle(path, look_at(layout.pack_dir(path)))
+            check_idle(path, look_at(layout.pack_dir(path)))
         if os.path.lexists(place) and (not place.is_dir() or any(place.iterdir())):
-            raise _taken(plan.new)
+            raise taken(plan.new)
         await Hiding(layout, session.holds).hide([plan.new])
         status = root.lstat()
         note = RelocationNote(plan.old, plan.new, MovedFrom(status.st_dev, status.st_ino), timestamp())
@@ -310,7 +118,7 @@ def _rename(root: Path, place: Path, name: str) -> None:
         rename_whole(root, place)  # the kernel replaces nothing but an empty directory
     except OSError as error:
         if error.errno in _CANNOT_RENAME:
-            raise _other_file_system(name) from error
+            raise other_file_system(name) from error
         raise PackError(
             f"{name} cannot be moved to {place}: {error.strerror or error}",
             hint="Check the permissions and the disk there; it is where it was.",
@@ -341,7 +149,7 @@ async def finish_relocation(session: Session) -> list[str]:
         return [f"{note.old}: forgot an interrupted move to {note.new}: what was to move is at neither place"]
     at = here[0]
     inner = [moved_path(path, note.old, at) for path in session.folded.packs if path.startswith(f"{note.old}/")]
-    packs = {path: layout.pack_dir(path) for path in sorted({*inner, at}, reverse=True) if _is_checkout(session, path)}
+    packs = {path: layout.pack_dir(path) for path in sorted({*inner, at}, reverse=True) if is_checkout(session, path)}
     if at not in packs:
         remove_relocation(layout.state_dir)
         return [f"{note.old}: forgot an interrupted move to {note.new}: what is at {at} is no checkout"]

@@ -2,7 +2,7 @@
 
 Recipe: hold WORKSPACE, finish what a kill left, make the edit in memory and judge what would be declared then; for
 another URL find out what repository it is; take back what is installed where the checkout goes or moves; move it
-(`engine.relocating`) or make room (`engine.readdressing`); write the declaration; sync the pack.
+(`engine.movable`, `engine.relocating`) or make room (`engine.readdressing`); write the declaration; sync the pack.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from grex.engine import ROOT, Session, Settings, Survey, survey
 from grex.engine.graph import Graph, Node
+from grex.engine.movable import leads_into, plan_relocation
 from grex.engine.redeclaring import edit_entry, moved_path, only_the_root_declares, redeclared
-from grex.engine.relocating import leads_into, plan_relocation, relocate
+from grex.engine.relocating import relocate
 from grex.engine.standing import stand
 from grex.engine.survey import read_overrides
 from grex.engine.teardown import TeardownOutcome, with_dependents
