@@ -6,6 +6,10 @@ that follows from these types, and the tests hold every verb's real output again
 
 from grex.verbs.documents.cache import CacheGcDocument, CacheLsDocument, CollectedMirrorObject, MirrorObject
 from grex.verbs.documents.doctor import CompactionObject, DoctorDocument, FindingObject, MendedObject
+from grex.verbs.documents.failure import (
+    ErrorDocument,
+    FailureObject,
+)
 from grex.verbs.documents.forks import (
     ForkDocument,
     ForkedPackObject,
@@ -22,6 +26,13 @@ from grex.verbs.documents.interchange import (
     ImportedPackObject,
     SkippedCheckoutObject,
 )
+from grex.verbs.documents.locks import (
+    HolderObject,
+    LockObject,
+    LockProcessObject,
+    LocksDocument,
+    QueuedWaiterObject,
+)
 from grex.verbs.documents.over import (
     BranchNewsObject,
     CommitObject,
@@ -36,37 +47,32 @@ from grex.verbs.documents.over import (
 from grex.verbs.documents.packs import (
     AddDocument,
     DemoDocument,
-    ErrorDocument,
-    FailureObject,
     FetchedObject,
     HistoryObject,
-    HolderObject,
     InitDocument,
     InstallObject,
     ListDocument,
     ListedPackObject,
-    LockObject,
-    LockProcessObject,
-    LocksDocument,
     PackStatusObject,
-    PluginObject,
-    PluginsDocument,
     PulledObject,
-    QueuedWaiterObject,
-    RanObject,
     RemovedObject,
     RepositoryObject,
-    RunDocument,
     StatusDocument,
     SubjectObject,
     SyncDocument,
     SyncPackObject,
-    TeardownDocument,
-    TornDownObject,
-    TrustDocument,
     UpdateDocument,
 )
 from grex.verbs.documents.removal import RestoredObject, RmDocument, TrashedObject
+from grex.verbs.documents.running import (
+    PluginObject,
+    PluginsDocument,
+    RanObject,
+    RunDocument,
+    TeardownDocument,
+    TornDownObject,
+    TrustDocument,
+)
 from grex.verbs.documents.setting import (
     ChangedObject,
     CloneDocument,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from grex.verbs.documents.packs import FailureObject
+from grex.verbs.documents.failure import FailureObject
 from grex.verbs.documents.removal import RestoredObject, TrashedObject
 
 __all__ = ["CompactionObject", "DoctorDocument", "FindingObject", "MendedObject"]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from grex.verbs.documents.packs import FailureObject
+from grex.verbs.documents.failure import FailureObject
 
 __all__ = [
     "BranchNewsObject",

@@ -1,60 +1,32 @@
-"""The documents of the verbs that set up, bring, look at and take back packs."""
+"""The documents of the verbs that set up, list, bring and look at packs."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+
+from grex.verbs.documents.failure import FailureObject
 
 __all__ = [
     "AddDocument",
     "DemoDocument",
-    "ErrorDocument",
-    "FailureObject",
     "FetchedObject",
     "HistoryObject",
-    "HolderObject",
     "InitDocument",
     "InstallObject",
     "ListDocument",
     "ListedPackObject",
-    "LockObject",
-    "LockProcessObject",
-    "LocksDocument",
     "PackStatusObject",
-    "PluginObject",
-    "PluginsDocument",
     "PulledObject",
-    "QueuedWaiterObject",
-    "RanObject",
     "RemovedObject",
     "RepositoryObject",
-    "RunDocument",
     "StatusDocument",
     "SubjectObject",
     "SyncDocument",
     "SyncPackObject",
-    "TeardownDocument",
-    "TornDownObject",
-    "TrustDocument",
     "UpdateDocument",
 ]
-
-
-class FailureObject(TypedDict):
-    """A failure: a stable code, its exit code, one sentence, what to do, and further facts."""
-
-    code: str
-    exit_code: int
-    message: str
-    hint: str | None
-    details: dict[str, Any]
-
-
-class ErrorDocument(TypedDict):
-    """What any verb prints instead of its document when it could not do its work at all."""
-
-    error: FailureObject
 
 
 class InitDocument(TypedDict):
@@ -254,148 +226,6 @@ class StatusDocument(TypedDict):
     packs: list[PackStatusObject]
     fetched: list[FetchedObject] | None
     notes: list[str]
-
-
-class TornDownObject(TypedDict):
-    """What became of one pack in `grex teardown`; a pack that was left as it is says why."""
-
-    path: str
-    status: Literal["torn-down", "skipped", "failed", "untrusted", "not-reached", "planned"]
-    changes: list[str]
-    notes: list[str]
-    error: FailureObject | None
-
-
-class TeardownDocument(TypedDict):
-    """`grex teardown --json`; packs are sorted by path."""
-
-    schema: Literal["grex.teardown/1"]
-    workspace: str
-    dry_run: bool
-    exit_code: int
-    packs: list[TornDownObject]
-    elapsed_s: float
-    notes: list[str]
-
-
-class RanObject(TypedDict):
-    """What became of one pack in `grex run`; `output` is the end of what its commands said."""
-
-    path: str
-    status: Literal["ran", "unchanged", "skipped", "failed", "untrusted", "not-reached", "planned"]
-    changes: list[str]
-    notes: list[str]
-    output: str
-    error: FailureObject | None
-
-
-class RunDocument(TypedDict):
-    """`grex run NAME --json`; packs are sorted by path."""
-
-    schema: Literal["grex.run/1"]
-    workspace: str
-    name: str
-    dry_run: bool
-    exit_code: int
-    packs: list[RanObject]
-    elapsed_s: float
-    notes: list[str]
-
-
-class PluginObject(TypedDict):
-    """One entry point; `object` is what it imports, `error` why it cannot be used."""
-
-    group: str
-    name: str
-    status: Literal["ok", "broken", "shadowed"]
-    distribution: str
-    version: str
-    object: str
-    api_version: int | None
-    error: FailureObject | None
-
-
-class PluginsDocument(TypedDict):
-    """`grex plugins --json`; sorted by group, then name."""
-
-    schema: Literal["grex.plugins/1"]
-    api_version: int
-    exit_code: int
-    plugins: list[PluginObject]
-
-
-class TrustDocument(TypedDict):
-    """`grex trust --json`; `covers` has the declared packs under `prefix`, null where that cannot be told."""
-
-    schema: Literal["grex.trust/1"]
-    prefixes: list[str]
-    changed: bool
-    prefix: str | None
-    covers: list[str] | None
-    exit_code: int
-
-
-class HolderObject(TypedDict):
-    """Who wrote a lock's record; a hint, the kernel lock is the truth."""
-
-    pid: int
-    host: str
-    tier: str | None
-    verb: str
-    acquired_at: str | None
-    stale: bool
-    kept_by: list[str]
-
-
-class LockProcessObject(TypedDict):
-    """A process that the kernel names at a lock."""
-
-    pid: int
-    command: str
-    shared: bool
-    ended: bool
-    stopped: bool
-
-
-class QueuedWaiterObject(TypedDict):
-    """One who waits for a lock; the one at place 1 is served next."""
-
-    place: int
-    seq: int
-    pid: int
-    command: str
-    shared: bool
-    verified: bool
-    stopped: bool
-
-
-class LockObject(TypedDict):
-    """One lock: who holds it and who waits for it."""
-
-    tier: str
-    path: str
-    exists: bool
-    held: bool | None
-    shared: bool
-    pids: list[int]
-    holder: HolderObject | None
-    outlived: bool
-    held_for_s: int | None
-    holders: list[LockProcessObject]
-    queue: list[QueuedWaiterObject]
-    blocked: list[LockProcessObject]
-    problem: str | None
-
-
-class LocksDocument(TypedDict):
-    """`grex locks --json`."""
-
-    schema: Literal["grex.locks/1"]
-    workspace: str
-    exit_code: int
-    held: list[LockObject]
-    others: list[LockObject]
-    errors: list[FailureObject]
 
 
 class DemoDocument(TypedDict):

@@ -6,7 +6,9 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from grex.verbs.documents.packs import FailureObject, RemovedObject, TornDownObject
+from grex.verbs.documents.failure import FailureObject
+from grex.verbs.documents.packs import RemovedObject
+from grex.verbs.documents.running import TornDownObject
 
 __all__ = ["RestoredObject", "RmDocument", "TrashedObject"]
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from grex.verbs.documents.packs import RemovedObject, SyncDocument, TornDownObject
+from grex.verbs.documents.packs import RemovedObject, SyncDocument
+from grex.verbs.documents.running import TornDownObject
 
 __all__ = [
     "ChangedObject",

@@ -6,7 +6,8 @@ from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from grex.verbs.documents.packs import FailureObject, HistoryObject
+from grex.verbs.documents.failure import FailureObject
+from grex.verbs.documents.packs import HistoryObject
 
 __all__ = [
     "DiffDocument",
