@@ -6,14 +6,11 @@ it had started (they would hold BACKEND). Anything the dead command has written 
 1. Lock files that it left are removed, if they are surely its own (`grex.git.stale_files`).
 2. After a killed checkout, HEAD says which side to take: the new commit if HEAD is there already, else the old one. If
    HEAD is at neither, the user has gone on from there; their state is left as it is.
-3. Only paths that differ between the two commits can have been written. Of these, one that is older than the note was
-   not, so it is right or the user's edit, and stays. One that holds exactly the old or the new bytes is known.
-   Everything else is half-written, or the user's edit of after the kill, which cannot be told apart: it is kept under a
-   rescue ref before it is replaced.
+3. Only paths that differ between the two commits can have been written; `grex.git.half_written` sorts them. What may be
+   the user's is kept under a rescue ref before it is replaced.
 4. The index gets the chosen side for these paths, the files follow it, and files that only the other side has go.
 
-Other files, tracked or not, are never looked at. A path that leads through a symlink is not followed, and a directory
-that stands where a file belongs is left: taking it away would take along whatever else is in it.
+Other files, tracked or not, are never looked at.
 
 Every step may be killed and done again: the note is removed last, and nothing here depends on how far the last
 attempt came.
@@ -23,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,8 +30,8 @@ from grex.git.checkout import has_upstream
 from grex.git.command import BackendHold, GitRunner, require_backend
 from grex.git.commits import DURABLE, keep_rescue_ref
 from grex.git.config_file import read_config
-from grex.git.edits import blob_id
-from grex.git.index import GITLINK, REGULAR, SYMLINK, IndexUnreadableError, parse_index
+from grex.git.half_written import Change, drop_blocked, remove_file, side_of, sort_out
+from grex.git.index import IndexUnreadableError, parse_index
 from grex.git.observe import CheckoutState, observe
 from grex.git.records import MoveNote, note_path, read_note, remove_note, write_record
 from grex.git.sparse import is_in_cone, write_cone
@@ -46,7 +42,6 @@ from grex.process import Finished
 
 __all__ = ["RecoveryReport", "recover"]
 
-_FORMAT = 0o170000
 _SHA1_BYTES = 20
 _IDENTITY = {
     f"GIT_{role}_{part}": value
@@ -70,34 +65,6 @@ class RecoveryReport(Struct, frozen=True):
     """Keeps the content of files that were replaced and could have been the user's."""
     kept: tuple[str, ...] = ()
     """Of submodules: what was moved aside or kept under a rescue ref, and where."""
-
-
-class _Side(Struct, frozen=True):
-    """A path in one of the two commits."""
-
-    mode: int
-    oid: bytes
-
-
-_NOTHING = _Side(0, b"")
-
-
-class _Change(Struct, frozen=True):
-    """A path that differs between them."""
-
-    path: bytes
-    wanted: _Side | None
-    """On the side to be restored."""
-    other: _Side | None
-
-
-class _Work(Struct):
-    """What is to be done, sorted from the state of the files."""
-
-    rescue: list[bytes]
-    remove: list[bytes]
-    write: list[bytes]
-    left: list[bytes]
 
 
 async def recover(runner: GitRunner, state: CheckoutState, *, backend: BackendHold) -> RecoveryReport:
@@ -161,7 +128,7 @@ async def _put_right(
     runner: GitRunner,
     state: CheckoutState,
     report: RecoveryReport,
-    changes: Sequence[_Change],
+    changes: Sequence[Change],
     target: str,
     *,
     since_ns: int,
@@ -169,11 +136,11 @@ async def _put_right(
 ) -> RecoveryReport:
     """Give these paths their wanted side, in the index and on the disk."""
     root = os.fsencode(state.real)
-    work = _sort(root, changes, since_ns)
+    work = sort_out(root, changes, since_ns)
     rescue_ref = await _rescue(runner, state, changes, work.rescue, backend)
     for path in work.remove:
-        _remove_file(root, path)
-    work.write = _drop_blocked(root, work.write, work.left)
+        remove_file(root, path)
+    work.write = drop_blocked(root, work.write, work.left)
     await _set_index(runner, state, changes, target, backend)
     if work.write:
         await runner.run(
@@ -209,7 +176,7 @@ async def _restore_cone(
     if state.head_sha is None:
         return report
     listed = await runner.run(["ls-files", "--stage", "-z"], cwd=state.real)
-    changes: list[_Change] = []
+    changes: list[Change] = []
     for entry in listed.stdout.split(b"\0"):
         facts, _, path = entry.partition(b"\t")
         if (
@@ -220,7 +187,7 @@ async def _restore_cone(
             and not is_in_cone(path, note.cone_before)
         ):
             mode, oid, _ = facts.split(b" ")
-            changes.append(_Change(path, wanted=_side(mode, oid), other=None))
+            changes.append(Change(path, wanted=side_of(mode, oid), other=None))
     return await _put_right(runner, state, report, changes, state.head_sha, since_ns=since_ns, backend=backend)
 
 
@@ -251,7 +218,7 @@ def _is_sparse(state: CheckoutState) -> bool:
     )
 
 
-async def _changes(runner: GitRunner, state: CheckoutState, target: str, other: str) -> list[_Change]:
+async def _changes(runner: GitRunner, state: CheckoutState, target: str, other: str) -> list[Change]:
     """Every path that differs between two commits."""
     finished = await runner.run(
         ["diff-tree", "-r", "-z", "--raw", "--full-index", "--no-renames", "--no-ext-diff", other, target, "--"],
@@ -263,116 +230,12 @@ async def _changes(runner: GitRunner, state: CheckoutState, target: str, other: 
         if not field:
             break
         old_mode, new_mode, old_oid, new_oid, _ = field[1:].split(b" ")
-        changes.append(_Change(next(fields), wanted=_side(new_mode, new_oid), other=_side(old_mode, old_oid)))
+        changes.append(Change(next(fields), wanted=side_of(new_mode, new_oid), other=side_of(old_mode, old_oid)))
     return changes
 
 
-def _side(mode: bytes, oid: bytes) -> _Side | None:
-    number = int(mode, 8)
-    return _Side(number, bytes.fromhex(oid.decode("ascii"))) if number else None
-
-
-def _sort(root: bytes, changes: Iterable[_Change], since_ns: int) -> _Work:
-    """Decide from the state of each file what is to be done with it."""
-    work = _Work([], [], [], [])
-    for change in changes:
-        wanted = change.wanted
-        if (wanted or change.other or _NOTHING).mode & _FORMAT == GITLINK:
-            continue  # a submodule's content is not written by a checkout of ours
-        status = _status(root, change.path)
-        if status is None:
-            if wanted is not None:
-                work.write.append(change.path)
-            continue
-        if status.st_ctime_ns < since_ns:
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            if wanted is not None:
-                work.write.append(change.path)  # if it is empty by then; else it is left
-        elif not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
-            work.left.append(change.path)
-        else:
-            _sort_file(root, change, status, work)
-    return work
-
-
-def _sort_file(root: bytes, change: _Change, status: os.stat_result, work: _Work) -> None:
-    found = _side_on_disk(root, change, status)
-    if found == change.wanted:
-        return
-    if found not in (change.wanted, change.other):
-        work.rescue.append(change.path)
-    (work.remove if change.wanted is None else work.write).append(change.path)
-
-
-def _side_on_disk(root: bytes, change: _Change, status: os.stat_result) -> _Side | None:
-    """What the file would be in a commit, were it added byte by byte."""
-    like = (change.wanted or change.other or _NOTHING).oid
-    oid = blob_id(root + b"/" + change.path, status, like)
-    if stat.S_ISLNK(status.st_mode):
-        return _Side(SYMLINK, oid)
-    return _Side(REGULAR | (0o755 if status.st_mode & 0o100 else 0o644), oid)
-
-
-def _status(root: bytes, path: bytes) -> os.stat_result | None:
-    """The status of a path below the root; None if it is not there, or lies behind a symlink."""
-    if _blocking_parent(root, path) is not None:
-        return None
-    try:
-        return os.lstat(root + b"/" + path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _blocking_parent(root: bytes, path: bytes) -> bytes | None:
-    """The first directory of the path that is something else than a directory; one that is missing does not count."""
-    position = path.find(b"/")
-    while position >= 0:
-        try:
-            if not stat.S_ISDIR(os.lstat(root + b"/" + path[:position]).st_mode):
-                return path[:position]
-        except FileNotFoundError:
-            return None
-        position = path.find(b"/", position + 1)
-    return None
-
-
-def _remove_file(root: bytes, path: bytes) -> None:
-    """Remove a file, and the directories that are empty without it."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(root + b"/" + path)  # noqa: PTH108 - bytes
-    parent = path.rpartition(b"/")[0]
-    while parent:
-        try:
-            os.rmdir(root + b"/" + parent)  # noqa: PTH106 - bytes
-        except OSError:
-            return
-        parent = parent.rpartition(b"/")[0]
-
-
-def _drop_blocked(root: bytes, paths: Sequence[bytes], left: list[bytes]) -> list[bytes]:
-    """The paths that can be written without taking away something else; the others are added to `left`.
-
-    `checkout-index --force` would remove a whole directory that stands in the way, and a file in place of a parent.
-    """
-    free = []
-    for path in paths:
-        full = root + b"/" + path
-        if _blocking_parent(root, path) is not None:
-            left.append(path)
-            continue
-        if os.path.isdir(full) and not os.path.islink(full):  # noqa: PTH112, PTH114 - bytes
-            try:
-                os.rmdir(full)  # noqa: PTH106 - bytes
-            except OSError:
-                left.append(path)
-                continue
-        free.append(path)
-    return free
-
-
 async def _set_index(
-    runner: GitRunner, state: CheckoutState, changes: Sequence[_Change], target: str, backend: BackendHold
+    runner: GitRunner, state: CheckoutState, changes: Sequence[Change], target: str, backend: BackendHold
 ) -> None:
     """Give the index the wanted side of every changed path; removals first, for a file may become a directory."""
     zeros = b"0" * len(target)
@@ -391,7 +254,7 @@ async def _set_index(
 async def _rescue(
     runner: GitRunner,
     state: CheckoutState,
-    changes: Sequence[_Change],
+    changes: Sequence[Change],
     paths: Sequence[bytes],
     backend: BackendHold,
 ) -> str | None:
@@ -442,7 +305,7 @@ def _remove_index(index: Path) -> None:
             index.with_name(name).unlink()
 
 
-def _all_known(index_file: Path, changes: Iterable[_Change], paths: Sequence[bytes]) -> bool:
+def _all_known(index_file: Path, changes: Iterable[Change], paths: Sequence[bytes]) -> bool:
     known = {change.path: {side.oid for side in (change.wanted, change.other) if side} for change in changes}
     algorithm = "sha1" if all(len(oid) == _SHA1_BYTES for oids in known.values() for oid in oids) else "sha256"
     try:
