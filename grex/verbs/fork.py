@@ -19,11 +19,11 @@ from msgspec.structs import replace
 
 from grex.engine import Session, Settings, survey
 from grex.engine.fork_provider import Provider, provider_named
+from grex.engine.fork_work import fork_state
 from grex.engine.forking import Candidates, ForkBuild, ForkedPack, candidates_of
 from grex.engine.hiding import Hiding
 from grex.engine.places import missing_directories
 from grex.engine.survey import named
-from grex.engine.unforking import fork_state
 from grex.errors import UsageError
 from grex.fs import canonical
 from grex.git import CheckoutState, RefsUnreadableError, find_git_dirs, read_ref

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from grex.engine import Session, Settings
-from grex.engine.unforking import ForkState, ForkWork, fork_state, look_into
+from grex.engine.fork_work import ForkState, ForkWork, fork_state, look_into
 from grex.manifest import ForkRecord, read_fork_records
 from grex.verbs.fork import home_of
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from grex.engine import Session, Settings
+from grex.engine.fork_work import ForkWork, fork_state, look_into
 from grex.engine.holds import Holds
-from grex.engine.unforking import ForkWork, Removal, fork_state, look_into, remove_fork
+from grex.engine.unforking import Removal, remove_fork
 from grex.errors import PackError, UsageError
 from grex.fs import canonical
 from grex.manifest import ForkRecord, read_fork_records
