@@ -17,7 +17,7 @@ itself.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from msgspec import Struct
@@ -25,14 +25,13 @@ from msgspec.structs import replace
 
 from grex.interchange.packs import Imported, ImportedPack, Said, said, short_ref, text_of
 from grex.interchange.source import Files, MissingFileError, Source, Tree, Wanted
-from grex.interchange.tree import Exported, ResolvedPack, scalar
+from grex.interchange.west_imports import Filter, Import, read_imports
 from grex.pack import Mark, Node, Problems, read_yaml
 from grex.pack.fields import read_bool, read_int, read_list, read_mapping
 from grex.pack.problems import quoted
 
-__all__ = ["parse_west", "render_west"]
+__all__ = ["parse_west"]
 
-_DEFAULT_FILE = "west.yml"
 _DEFAULT_REVISION = "master"
 _MAX_DEPTH = 20  # of imports inside imports
 _PROJECT_KEYS = (
@@ -40,44 +39,16 @@ _PROJECT_KEYS = (
     *("submodules", "url", "userdata", "west-commands"),
 )
 _MANIFEST_KEYS = ("defaults", "group-filter", "projects", "remotes", "self", "version")
-_LISTS = ("name-allowlist", "path-allowlist", "name-blocklist", "path-blocklist")
-_OLD_NAMES = {name: name.replace("allow", "white").replace("block", "black") for name in _LISTS}
 _NOTED = ("userdata", "west-commands")
-
-
-class _Filter(Struct, frozen=True):
-    """What an importing manifest lets in."""
-
-    names: tuple[str, ...]
-    paths: tuple[str, ...]
-    blocked_names: tuple[str, ...]
-    blocked_paths: tuple[str, ...]
-
-    def lets_in(self, name: str, path: str) -> bool:
-        """Whether a project passes."""
-        where = PurePosixPath(path)
-        if name in self.names or any(where.match(pattern) for pattern in self.paths):
-            return True
-        is_blocked = name in self.blocked_names or any(where.match(pattern) for pattern in self.blocked_paths)
-        return not is_blocked and not self.names and not self.paths
 
 
 class _Context(Struct, frozen=True):
     """From where, and under which restrictions, a manifest is read."""
 
     tree: Tree
-    filters: tuple[_Filter, ...] = ()
+    filters: tuple[Filter, ...] = ()
     prefix: PurePosixPath = PurePosixPath()
     depth: int = 0
-
-
-class _Import(Struct, frozen=True):
-    """One thing that an `import` names."""
-
-    file: str
-    filter: _Filter | None
-    prefix: str
-    mark: Mark
 
 
 def parse_west(source: Source, files: Files, problems: Problems) -> Imported:
@@ -150,7 +121,7 @@ class _Reading:
         if isinstance(imported.value, bool):
             self._problems.add(imported, "an import of the manifest's own repository names no file", "give a path")
             return
-        for wanted in self._read_imports(imported):
+        for wanted in read_imports(imported, self._problems):
             self._import(wanted, context.tree, context)
 
     def _declare_own(self, place: Node, path: Node | None) -> None:
@@ -339,10 +310,10 @@ class _Reading:
 
     def _import_from_project(self, pack: ImportedPack, node: Node, context: _Context) -> None:
         tree = Tree(pack.url, pack.ref)
-        for wanted in self._read_imports(node):
+        for wanted in read_imports(node, self._problems):
             self._import(wanted, tree, context)
 
-    def _import(self, wanted: _Import, tree: Tree, context: _Context) -> None:
+    def _import(self, wanted: Import, tree: Tree, context: _Context) -> None:
         if context.depth >= _MAX_DEPTH:
             self._problems.add(
                 wanted.mark, f"imports are nested deeper than {_MAX_DEPTH}", "look whether they go in a circle"
@@ -366,111 +337,3 @@ class _Reading:
         )
         for name, data in found:
             self.load(data, name if tree.url is None else f"{tree.url.rstrip('/').rpartition('/')[2]}:{name}", inner)
-
-    def _read_imports(self, node: Node) -> list[_Import]:
-        """What an `import` names: true, a path, a map, or a list of these."""
-        problems = self._problems
-        match node.value:
-            case True:
-                return [_Import(_DEFAULT_FILE, None, "", node.mark)]
-            case str() as file:
-                return self._checked_file(file, node, lambda: _Import(str(PurePosixPath(file)), None, "", node.mark))
-            case tuple() as items:
-                return [one for item in items for one in self._read_imports(item)]
-            case Mapping() as entries:
-                known = ("file", "path-prefix", *_LISTS, *_OLD_NAMES.values())
-                unknown = [key for key in entries if key not in known]
-                if unknown:
-                    problems.add(
-                        entries[unknown[0]].mark,
-                        f"an import has no key {quoted(unknown[0])}",
-                        "look into the docs of west",
-                    )
-                    return []
-                chosen = {name: self._texts(node.get(name) or node.get(old)) for name, old in _OLD_NAMES.items()}
-                file_node, prefix_node = node.get("file"), node.get("path-prefix")
-                named = _DEFAULT_FILE if file_node is None else text_of(file_node, "file", problems)
-                has_prefix = prefix_node is not None and prefix_node.value != ""
-                prefix = text_of(prefix_node, "path-prefix", problems) if prefix_node and has_prefix else ""
-                if named is None or prefix is None:
-                    return []
-                lists = _Filter(*(chosen[name] for name in _LISTS))
-                chosen_filter = lists if any(chosen.values()) else None
-                at = file_node or node
-                return self._checked_file(
-                    named, at, lambda: _Import(str(PurePosixPath(named)), chosen_filter, prefix, node.mark)
-                )
-            case _:
-                if not node.is_unreadable:
-                    problems.add(node, f"an import is true, a path, a map or a list, and this is {node.kind}", "")
-                return []
-
-    def _checked_file(self, file: str, node: Node, make: Callable[[], _Import]) -> list[_Import]:
-        parts = PurePosixPath(file).parts
-        if not parts or file.startswith("/") or ".." in parts:
-            self._problems.add(node, f"{quoted(file)} leads out of the repository", "give a path inside of it")
-            return []
-        return [make()]
-
-    def _texts(self, node: Node | None) -> tuple[str, ...]:
-        if node is None or node.value in (None, ""):
-            return ()
-        if isinstance(node.value, str):
-            return (node.value,)
-        texts = [
-            text_of(item, "a name or pattern", self._problems)
-            for item in read_list(node, "the list", self._problems) or ()
-        ]
-        return tuple(text for text in texts if text is not None)
-
-
-def render_west(packs: Sequence[ResolvedPack], *, groups_off: Sequence[str] = ()) -> Exported:
-    """A west.yml of these packs, and what it leaves out.
-
-    A name is the last segment of the path where that is unique, else the whole path with `.` for each slash. What no
-    ref is declared for gets the branch that the remote's HEAD was when it was resolved, or `HEAD`: west's own default
-    would be `master`.
-    """
-    names = _names(packs)
-    lines = ["manifest:"]
-    notes: list[str] = []
-    if groups_off:
-        lines.append(f"  group-filter: [{', '.join(scalar(f'-{group}') for group in sorted(groups_off))}]")
-    lines.append("  projects:" if packs else "  projects: []")
-    for pack in packs:
-        name = names[pack.path]
-        revision = pack.ref or pack.branch or "HEAD"
-        lines += [
-            f"    - name: {scalar(name)}",
-            f"      url: {scalar(pack.url)}",
-            f"      revision: {scalar(revision)}",
-        ]
-        if pack.path != name:
-            lines.append(f"      path: {scalar(pack.path)}")
-        if pack.groups:
-            lines.append(f"      groups: [{', '.join(map(scalar, pack.groups))}]")
-        if pack.depth is not None:
-            lines.append(f"      clone-depth: {pack.depth}")
-        if pack.submodules:
-            lines.append("      submodules: true")
-        if pack.ref is None:
-            told = f"the branch {pack.branch}" if pack.branch else "HEAD"
-            notes.append(f"{pack.path}: no ref is declared, and west would take master; {told} is written instead")
-        lost = [key for key in ("filter", "sparse", "remotes") if getattr(pack, key)]
-        if lost:
-            notes.append(f"{pack.path}: {', '.join(lost)} cannot be said in a west.yml")
-    return Exported("\n".join(lines) + "\n", tuple(notes))
-
-
-def _names(packs: Sequence[ResolvedPack]) -> dict[str, str]:
-    last = Counter(pack.path.rpartition("/")[2] for pack in packs)
-    taken: set[str] = {"manifest"}
-    names: dict[str, str] = {}
-    for pack in packs:
-        short = pack.path.rpartition("/")[2]
-        name = short if last[short] == 1 and short not in taken else pack.path.replace("/", ".")
-        while name in taken:
-            name += "_"
-        taken.add(name)
-        names[pack.path] = name
-    return names
