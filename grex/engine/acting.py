@@ -16,24 +16,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import anyio
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from grex.engine.action_context import ActionRun
-from grex.engine.session import Session
+from grex.engine.bracket import Bracket, check_recordable, close_bracket, reason_of
 from grex.engine.watchdog import plugin_code
 from grex.engine.whereabouts import Kept, Places, is_directory, path_of
 from grex.errors import ActionError, GrexError, PluginError
-from grex.manifest import (
-    Event,
-    action_completed_event,
-    action_halted_event,
-    action_started_event,
-    render_line,
-)
 from grex.names import clean
 from grex.pack import Mark
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Done, Pack, PackSkippedError, Planned
@@ -48,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HoldState"]
 
-_CLOSING_TIME_S = 5.0
 _WHY_CHARACTERS = 400
 
 
@@ -147,7 +137,7 @@ class HoldState(Struct):
     ) -> str | None:
         """Take one action back in a bracket of its own; why that could not be, or None."""
         session, pack = self.context.session, self.pack.path
-        bracket = _Bracket(pack, action, kind, session.run_id, "undo")
+        bracket = Bracket(pack, action, kind, session.run_id, "undo")
         await session.record(pack, [bracket.started()], durable=False)
         try:
             with limited(implementation, pack, implementation.undo_limit_s(undo)):
@@ -156,50 +146,11 @@ class HoldState(Struct):
             if is_failure(error):  # it must not keep the earlier ones from theirs
                 await session.record(pack, [bracket.halted("failed")], durable=False)
                 return _why(error)
-            await _close(session, pack, bracket.halted("cancelled"), durable=True)
+            await close_bracket(session, pack, bracket.halted("cancelled"), durable=True)
             raise
         # What was taken back is named: of one action there may be several entries, and a newer one may have failed.
-        await _close(session, pack, bracket.completed(undo), durable=False)
+        await close_bracket(session, pack, bracket.completed(undo), durable=False)
         return None
-
-
-class _Bracket(Struct, frozen=True):
-    """The lines of the log that stand around one action."""
-
-    pack: str
-    action: str
-    kind: str
-    run: str
-    phase: Literal["do", "undo"] = "do"
-
-    def started(self, undo: Mapping[str, Any] | None = None) -> Event:
-        return action_started_event(
-            self.pack,
-            action=self.action,
-            kind=self.kind,
-            run=self.run,
-            phase=self.phase,
-            undo=None if undo is None else dict(undo),
-        )
-
-    def completed(self, undo: Mapping[str, Any] | None) -> Event:
-        return action_completed_event(
-            self.pack,
-            action=self.action,
-            kind=self.kind,
-            run=self.run,
-            phase=self.phase,
-            undo=None if undo is None else dict(undo),
-        )
-
-    def longest(self, undo: Mapping[str, Any] | None) -> Event:
-        """The longest line that will have to hold this undo data: the one that says that it was taken back."""
-        return replace(self, phase="undo").completed(undo)
-
-    def halted(self, reason: str) -> Event:
-        return action_halted_event(
-            self.pack, action=self.action, kind=self.kind, run=self.run, phase=self.phase, reason=reason
-        )
 
 
 async def _run_action(state: HoldState, name: str, arguments: ActionArguments, using: ActionType[Any] | None) -> Change:
@@ -218,10 +169,10 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
             _check_claims(state, implementation, arguments, run)
     if planned is None or context.dry_run:
         return _noted(state, None if planned is None else planned.text)
-    bracket = _Bracket(pack, name, kind, session.run_id)
+    bracket = Bracket(pack, name, kind, session.run_id)
     started = bracket.started(planned.undo)
     with state.blamed(arguments):
-        _check_recordable(bracket.longest(planned.undo), pack, kind)
+        check_recordable(bracket.longest(planned.undo), pack, kind)
     # What would be needed to take it back stands in the log before anything is changed.
     await session.record(pack, [started], durable=planned.undo is not None and planned.touches_users)
     start = time.monotonic_ns()
@@ -234,18 +185,18 @@ async def _run_action(state: HoldState, name: str, arguments: ActionArguments, u
                     given = await plugin_code(implementation, pack, implementation.do(arguments, planned, run))
                 done = _checked(given, pack, kind)
                 completed = bracket.completed(done.undo)
-                _check_recordable(bracket.longest(done.undo), pack, kind)
+                check_recordable(bracket.longest(done.undo), pack, kind)
         except Exception as error:
             is_left = await _take_back_begun(state, implementation, planned, done, run, error)
             raise
     except BaseException as error:
         # What is left keeps its undo data in the log: a backup that could not come back now does so in a teardown.
-        await _close(session, pack, bracket.halted("left" if is_left else _reason(error)), durable=True)
+        await close_bracket(session, pack, bracket.halted("left" if is_left else reason_of(error)), durable=True)
         raise
     finally:
         session.settings.sink(Slice(f"action {kind}", "action", pack, start, time.monotonic_ns(), {"action": name}))
     state.ran.append(_Ran(name, kind, implementation, done, mark_of(arguments)))
-    await _close(session, pack, completed, durable=False)
+    await close_bracket(session, pack, completed, durable=False)
     if done.changed and done.text:
         state.changes.append(done.text)
     return Change(done.changed, done.text)
@@ -331,44 +282,4 @@ def _checked(done: object, pack: str, kind: str) -> Done:
     raise PluginError(
         f"{pack}: the action {kind!r} gave {type(done).__name__} instead of Done",
         hint="Report it to the authors of the plugin.",
-    )
-
-
-def _check_recordable(event: Event, pack: str, kind: str) -> None:
-    """Undo data that cannot be written down could not be undone later: the action fails, and is taken back now."""
-    try:
-        render_line(event)
-    except (TypeError, ValueError) as error:
-        if isinstance(error.__cause__, UnicodeEncodeError):
-            raise ActionError(
-                f"{pack}: what taking back the action {kind!r} needs holds bytes that are not UTF-8, and the log cannot"
-                " keep them",
-                hint="Choose a path whose name is UTF-8, or for the workspace or the home such a directory.",
-            ) from error
-        raise PluginError(
-            f"{pack}: the undo data of the action {kind!r} cannot be recorded: {error}",
-            hint="Report it to the authors of the plugin.",
-        ) from error
-
-
-async def _close(session: Session, pack: str, event: Event, *, durable: bool) -> None:
-    """Record the end of an action, also when the run is cancelled: what has been done can only be undone if it stands.
-
-    Tier: MANIFEST. Cancellation: goes on after the event is recorded, or could not be within a few seconds.
-    """
-    try:
-        await session.record(pack, [event], durable=durable)
-    except anyio.get_cancelled_exc_class():
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING_TIME_S):
-            await session.record(pack, [event], durable=True)
-        raise
-
-
-def _reason(error: BaseException) -> Literal["failed", "skipped", "cancelled"]:
-    if isinstance(error, PackSkippedError):
-        return "skipped"
-    return (
-        "failed"
-        if isinstance(error, Exception) and not isinstance(error, anyio.get_cancelled_exc_class())
-        else "cancelled"
     )

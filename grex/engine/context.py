@@ -8,12 +8,10 @@ nothing is: the next sync goes on from there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-from msgspec import Struct
 
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
@@ -21,19 +19,17 @@ from grex.engine.owners import Owners
 from grex.engine.places import missing_directories
 from grex.engine.said import Said
 from grex.engine.session import Session
+from grex.engine.undoable import Failed, described_undo, not_everything, origin_of, to_take_back, undoable, what_stays
 from grex.errors import ActionError, GrexError, PackError, PluginError
 from grex.git import observe
 from grex.manifest import NOT_WHOLE, installed_event
-from grex.names import PACK_LOCK_NAME, clean
-from grex.pack import Mark
+from grex.names import PACK_LOCK_NAME
 from grex.plugin import ActionArguments, ActionType, Change, Claim, Outcome, Pack, PackSkippedError
 from grex.plugin.decoding import decode_actions
 from grex.plugin.failures import is_failure
 from grex.plugin.limits import current_limit, not_counted
 
-__all__ = ["EngineHold", "RunContext", "RunStoppedError", "Undoable", "undoable"]
-
-_DESCRIBED_CHARACTERS = 400
+__all__ = ["EngineHold", "RunContext", "RunStoppedError"]
 
 
 class RunStoppedError(Exception):
@@ -249,115 +245,35 @@ class EngineHold:
         state = self._state
         state.check_held()
         given = {implementation.name: implementation for implementation in using}
-        state.notes += _what_stays(state, given)
-        stack = _without_what_is_anothers(state)
+        state.notes += what_stays(state, given)
+        stack = to_take_back(state)
         if state.context.dry_run:
-            told = [(done.action, done.kind, _described(state, given, done)) for done in stack]
+            told = [(done.action, done.kind, described_undo(state, given, done)) for done in stack]
             # One action may have been done twice, as by an `update --force`, and is taken back twice: told once.
             state.changes += [f"undo {what}" for _, _, what in dict.fromkeys(told)]
             return
-        failed: list[_Failed] = []
+        failed: list[Failed] = []
         undone: set[tuple[str, str, str]] = set()
         for done in stack:
             try:
                 implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
             except GrexError as error:
-                failed.append(_Failed(f"{done.kind} ({error.message})", _origin(state, done, None)))
+                failed.append(Failed(f"{done.kind} ({error.message})", origin_of(state, done, None)))
                 continue
             run = ActionRun(state, done.action, done.kind, is_teardown=True)
             with not_counted():
                 why = await state.undo(done.action, done.kind, implementation, done.undo, run)
-            what = _described(state, given, done)
+            what = described_undo(state, given, done)
             if why is None and (done.action, done.kind, what) not in undone:
                 undone.add((done.action, done.kind, what))
                 state.changes.append(f"undid {what}")
             elif why is not None:
-                failed.append(_Failed(f"{what} ({why})", _origin(state, done, implementation)))
+                failed.append(Failed(f"{what} ({why})", origin_of(state, done, implementation)))
         if failed:
-            raise _not_everything(state.pack.path, failed)
+            raise not_everything(state.pack.path, failed)
 
     def outcome(self) -> Outcome:
         """What has been done under this hold."""
         state = self._state
         notes = tuple(dict.fromkeys(state.notes))
         return Outcome("changed" if state.changes else "unchanged", tuple(state.changes), notes)
-
-
-class Undoable(Struct, frozen=True):
-    """An action that is done and can be taken back, with what that needs."""
-
-    action: str
-    kind: str
-    undo: Mapping[str, Any]
-
-
-class _Failed(Struct, frozen=True):
-    """What could not be taken back and why, and where that is declared or recorded."""
-
-    said: str
-    mark: Mark | None
-
-
-def _origin(state: HoldState, done: Undoable, implementation: ActionType[Any] | None) -> Mark | None:
-    from grex.engine.origins import origin  # noqa: PLC0415 - for failures alone
-
-    return origin(state, done.action, done.kind, done.undo, implementation)
-
-
-def _not_everything(pack: str, failed: Sequence[_Failed]) -> ActionError:
-    """The failure of a teardown, at the place of the first thing that is left; each other thing has its own."""
-    first, *others = failed
-    told = [first.said, *(one.said if one.mark is None else f"{one.mark}: {one.said}" for one in others)]
-    details: dict[str, Any] = {"left": [one.said for one in failed]}
-    if first.mark is not None:
-        details.update(file=first.mark.file, line=first.mark.line, column=first.mark.column)
-    return ActionError(
-        f"{pack if first.mark is None else first.mark}: not everything could be undone: {'; '.join(told)}",
-        hint="Put right what it says and run it again; what was undone stays undone.",
-        details=details,
-    )
-
-
-def _described(state: HoldState, given: Mapping[str, ActionType[Any]], done: Undoable) -> str:
-    """What is taken back, in the action's words; only its kind where the action cannot be asked, or cannot say."""
-    try:
-        implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
-        return clean(str(implementation.describe_undo(done.undo)), _DESCRIBED_CHARACTERS).strip() or done.kind
-    except BaseException as error:  # a plugin may raise anything, and data that was edited makes ours raise too
-        if not is_failure(error):
-            raise
-        return done.kind
-
-
-def _what_stays(state: HoldState, given: Mapping[str, ActionType[Any]]) -> list[str]:
-    """Of each kind of action that was done and cannot be taken back, what it says of that."""
-    record = state.context.session.folded.packs.get(state.pack.path)
-    found: dict[str, None] = {}
-    for done in record.completed if record is not None else ():
-        if done.undo is None:
-            with contextlib.suppress(GrexError):  # of a plugin that is gone nobody knows
-                implementation = given.get(done.kind) or state.context.session.registry.action(done.kind)
-                if implementation.stays is not None:
-                    found[f"{done.kind}: {implementation.stays}"] = None
-    return list(found)
-
-
-def _without_what_is_anothers(state: HoldState) -> list[Undoable]:
-    """What there is to take back, last first, without what is at a place that another pack has by now."""
-    found: list[Undoable] = []
-    for done in reversed(undoable(state)):
-        taken = state.context.owners.successor(state.pack.path, done.kind, done.undo)
-        if taken is None:
-            found.append(done)
-        else:
-            place, other = taken
-            state.notes.append(clean(f"{place} stays: {other} has installed it since", _DESCRIBED_CHARACTERS))
-    return found
-
-
-def undoable(state: HoldState) -> list[Undoable]:
-    """What there is to take back, oldest first: what the log says, and what this hold did."""
-    record = state.context.session.folded.packs.get(state.pack.path)
-    before = [(done.action, done.kind, done.undo) for done in (record.completed if record is not None else ())]
-    now = [(ran.action, ran.kind, ran.done.undo) for ran in state.ran]
-    return [Undoable(action, kind, undo) for action, kind, undo in (*before, *now) if isinstance(undo, Mapping)]
