@@ -55,10 +55,11 @@ verify: $(READY) ## Check the models of the lock protocol with spin, and that ea
 mutants: $(READY) ## Make every mistake of a list in a copy of the code, and see that its test fails there.
 	$(BIN)/python -m tests.mutants
 
-torture: $(READY) ## Kill syncs at random moments, and torture the locks for a while; judge what is left.
+torture: $(READY) ## Kill syncs at random moments, torture the locks for a while, and judge what is left; try other examples.
 	$(BIN)/python -m bench.torture
 	$(BIN)/python -m bench.lock_torture
 	$(BIN)/python -m pytest -n $(TEST_JOBS) -m exhaustive
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --hypothesis-profile=random $$(grep -rlw '@given' tests)
 
 bench: $(READY) ## Measure ratios against peers and floors in one interleaved run.
 	$(BIN)/python -m bench

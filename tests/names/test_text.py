@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grex.names import clean, redact, shown_argument
@@ -43,7 +43,6 @@ def test_long_text_is_cut_to_the_limit_with_an_ellipsis() -> None:
 
 
 @given(st.text(alphabet=st.characters(), max_size=200), st.integers(0, 50))
-@settings(deadline=None)
 def test_clean_text_is_short_printable_and_stays_as_it_is(text: str, limit: int) -> None:
     shown = clean(text, limit)
     assert len(shown) <= limit
@@ -94,7 +93,6 @@ _SECRET = st.text(alphabet="abcXYZ0189-._~!$&'()*+,;=:@%", min_size=1, max_size=
 
 
 @given(st.sampled_from(["https", "http", "git", "ftp"]), _SECRET, _SECRET, st.text(max_size=20))
-@settings(deadline=None)
 def test_no_password_survives(scheme: str, user: str, password: str, around: str) -> None:
     marked = f"Q7{password}7Q"
     shown = redact(f"{around} {scheme}://{user}:{marked}@host/path")
@@ -103,7 +101,6 @@ def test_no_password_survives(scheme: str, user: str, password: str, around: str
 
 
 @given(st.text(alphabet=st.characters(), max_size=120))
-@settings(deadline=None)
 def test_redacting_twice_changes_nothing(text: str) -> None:
     once = redact(text)
     assert redact(once) == once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grex.names import InvalidUrlError, PackUrl, check_pack_path, parse_url, redact
@@ -227,7 +227,6 @@ _SECRET = st.text(alphabet="abcXYZ019-._~!$&'()*+,;=%", min_size=1, max_size=30)
 
 
 @given(_SECRET, _SECRET)
-@settings(deadline=None)
 def test_whatever_becomes_of_a_url_its_password_is_not_shown(user: str, password: str) -> None:
     try:
         url = parse_url(f"https://{user}:{password}@host/x")
@@ -238,7 +237,6 @@ def test_whatever_becomes_of_a_url_its_password_is_not_shown(user: str, password
 
 
 @given(st.text(alphabet=st.characters(), max_size=60), st.none() | st.sampled_from(["https://h/o", "git@h:o", "/srv"]))
-@settings(deadline=None)
 def test_no_text_makes_the_parser_crash(text: str, base: str | None) -> None:
     try:
         url = parse_url(text, base=base)
@@ -258,7 +256,6 @@ _SEGMENT = st.text(alphabet="abcABC019-_.", min_size=1, max_size=8).filter(lambd
     st.text(alphabet="abc019", min_size=2, max_size=8),
     st.lists(_SEGMENT, min_size=1, max_size=4),
 )
-@settings(deadline=None)
 def test_what_was_parsed_parses_to_itself(form: str, host: str, path: list[str]) -> None:
     url = parse_url(form.format(h=host, p="x" + "/".join(path)))
     again = parse_url(url.resolved)

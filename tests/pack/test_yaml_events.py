@@ -6,7 +6,7 @@ import math
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grex.pack import Problems, read_yaml
@@ -78,7 +78,6 @@ def test_quotes_make_text(text: str) -> None:
 
 
 @given(st.text(alphabet=string.digits + "+-.eExXoabf_:", min_size=1, max_size=45))
-@settings(deadline=None)
 def test_a_plain_scalar_never_crashes_the_resolver_and_leading_zeros_stay_text(text: str) -> None:
     value: Value = _resolve(text)
     digits = text.lstrip("+-")
@@ -139,7 +138,6 @@ _DATA = st.recursive(
 
 
 @given(_DATA)
-@settings(deadline=None)
 def test_json_reads_as_what_it_is(data: object) -> None:
     import json  # noqa: PLC0415 - only here, and only to write YAML's subset
 
@@ -151,7 +149,6 @@ def test_json_reads_as_what_it_is(data: object) -> None:
 
 
 @given(st.binary(max_size=80) | st.text(alphabet="ab:-[]{}&*!?|>%@`'\"#, \n\t0", max_size=40).map(str.encode))
-@settings(deadline=None)
 def test_no_bytes_crash_the_reader(data: bytes) -> None:
     problems = Problems()
     node = read_yaml(data, file="f", problems=problems)
