@@ -18,7 +18,7 @@ import typer
 from typer.main import get_command
 
 from grex.cli import signature
-from grex.cli.app import app
+from grex.cli.app import VERBS, app_with
 from grex.pack import relations, validate
 from grex.pack.predicate import COMBINERS
 from grex.pack.target import ACTIONS_REPLACE
@@ -55,7 +55,7 @@ def what_a_call_can_say() -> set[str]:
 
     An option that the verbs share is declared once (`grex.cli.signature`), and stands there once: `grex --json`.
     """
-    group = get_command(app)
+    group = get_command(app_with(VERBS))
     names = {_longest(option) for option in group.params} | _commands("grex", group)
     return names | {f"grex {_flag_of(name)}" for name in _SHARED}
 

@@ -1,58 +1,68 @@
-"""The app: its commands in the order of `grex --help`, and what a call that cannot be read comes to."""
+"""The app: its commands in the order of `grex --help`, and what a call that cannot be read comes to.
+
+An app is put together for the call. Where the verb comes first there is no doubt which one it is: the modules of the
+others are not imported. Typer would also build the options of all commands before it looks at the arguments, and that
+costs more than what many a verb does.
+"""
 
 from __future__ import annotations
 
 import sys
-from copy import copy
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from typer.models import CommandInfo
 
 from grex import __version__
+from grex.cli import commands
 from grex.cli.call import Call, explain
-from grex.cli.commands import (
-    add,
-    cache,
-    clone,
-    completion,
-    config,
-    demo,
-    diff,
-    doctor,
-    exec_,
-    export,
-    fetch,
-    fork,
-    freeze,
-    graph,
-    help_,
-    import_packs,
-    init,
-    locks,
-    ls,
-    merge_driver,
-    override,
-    path,
-    plugins,
-    push,
-    rm,
-    schema,
-    set_,
-    status,
-    switch,
-    sync,
-    teardown,
-    trust,
-    update,
-)
-from grex.cli.commands import run as run_name
 from grex.cli.signature import COMMON, CommandBehindDashes, takes
 from grex.cli.streams import give_up, say
 from grex.errors import GrexError
 
-__all__ = ["app", "run"]
+__all__ = ["VERBS", "app_with", "run"]
+
+VERBS = {
+    "clone": "clone",
+    "init": "init",
+    "add": "add",
+    "rm": "rm",
+    "set": "set_",
+    "override": "override",
+    "sync": "sync",
+    "update": "update",
+    "status": "status",
+    "ls": "ls",
+    "graph": "graph",
+    "diff": "diff",
+    "path": "path",
+    "exec": "exec_",
+    "run": "run",
+    "switch": "switch",
+    "fetch": "fetch",
+    "push": "push",
+    "fork": "fork",
+    "trust": "trust",
+    "locks": "locks",
+    "teardown": "teardown",
+    "import": "import_packs",
+    "export": "export",
+    "freeze": "freeze",
+    "doctor": "doctor",
+    "config": "config",
+    "plugins": "plugins",
+    "demo": "demo",
+    "schema": "schema",
+    "completion": "completion",
+    "help": "help_",
+    "merge-driver": "merge_driver",
+    "cache": "cache_group",
+}
+"""Every verb in the order of the help, and what `grex.cli.commands` calls its command."""
+
+_FOR_GIT = frozenset({"merge-driver"})
+"""Verbs that are not for people, and not in the help."""
 
 
 class _Commands(TyperGroup):
@@ -64,24 +74,12 @@ class _Commands(TyperGroup):
         return list(self.commands)
 
 
-app = typer.Typer(
-    name="grex",
-    cls=_Commands,
-    help="Keeps many git repositories as one workspace, without losing work.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         say(f"grex {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 @takes(*COMMON)
 def _options_before_the_verb(
     call: Call,
@@ -93,44 +91,41 @@ def _options_before_the_verb(
     del call, version  # the one is kept for the verb, the other is printed already
 
 
-for _command in (
-    clone,
-    init,
-    add,
-    rm,
-    set_,
-    override,
-    sync,
-    update,
-    status,
-    ls,
-    graph,
-    diff,
-    path,
-    exec_,
-    run_name,
-    switch,
-    fetch,
-    push,
-    fork,
-    trust,
-    locks,
-    teardown,
-    import_packs,
-    export,
-    freeze,
-    doctor,
-    config,
-    plugins,
-    demo,
-    schema,
-):
-    app.command(cls=CommandBehindDashes if _command is exec_ else None)(_command)
-app.command("completion")(completion)
-app.command("help")(help_)
-app.command("merge-driver", hidden=True)(merge_driver)  # for git, not for people
+def app_with(verbs: Iterable[str], *, has_options: bool = True) -> typer.Typer:
+    """The command line with some of its verbs.
 
-app.add_typer(cache)
+    Args:
+        verbs: which, in the order of the help.
+        has_options: whether the verbs have their options; without them they can be listed, and not be called.
+    """
+    app = typer.Typer(
+        name="grex",
+        cls=_Commands,
+        help="Keeps many git repositories as one workspace, without losing work.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options_before_the_verb)
+    for verb in verbs:
+        command = getattr(commands, VERBS[verb])
+        if isinstance(command, typer.Typer):
+            app.add_typer(command)
+        else:
+            how = CommandBehindDashes if verb == "exec" else None
+            app.command(verb, cls=how, hidden=verb in _FOR_GIT)(command if has_options else _named_only(command))
+    return app
+
+
+def _named_only(command: Callable[..., Any]) -> Callable[[], None]:
+    """A command without options that has the help of this one."""
+
+    def named() -> None:
+        raise RuntimeError("a command that was only to be listed was called")
+
+    named.__doc__ = command.__doc__
+    return named
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -159,24 +154,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _app_for(arguments: list[str]) -> typer.Typer:
-    """The command line that these arguments need.
-
-    Typer builds the options of all commands before it looks at the arguments, which costs more than what many a verb
-    does. Where the verb comes first there is no doubt which one it is, and the others are left out.
-    """
-    only = copy(app)
-    only.registered_commands = [
-        info for info in app.registered_commands if info.callback and _verb(info) == arguments[0]
-    ]
-    only.registered_groups = [info for info in app.registered_groups if _name_of(info) == arguments[0]]
-    return only if only.registered_commands or only.registered_groups else app
-
-
-def _verb(info: CommandInfo) -> str | None:
-    """What a command is called by."""
-    return info.name or (info.callback.__name__ if info.callback else None)
-
-
-def _name_of(group: Any) -> str | None:
-    """What a group of commands is called."""
-    return group.typer_instance.info.name if group.typer_instance is not None else None
+    """The command line that these arguments need."""
+    if arguments[0] in VERBS:
+        return app_with([arguments[0]])
+    return app_with(VERBS, has_options=arguments not in (["--help"], ["-h"]))

@@ -14,7 +14,7 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -28,6 +28,7 @@ from grex.cli.lines import fitted
 from grex.cli.progress import LinePrinter
 from grex.cli.streams import is_one_place, say, terminal_width
 from grex.errors import ConfigError, GrexError, LockDeadlockError, LockFallbackWarning, UsageError
+from grex.loop import begin
 from grex.names import clean
 
 if TYPE_CHECKING:
@@ -226,10 +227,15 @@ def _jobs_from(environ: Mapping[str, str]) -> int | None:
 def execute(
     call: Call,
     root: Path,
-    verb: Callable[[Settings], Awaitable[R]],
+    verb: Callable[[Settings], Coroutine[Any, Any, R]],
     render: Callable[[R], str],
+    *,
+    only_looks: bool = False,
 ) -> int:
-    """Run a verb to its end in an event loop of its own, print its report, and give the exit code."""
+    """Run a verb to its end, print its report, and give the exit code.
+
+    It gets an event loop of its own, with `only_looks` when it asks for one: what only looks mostly waits for nothing.
+    """
     from grex.progress import Tee  # noqa: PLC0415 - verbs only
 
     printer = LinePrinter(
@@ -250,7 +256,7 @@ def execute(
     try:
         settings = call.settings(root, sink)
         with _warnings_for_people(quiet=call.quiet), output_kept_for_the_report():
-            report = anyio.run(_guarded, verb, settings, caught, call)
+            report = _run(verb, settings, caught, call, only_looks=only_looks)
     except GrexError as error:
         return explain(error, as_json=call.as_json, lines=lines)
     except BaseExceptionGroup as group:
@@ -366,6 +372,24 @@ def _stopped(call: Call, caught: Sequence[signal.Signals], lines: EventLines | N
         print(f"grex: {name}: stopped; {_GO_ON.get(call.verb, 'the next sync goes on from here')}.", file=sys.stderr)
     code = 128 + int(caught[0] if caught else signal.SIGINT)
     return code if lines is None else lines.stopped(name, code)
+
+
+def _run(
+    verb: Callable[[Settings], Coroutine[Any, Any, R]],
+    settings: Settings,
+    caught: list[signal.Signals],
+    call: Call,
+    *,
+    only_looks: bool,
+) -> R | None:
+    """The report of the verb; None if a signal ended it. A signal that finds no event loop ends the whole process."""
+
+    def in_loop(rest: Awaitable[R]) -> R | None:
+        return anyio.run(_guarded, lambda _: rest, settings, caught, call)
+
+    if only_looks and not call.as_lines:  # a stream of lines has an end of its own for a signal
+        return begin(verb(settings), in_loop)
+    return anyio.run(_guarded, verb, settings, caught, call)
 
 
 async def _guarded(

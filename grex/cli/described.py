@@ -50,9 +50,9 @@ def describe() -> Described:
     """The whole command line, hidden verbs left out, in the order of the help."""
     from typer.main import get_command  # noqa: PLC0415 - the app imports this module's users
 
-    from grex.cli.app import app  # noqa: PLC0415 - as above
+    from grex.cli.app import VERBS, app_with  # noqa: PLC0415 - as above
 
-    return _command(get_command(app), ())
+    return _command(get_command(app_with(VERBS)), ())
 
 
 def every_verb(root: Described) -> Iterator[Described]:

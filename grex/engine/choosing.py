@@ -23,6 +23,7 @@ from grex.engine.session import Session
 from grex.engine.survey import Survey, absent_above, named
 from grex.errors import GrexError, UsageError
 from grex.git import CheckoutState, ask_head, edited_paths, porcelain
+from grex.loop import event_loop
 from grex.names import clean
 from grex.workspace import Layout
 
@@ -177,6 +178,7 @@ def _facts(session: Session, found: Survey, path: str) -> Facts:
 
 async def _judged(session: Session, found: Survey, filters: Sequence[Filter], facts: Sequence[Facts]) -> list[Facts]:
     """The same facts, with whether each is changed where the filters depend on it."""
+    await event_loop()
     judged = {one.path: one for one in facts}
     limit = anyio.CapacityLimiter(max(session.settings.jobs or 4, 1))
 

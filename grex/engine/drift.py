@@ -18,6 +18,7 @@ from grex.engine.lifecycle import checked_outcome
 from grex.engine.session import Session
 from grex.engine.watchdog import plugin_code
 from grex.errors import GrexError
+from grex.loop import event_loop
 from grex.names import clean
 from grex.plugin import PackSkippedError
 from grex.plugin.failures import described, is_failure
@@ -51,6 +52,7 @@ async def look_for_drift(session: Session, installed: Installable, *, plans: boo
     """
     pack, pack_type = installed.pack, installed.pack_type
     context = RunContext(session, dry_run=True, looks_for_drift=not plans)
+    await event_loop()
     try:
         own = pack_type.limit_s(pack)
         limit_s = LOOK_LIMIT_S if own is None else min(own, LOOK_LIMIT_S)

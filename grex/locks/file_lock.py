@@ -15,6 +15,7 @@ from grex.locks.hold import Grant
 from grex.locks.policy import WaitPolicy
 from grex.locks.target import Target
 from grex.locks.waiter import TaskWakeup, ThreadWakeup
+from grex.loop import event_loop, has_event_loop
 
 __all__ = ["acquire_in_task", "acquire_in_thread", "try_acquire"]
 
@@ -23,12 +24,14 @@ _DEFAULT_POLICY = WaitPolicy()
 
 async def acquire_in_task(target: Target, policy: WaitPolicy | None = None, token: CancelToken | None = None) -> Grant:
     """Wait in a task of an event loop."""
-    await anyio.lowlevel.checkpoint_if_cancelled()  # who is cancelled already does not take even a free lock
+    if has_event_loop():  # without one nobody is cancelled
+        await anyio.lowlevel.checkpoint_if_cancelled()  # who is cancelled already does not take even a free lock
     wakeup = TaskWakeup()
     attempt = Attempt(target, policy or _DEFAULT_POLICY, token, wakeup.set)
     try:
         attempt.start()
         while (grant := attempt.step()) is None:
+            await event_loop()
             await wakeup.wait(*attempt.pause())
             attempt.wake()
     except BaseException as error:
@@ -43,7 +46,7 @@ def acquire_in_thread(target: Target, policy: WaitPolicy | None = None) -> Grant
     Raises:
         RuntimeError: it is one, and would stand still.
     """
-    if _runs_event_loop():
+    if has_event_loop():
         raise RuntimeError("a blocking acquire would stop this thread's event loop: use acquire_async")
     wakeup = ThreadWakeup()
     attempt = Attempt(target, policy or _DEFAULT_POLICY, None, wakeup.set)
@@ -56,14 +59,6 @@ def acquire_in_thread(target: Target, policy: WaitPolicy | None = None) -> Grant
         attempt.abandon(error)
         raise
     return grant
-
-
-def _runs_event_loop() -> bool:
-    try:
-        anyio.lowlevel.current_token()
-    except RuntimeError:
-        return False
-    return True
 
 
 _NO_WAIT = WaitPolicy(no_wait=True)

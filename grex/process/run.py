@@ -25,6 +25,7 @@ import anyio
 from msgspec import Struct
 
 from grex.errors import PackError
+from grex.loop import event_loop
 from grex.process.child import Child
 
 __all__ = ["Finished", "ProcessTimeoutError", "run_process"]
@@ -110,6 +111,7 @@ async def run_process(
         ProcessTimeoutError: the time was up.
         OSError: the program could not be started.
     """
+    await event_loop()
     started = time.monotonic()
     child = Child(argv, cwd=cwd, env=env, pass_fds=pass_fds, with_stdin=stdin_data is not None, is_marked=ends_daemons)
     out = _Capture(stdout_limit_bytes, keep_tail=keep_tail)

@@ -6,6 +6,8 @@ not track, a filter, commits to count). No network.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from grex.engine.survey import Survey, known_paths, undeclared
 from grex.errors import GrexError, PackError
 from grex.exclude import enclosing_repository
 from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
+from grex.loop import has_event_loop
 from grex.names import clean, is_full_sha
 from grex.verbs.install_status import Installs
 from grex.verbs.status_report import PackStatus, RepositoryStatus, StatusReport
@@ -62,36 +65,34 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
     wanted = await _wanted(session, found, request)
     installs = Installs(session, found)
     results: dict[str, PackStatus] = {}
-    limit = anyio.CapacityLimiter(max(settings.jobs or 4, 1))
     nested = _nested_paths(found)
 
     async def one(node: Node) -> None:
-        async with limit:
-            try:
-                inside = nested.get(node.path, frozenset())
-                results[node.path] = await _pack_status(session, installs, found, node, inside)
-            except (GrexError, OSError) as error:  # a checkout that is damaged must not hide how the others stand
-                failure = error if isinstance(error, GrexError) else PackError(f"{node.path}: {error}")
-                results[node.path] = PackStatus(
-                    node.path, ("error",), text=failure.message, ref=node.ref, error=failure
-                )
+        try:
+            inside = nested.get(node.path, frozenset())
+            results[node.path] = await _pack_status(session, installs, found, node, inside)
+        except (GrexError, OSError) as error:  # a checkout that is damaged must not hide how the others stand
+            failure = error if isinstance(error, GrexError) else PackError(f"{node.path}: {error}")
+            results[node.path] = PackStatus(node.path, ("error",), text=failure.message, ref=node.ref, error=failure)
 
-    repositories: list[RepositoryStatus | None] = []
+    repository: RepositoryStatus | None = None
 
     async def own_repository() -> None:
-        repositories.append(await _repository(session))
+        nonlocal repository
+        repository = await _repository(session)
 
-    async with anyio.create_task_group() as tasks:
-        if wanted is None:
-            tasks.start_soon(own_repository)
-        for node in found.nodes():
-            if wanted is not None and node.path not in wanted:
-                continue
-            if not node.is_active:
-                off = f"inactive: {', '.join(node.groups)} off"
-                results[node.path] = PackStatus(node.path, ("inactive",), ref=node.ref, text=off)
-            else:
-                tasks.start_soon(one, node)
+    looks: list[Callable[[], Awaitable[None]]] = []
+    for node in found.nodes():
+        if wanted is not None and node.path not in wanted:
+            continue
+        if not node.is_active:
+            off = f"inactive: {', '.join(node.groups)} off"
+            results[node.path] = PackStatus(node.path, ("inactive",), ref=node.ref, text=off)
+        else:
+            looks.append(partial(one, node))
+    if wanted is None:
+        looks.append(own_repository)
+    await _all_of(looks, at_once=max(settings.jobs or 4, 1))
     results |= await _others(session, found, installs, wanted)
     return StatusReport(
         session.layout.root,
@@ -99,9 +100,28 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         request.fail_on_drift,
         notes=tuple(session.notes),
         is_narrowed=wanted is not None,
-        repository=repositories[0] if repositories else None,
+        repository=repository,
         fetched=fetched,
     )
+
+
+async def _all_of(looks: Sequence[Callable[[], Awaitable[None]]], *, at_once: int) -> None:
+    """Look at everything: in turn for as long as no look waits for anything, the rest at once."""
+    rest = iter(looks)
+    while not has_event_loop():
+        look = next(rest, None)
+        if look is None:
+            return
+        await look()
+    limit = anyio.CapacityLimiter(at_once)
+
+    async def one(look: Callable[[], Awaitable[None]]) -> None:
+        async with limit:
+            await look()
+
+    async with anyio.create_task_group() as tasks:
+        for look in rest:
+            tasks.start_soon(one, look)
 
 
 async def _fetched(request: StatusRequest, settings: Settings) -> tuple[OverOutcome, ...]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from grex.cli.app import _app_for, _verb, app, run
+from grex.cli.app import VERBS, _app_for, app_with, run
 from grex.cli.call import Call, _first_error, explain
 from grex.cli.interrupts import endings
 from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
@@ -39,17 +39,35 @@ def grex(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     return call
 
 
-@pytest.mark.parametrize("verb", [_verb(info) for info in app.registered_commands])
-def test_options_are_built_for_the_one_command_that_comes_first(verb: str) -> None:
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_command_line_is_put_together_for_the_one_command_that_comes_first(verb: str) -> None:
     group = get_command(_app_for([verb, "--help"]))
     assert isinstance(group, TyperGroup)
     assert list(group.commands) == [verb]
-    assert verb in get_command(app).commands  # type: ignore[attr-defined]  # and the others are still there
 
 
-@pytest.mark.parametrize("arguments", [["--json", "ls"], ["-C", "ls", "sync"], ["stauts", "ls"], ["--help"], [""]])
+@pytest.mark.parametrize(
+    "arguments", [["--json", "ls"], ["-C", "ls", "sync"], ["stauts", "ls"], ["--help", "ls"], [""]]
+)
 def test_where_no_command_comes_first_all_are_known(arguments: list[str]) -> None:
-    assert _app_for(arguments) is app
+    group = get_command(_app_for(arguments))
+    assert isinstance(group, TyperGroup)
+    assert list(group.commands) == list(VERBS)
+    assert "dry_run" in {option.name for option in group.commands["sync"].params}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
+def test_the_list_of_verbs_is_the_same_without_their_options(arguments: list[str], grex: Grex) -> None:
+    listed, whole = get_command(_app_for(arguments)), get_command(app_with(VERBS))
+    assert isinstance(listed, TyperGroup)
+    assert isinstance(whole, TyperGroup)
+    assert not any(command.params for command in listed.commands.values())
+    told = [
+        {name: (one.get_short_help_str(), one.hidden) for name, one in group.commands.items()}
+        for group in (listed, whole)
+    ]
+    assert told[0] == told[1]
+    assert grex("--help")[1] == grex("help")[1]
 
 
 def test_a_mistyped_command_is_recognised(grex: Grex) -> None:

@@ -1,23 +1,29 @@
 """The commands: each turns its options into a `Request`, calls one verb, and has the report rendered.
 
-A command imports its verb when it is run, so that `grex --help` and a short verb do not pay for the others.
+A command is imported when it is first asked for, and imports its verb when it is run, so that a call does not pay for
+the others.
 """
 
-from grex.cli.commands.cache import cache
-from grex.cli.commands.checkup import doctor
-from grex.cli.commands.forks import fork
-from grex.cli.commands.interchange import export, freeze, import_packs
-from grex.cli.commands.looking import locks, ls, plugins, schema, status
-from grex.cli.commands.over import exec_, fetch, path, push, switch
-from grex.cli.commands.packs import add, run, sync, teardown, update
-from grex.cli.commands.place import demo, init, merge_driver, trust
-from grex.cli.commands.removal import rm
-from grex.cli.commands.setting import clone, config, override, set_
-from grex.cli.commands.showing import completion, diff, graph, help_
+from typing import TYPE_CHECKING
+
+from grex.later import imported_later
+
+if TYPE_CHECKING:
+    from grex.cli.commands.cache import cache_group
+    from grex.cli.commands.checkup import doctor
+    from grex.cli.commands.forks import fork
+    from grex.cli.commands.interchange import export, freeze, import_packs
+    from grex.cli.commands.looking import locks, ls, plugins, schema, status
+    from grex.cli.commands.over import exec_, fetch, path, push, switch
+    from grex.cli.commands.packs import add, run, sync, teardown, update
+    from grex.cli.commands.place import demo, init, merge_driver, trust
+    from grex.cli.commands.removal import rm
+    from grex.cli.commands.setting import clone, config, override, set_
+    from grex.cli.commands.showing import completion, diff, graph, help_
 
 __all__ = [
     "add",
-    "cache",
+    "cache_group",
     "clone",
     "completion",
     "config",
@@ -51,3 +57,43 @@ __all__ = [
     "trust",
     "update",
 ]
+
+_LATER = {
+    "add": "packs",
+    "cache_group": "cache",
+    "clone": "setting",
+    "completion": "showing",
+    "config": "setting",
+    "demo": "place",
+    "diff": "showing",
+    "doctor": "checkup",
+    "exec_": "over",
+    "export": "interchange",
+    "fetch": "over",
+    "fork": "forks",
+    "freeze": "interchange",
+    "graph": "showing",
+    "help_": "showing",
+    "import_packs": "interchange",
+    "init": "place",
+    "locks": "looking",
+    "ls": "looking",
+    "merge_driver": "place",
+    "override": "setting",
+    "path": "over",
+    "plugins": "looking",
+    "push": "over",
+    "rm": "removal",
+    "run": "packs",
+    "schema": "looking",
+    "set_": "setting",
+    "status": "looking",
+    "switch": "over",
+    "sync": "packs",
+    "teardown": "packs",
+    "trust": "place",
+    "update": "packs",
+}
+
+if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be
+    __getattr__ = imported_later(__name__, _LATER)

@@ -14,11 +14,11 @@ from grex.cli.options import DryRun
 from grex.cli.signature import takes
 from grex.names import clean
 
-__all__ = ["cache", "cache_gc", "cache_ls"]
+__all__ = ["cache_gc", "cache_group", "cache_ls"]
 
 _KEEP_DAYS = 30
 
-cache = typer.Typer(
+cache_group = typer.Typer(
     name="cache",
     help="Show or clean up what clones of all workspaces share.",
     rich_markup_mode=None,
@@ -32,7 +32,7 @@ def _days(text: str) -> int:
     return int(text)
 
 
-@cache.command("ls")
+@cache_group.command("ls")
 @takes("json", "quiet")
 def cache_ls(call: Call) -> int:
     """List the mirrors: what of, how large, when last used."""
@@ -43,7 +43,7 @@ def cache_ls(call: Call) -> int:
     return execute(call, call.place(Path()), partial(verb, CacheLsRequest()), render.cache_ls)
 
 
-@cache.command("gc")
+@cache_group.command("gc")
 @takes("json", "quiet")
 def cache_gc(
     call: Call,

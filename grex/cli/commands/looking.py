@@ -35,7 +35,13 @@ def status(
     request = StatusRequest(
         call.root(), tuple(packs or ()), tuple(filters or ()), fail_on_drift=fail_on_drift, fetch=fetch
     )
-    return execute(call, request.root, partial(verb, request), partial(render.status, short=short, width=call.width))
+    return execute(
+        call,
+        request.root,
+        partial(verb, request),
+        partial(render.status, short=short, width=call.width),
+        only_looks=not fetch,
+    )
 
 
 @takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
@@ -52,7 +58,9 @@ def ls(
     from grex.verbs.ls import ls as verb  # noqa: PLC0415 - only when run
 
     request = ListRequest(call.root(), tuple(packs or ()), tuple(filters or ()))
-    return execute(call, request.root, partial(verb, request), partial(render.ls, tree=tree, long=long))
+    return execute(
+        call, request.root, partial(verb, request), partial(render.ls, tree=tree, long=long), only_looks=True
+    )
 
 
 @takes("json", "quiet", "workspace")
@@ -63,7 +71,7 @@ def locks(call: Call) -> int:
     from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
 
     request = LocksRequest(call.root())
-    return execute(call, request.root, partial(verb, request), render.locks)
+    return execute(call, request.root, partial(verb, request), render.locks, only_looks=True)
 
 
 @takes("json", "quiet")

@@ -118,4 +118,4 @@ def path(
     from grex.verbs.path import path as verb  # noqa: PLC0415 - only when run
 
     request = PathRequest(call.root(), pack)
-    return execute(call, request.root, partial(verb, request), render.path)
+    return execute(call, request.root, partial(verb, request), render.path, only_looks=True)

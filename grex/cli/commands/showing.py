@@ -76,9 +76,8 @@ def graph(
     if form is GraphFormat.JSON:
         call = replace(call, as_json=True)
     draw = {GraphFormat.MERMAID: render.graph_mermaid, GraphFormat.DOT: render.graph_dot}
-    return execute(
-        call, request.root, partial(verb, request), draw.get(form) or partial(render.graph, width=call.width)
-    )
+    drawn = draw.get(form) or partial(render.graph, width=call.width)
+    return execute(call, request.root, partial(verb, request), drawn, only_looks=True)
 
 
 class Shell(StrEnum):
