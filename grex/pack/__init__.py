@@ -7,8 +7,10 @@ here runs, clones or changes anything, and nothing but `.grex/` of the pack is r
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from grex.later import imported_later
 from grex.pack.action_spec import Mode, decode, mode_bits, parse_actions
-from grex.pack.hash import actions_hash
 from grex.pack.local import Local, parse_local, read_local, read_local_all
 from grex.pack.predicate import PredicateNode, Predicates, evaluate, parse_conditions, parse_predicate
 from grex.pack.problems import Mark, Problem, Problems, raise_problems
@@ -28,6 +30,9 @@ from grex.pack.target import merge_target
 from grex.pack.validate import TypeCheck, parse_pack_spec, read_declared_paths, read_pack_spec
 from grex.pack.variables import MissingVariableError, escape_variables, expand_variables, variable_names
 from grex.pack.yaml_events import Entry, Node, PlainData, read_yaml
+
+if TYPE_CHECKING:
+    from grex.pack.hash import actions_hash
 
 __all__ = [
     "PLATFORMS",
@@ -73,3 +78,8 @@ __all__ = [
     "read_yaml",
     "variable_names",
 ]
+
+_LATER = {"actions_hash": "hash"}  # it loads OpenSSL, and completion runs at each press of a key
+
+if not TYPE_CHECKING:  # to a type checker, a room with it has every name there could be
+    __getattr__ = imported_later(__name__, _LATER)

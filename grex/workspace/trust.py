@@ -9,7 +9,6 @@ put at the same path does not inherit it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,6 +67,8 @@ class TrustStore:
     """
 
     def __init__(self, state_dir: Path, workspace: Path, extra: Iterable[str] = ()) -> None:
+        import hashlib  # noqa: PLC0415 - it loads OpenSSL, and completion runs at each press of a key
+
         self._workspace = workspace.resolve()
         digest = hashlib.sha256(str(self._workspace).encode("utf-8", "surrogateescape")).hexdigest()[:32]
         self.path = state_dir / "trust" / f"{digest}.json"
