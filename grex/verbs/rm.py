@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.engine import ROOT, Hiding, RunContext, Session, Settings, Survey, recover_workspace, survey
+from grex.engine.exclusive import exclusive
 from grex.engine.graph import enclosing_path
 from grex.engine.keeping import Departure, depart
 from grex.engine.removal import RM, RemovalOutcome, Removals
@@ -132,7 +133,7 @@ async def rm(request: RmRequest, settings: Settings) -> RmReport:
     if request.keep_files and request.force:
         raise UsageError("--keep-files and --force exclude each other", hint="Give one of them.")
     session = Session.open(request.root, settings)
-    async with session.exclusive(dry_run=request.dry_run):
+    async with exclusive(session, dry_run=request.dry_run):
         return await _Removing(session, request).run()
 
 
