@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,9 +16,8 @@ from msgspec import Struct, field
 
 from grex.engine.holds import Holds, Permits
 from grex.engine.watchdog import Watchdog
-from grex.errors import ConfigError, ManifestError, UnknownPackTypeError
+from grex.errors import ConfigError, UnknownPackTypeError
 from grex.git import GitCommand, GitProgress, GitRunner, Logins
-from grex.git.records import own_note_path
 from grex.locks import WaitPolicy, set_verb, set_workspace
 from grex.manifest import (
     LARGE_LOG_BYTES,
@@ -34,12 +32,11 @@ from grex.manifest import (
     read_lockfile,
     worth_compacting,
 )
-from grex.manifest.relocation import relocation_path
 from grex.names import InvalidUrlError, PackUrl, Rewrites, clean
 from grex.plugin import Registry
 from grex.plugin.registry import PACK_TYPES_GROUP
 from grex.progress import Sink, Slice, events, null_sink
-from grex.workspace import PULL_MARKER, Layout, TrustStore
+from grex.workspace import Layout, TrustStore
 
 if TYPE_CHECKING:
     from grex.pack import OverrideSpec
@@ -285,39 +282,3 @@ class Session(Struct):
             live = lines_needed(fold(contents.events))
             if worth_compacting(contents.size_bytes, len(contents.events), live):
                 self.log.compact(hold=hold)
-
-    @asynccontextmanager
-    async def exclusive(self, *, dry_run: bool = False) -> AsyncGenerator[None]:
-        """Hold WORKSPACE for the block, and know its log and lockfile. A dry run only looks, and holds nothing.
-
-        What a killed run has left of the workspace's own files is put right first: a pull, then the move of a pack.
-        """
-        if dry_run:
-            self.reread()
-            yield
-            return
-        async with self.holds.workspace():
-            if own_note_path(self.layout.root) is not None or (self.layout.root / PULL_MARKER).exists():
-                from grex.engine.pulling import finish_pull  # noqa: PLC0415 - after a kill only
-
-                self.recovered += await finish_pull(self)
-            await self.read_records()
-            self._refuse_unfinished_fork()
-            if relocation_path(self.layout.state_dir).exists():
-                from grex.engine.relocating import finish_relocation  # noqa: PLC0415 - after a kill only
-
-                self.recovered += await finish_relocation(self)
-            yield
-
-    def _refuse_unfinished_fork(self) -> None:
-        """Insist that a fork is whole: packs that are still to come would be cloned, those that go would come back."""
-        if self.fork is not None and self.fork.stage != "whole":
-            begun, way = (
-                ("making", f"`grex fork {self.layout.root}` in {self.fork.source} goes on with it")
-                if self.fork.stage == "making"
-                else ("removing", "the same command goes on with it")
-            )
-            raise ManifestError(
-                f"{self.layout.root} is a fork, and {begun} it was interrupted",
-                hint=f"{way[:1].upper()}{way[1:]}; `grex fork rm {self.layout.root}` takes away what is there of it.",
-            )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from grex.locks.file_lock import acquire_in_task, try_acquire
-from grex.locks.hold import Hold
+from grex.locks.hold import InheritedHold
 from grex.locks.kernel import EXCLUSIVE
 from grex.locks.policy import WaitPolicy
 from grex.locks.statistics import LockStatistics, lock_statistics
@@ -31,21 +31,10 @@ def backend_lock_path(checkout: str | os.PathLike[str]) -> Path:
     return real.parent / f".{real.name}{BACKEND_LOCK_SUFFIX}"
 
 
-class BackendHold(Hold):
+class BackendHold(InheritedHold):
     """A checkout that git may write to."""
 
     __slots__ = ()
-
-    @property
-    def fd(self) -> int:
-        """The descriptor for `pass_fds` of git children that write.
-
-        Raises:
-            LockInheritedError: this is a forked child of the holder.
-            RuntimeError: the lock was released; the number may be another file by now.
-        """
-        self.require_active()
-        return self._grant.opened.fd
 
 
 class BackendLock:

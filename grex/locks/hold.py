@@ -28,7 +28,7 @@ from grex.locks.target import Target
 from grex.locks.tiers import Frame, Tier, leave_tier, start_generation
 from grex.locks.trace import AttemptTrace
 
-__all__ = ["Grant", "Hold", "give_up", "unlock"]
+__all__ = ["Grant", "Hold", "InheritedHold", "give_up", "unlock"]
 
 
 class Grant:
@@ -205,3 +205,20 @@ class Hold:
             stacklevel=2,
             source=self,
         )
+
+
+class InheritedHold(Hold):
+    """A hold that the git children which write inherit: a grex that is killed alone leaves it held until they end."""
+
+    __slots__ = ()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor for `pass_fds` of these children.
+
+        Raises:
+            LockInheritedError: this is a forked child of the holder.
+            RuntimeError: the lock was released; the number may be another file by now.
+        """
+        self.require_active()
+        return self._grant.opened.fd

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from grex.locks.file_lock import acquire_in_task, try_acquire
-from grex.locks.hold import Hold
+from grex.locks.hold import InheritedHold
 from grex.locks.kernel import EXCLUSIVE, lock_failure
 from grex.locks.policy import WaitPolicy
 from grex.locks.target import PlainLockFile, Target
@@ -22,21 +22,10 @@ from grex.locks.tiers import Tier
 __all__ = ["MirrorHold", "MirrorLock"]
 
 
-class MirrorHold(Hold):
+class MirrorHold(InheritedHold):
     """A mirror that nobody else reads or changes meanwhile."""
 
     __slots__ = ()
-
-    @property
-    def fd(self) -> int:
-        """The descriptor for `pass_fds` of git children that write to the mirror.
-
-        Raises:
-            LockInheritedError: this is a forked child of the holder.
-            RuntimeError: the lock was released; the number may be another file by now.
-        """
-        self.require_active()
-        return self._grant.opened.fd
 
 
 class MirrorLock:

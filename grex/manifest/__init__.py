@@ -35,7 +35,8 @@ from grex.manifest.events import (
     timestamp,
     update_event,
 )
-from grex.manifest.fold import (
+from grex.manifest.fold import fold
+from grex.manifest.folded import (
     CompletedAction,
     FailedInstall,
     Folded,
@@ -43,7 +44,6 @@ from grex.manifest.fold import (
     OpenBracket,
     PackRecord,
     RemovedRecord,
-    fold,
 )
 from grex.manifest.forks import (
     FORK_ROOT,

@@ -24,7 +24,8 @@ from grex.manifest.events import (
     restore_event,
     sync_event,
 )
-from grex.manifest.fold import Folded, PackRecord, fold
+from grex.manifest.fold import fold
+from grex.manifest.folded import Folded, PackRecord
 
 __all__ = ["LARGE_LOG_BYTES", "compact", "lines_needed", "worth_compacting"]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from grex.engine import ROOT, CheckoutOptions, CheckoutOutcome, Checkouts, Hiding, Session, Settings, survey
+from grex.engine.exclusive import exclusive
 from grex.engine.places import missing_directories
 from grex.engine.survey import open_graph
 from grex.engine.withdrawal import withdraw_clone
@@ -101,7 +102,7 @@ async def add(request: AddRequest, settings: Settings) -> AddReport:
     path = _checked_path(request.path if request.path is not None else url.default_name)
     if request.ref is not None and (wrong := check_ref(request.ref)) is not None:
         raise UsageError(f"{request.ref!r} is no ref: it {wrong}", hint="Give a branch, a tag or a full commit id.")
-    async with session.exclusive():
+    async with exclusive(session):
         declaration = _Declaration(session, request, url, path)
         cloned = await _clone_and_declare(session, declaration, trust_url=request.trust_url)
         try:

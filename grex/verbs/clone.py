@@ -21,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.engine import Hiding, Session, Settings
+from grex.engine.exclusive import exclusive
 from grex.engine.places import missing_directories
 from grex.errors import NotAWorkspaceError, UsageError
 from grex.fs import canonical, fsync_dir, remove_tree, rename_whole
@@ -144,7 +145,7 @@ async def clone(request: CloneRequest, settings: Settings, *, here: Path) -> Clo
                 directory.rmdir()
         raise
     await Hiding(session.layout, session.holds).hide([])  # before the first lock file appears
-    async with session.exclusive():
+    async with exclusive(session):
         report = await sync_session(
             session,
             SyncRequest(

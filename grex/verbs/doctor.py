@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from grex.engine import Session, Settings
 from grex.engine.checks import Finding
+from grex.engine.exclusive import exclusive
 from grex.engine.restoring import Restored, chosen, finish_restores, restore
 from grex.engine.trash import Trash, Trashed, size_bytes
 from grex.errors import GrexError, PackError, UsageError
@@ -198,7 +199,7 @@ def _check_options(request: DoctorRequest) -> None:
 
 
 async def _restore(session: Session, request: DoctorRequest) -> DoctorReport:
-    async with session.exclusive():
+    async with exclusive(session):
         recovered = [*session.recovered, *await finish_restores(session)]
         trash = Trash(session.layout)
         restored = [await _restored(session, one) for one in chosen(trash, request.restore)]

@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.engine import Session, Settings, survey
+from grex.engine.exclusive import exclusive
 from grex.engine.fork_provider import Provider, provider_named
 from grex.engine.fork_work import fork_state
 from grex.engine.forking import Candidates, ForkBuild, ForkedPack, candidates_of
@@ -136,7 +137,7 @@ async def fork(request: ForkRequest, settings: Settings) -> ForkReport:
     directory = _checked_directory(request.directory, (source.layout.root, home.root))
     _check_free(directory)
     branch = _checked_branch(request.branch, directory)
-    async with source.exclusive():
+    async with exclusive(source):
         found = survey(source.layout, settings.platform)
         chosen = named(found, {*source.lines}, request.packs) if request.packs else None
         wanted = candidates_of(source, found, chosen)

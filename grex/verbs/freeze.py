@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from grex.engine import ROOT, Session, Settings, survey
+from grex.engine.exclusive import exclusive
 from grex.engine.resolved import ResolvedTree, resolve_tree
 from grex.engine.survey import Survey
 from grex.errors import UsageError
@@ -86,7 +87,7 @@ async def freeze(request: FreezeRequest, settings: Settings) -> FreezeReport:
             hint="Give -o FILE for another file, or --write for the workspace's own pack.yaml.",
         )
     if request.write:
-        async with session.exclusive():
+        async with exclusive(session):
             return await _write(session)
 
     def read() -> FreezeReport:

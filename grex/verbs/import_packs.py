@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from grex.engine import ROOT, Graph, Session, Settings, survey
 from grex.engine.declaring import ImportPlan, plan_import
+from grex.engine.exclusive import exclusive
 from grex.engine.scanning import scan
 from grex.engine.survey import Survey, known_paths
 from grex.errors import ConfigError, GrexError, ManifestError, UsageError
@@ -149,7 +150,7 @@ async def import_packs(request: ImportRequest, settings: Settings) -> ImportRepo
     _check(request)
     session = Session.open(request.root, settings)
     source, imported = (None, Imported()) if request.scan else await _read(session, request)
-    async with session.exclusive(dry_run=request.dry_run):
+    async with exclusive(session, dry_run=request.dry_run):
         found = survey(session.layout, settings.platform)
         report = ImportReport(
             session.layout.root, request.name or str(request.file or "."), "scan", request.dry_run, ImportPlan()

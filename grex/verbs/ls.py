@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from grex.engine import ROOT, Session, Settings, Survey, survey
+from grex.engine import ROOT, Session, Settings
 from grex.errors import GrexError
+from grex.verbs.narrowed import look
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
@@ -109,21 +110,7 @@ async def ls(request: ListRequest, settings: Settings) -> ListReport:
         UsageError: a PACK argument means no pack, or a filter cannot be read.
     """
     session = Session.open(request.root, settings)
-    is_choosing = bool(request.packs or request.filters)
-
-    def look() -> Survey:
-        if is_choosing:
-            session.reread()
-        return survey(session.layout, settings.platform, check_type=session.check_type)
-
-    found = await session.read_manifest(look)
-    wanted: set[str] | None = None
-    if is_choosing:
-        from grex.engine.choosing import choose  # noqa: PLC0415 - a list of everything does not choose
-
-        chosen = await choose(session, found, request.packs, request.filters, keeps_inactive=True, may_be_none=True)
-        wanted = None if chosen.is_all else chosen.paths
-        session.notes.extend(chosen.notes)
+    found, wanted = await look(session, request.packs, request.filters)
     packs: list[ListedPack] = []
     for node in found.nodes():
         if wanted is not None and node.path not in wanted:

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.engine import Session, Settings, Survey, survey
+from grex.engine.exclusive import exclusive
 from grex.engine.graph import Graph, Node
 from grex.engine.overriding import LOCAL_YAML, OverrideEdit
 from grex.engine.redeclaring import redeclared
@@ -24,8 +25,10 @@ from grex.names import check_ref, redact
 from grex.pack import OverrideSpec, parse_pack_spec, read_local
 from grex.verbs.asking import TrustQuestion
 from grex.verbs.redeclaring import (
+    Changed,
     Readdressed,
     checked_url,
+    exit_code_after,
     one_pack,
     put_right,
     readdress,
@@ -33,8 +36,7 @@ from grex.verbs.redeclaring import (
     sync_after,
     torn_down_json,
 )
-from grex.verbs.report import exit_code_of, removed_json
-from grex.verbs.set_pack import Changed
+from grex.verbs.report import removed_json
 from grex.verbs.sync import SyncReport
 
 if TYPE_CHECKING:
@@ -120,8 +122,7 @@ class OverrideReport(Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> int:
         """0, or what the failures come to."""
-        failed = exit_code_of(pack.error for pack in self.torn_down.values())
-        return failed or (0 if self.sync is None else self.sync.exit_code)
+        return exit_code_after(self.torn_down, self.sync)
 
     def to_json(self) -> OverrideDocument:
         """The document of `--json`."""
@@ -170,7 +171,7 @@ async def override(request: OverrideRequest, settings: Settings) -> OverrideRepo
     if request.pack is None:
         found = await session.read_manifest(lambda: _listed(session))
         return OverrideReport(root=session.layout.root, overrides=found, notes=tuple(session.notes))
-    async with session.exclusive(dry_run=request.dry_run):
+    async with exclusive(session, dry_run=request.dry_run):
         return await _override(session, request, request.pack)
 
 

@@ -33,15 +33,17 @@ from grex.errors import PackError, UsageError
 from grex.manifest import rm_event, update_event
 from grex.names import InvalidUrlError, PackUrl, clean, parse_url, redact
 from grex.verbs.asking import TrustQuestion, ask_for_trust
-from grex.verbs.report import failure_json
+from grex.verbs.report import exit_code_of, failure_json
 from grex.verbs.sync import SyncReport, SyncRequest, sync_session
 
 if TYPE_CHECKING:
     from grex.verbs.documents import TornDownObject
 
 __all__ = [
+    "Changed",
     "Readdressed",
     "checked_url",
+    "exit_code_after",
     "one_pack",
     "put_right",
     "readdress",
@@ -50,6 +52,14 @@ __all__ = [
     "take_back",
     "torn_down_json",
 ]
+
+
+class Changed(Struct, frozen=True):
+    """One key of the declaration; None is "not declared"."""
+
+    key: str
+    old: str | None
+    new: str | None
 
 
 class Readdressed(Struct, frozen=True):
@@ -222,3 +232,9 @@ def torn_down_json(torn: Mapping[str, TeardownOutcome]) -> list[TornDownObject]:
         }
         for _, pack in sorted(torn.items())
     ]
+
+
+def exit_code_after(torn: Mapping[str, TeardownOutcome], synced: SyncReport | None) -> int:
+    """0, or what the failures of what a change of a declaration brought with it come to."""
+    failed = exit_code_of(pack.error for pack in torn.values())
+    return failed or (0 if synced is None else synced.exit_code)

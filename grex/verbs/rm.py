@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.engine import ROOT, Hiding, RunContext, Session, Settings, Survey, recover_workspace, survey
+from grex.engine.exclusive import exclusive
 from grex.engine.graph import enclosing_path
 from grex.engine.keeping import Departure, depart
 from grex.engine.removal import RM, RemovalOutcome, Removals
@@ -31,15 +32,14 @@ from grex.engine.teardown import (
     to_take_back,
 )
 from grex.engine.trash import Trash
-from grex.errors import ManifestError, PackError, UsageError
-from grex.manifest import LockLine, edit_root, remove_child, rm_event, write_lockfile
-from grex.manifest.edit import copy_entry
-from grex.names import PACK_YAML, resolve_pack_path, shown_argument
-from grex.pack import PackSpec, parse_pack_spec
+from grex.errors import PackError, UsageError
+from grex.manifest import LockLine, rm_event, write_lockfile
+from grex.names import shown_argument
 from grex.verbs.asking import ask_for_trust
 from grex.verbs.pruning import teardown_failed
 from grex.verbs.report import exit_code_of, failure_json, removed_json
 from grex.verbs.request import PacksRequest
+from grex.verbs.undeclaring import Undeclaring, entries_of, take_out
 
 if TYPE_CHECKING:
     from grex.verbs.documents import RmDocument
@@ -132,7 +132,7 @@ async def rm(request: RmRequest, settings: Settings) -> RmReport:
     if request.keep_files and request.force:
         raise UsageError("--keep-files and --force exclude each other", hint="Give one of them.")
     session = Session.open(request.root, settings)
-    async with session.exclusive(dry_run=request.dry_run):
+    async with exclusive(session, dry_run=request.dry_run):
         return await _Removing(session, request).run()
 
 
@@ -158,7 +158,7 @@ class _Removing:
             {path: line.parents for path, line in session.lines.items()},
         )
         if departure.undeclare:
-            _Undeclaring(departure.undeclare).attempt(session)
+            Undeclaring(departure.undeclare).attempt(session)
         if request.keep_files:
             return await self._forget(found, departure)
         removals = Removals(
@@ -168,7 +168,7 @@ class _Removing:
             staying=departure.staying,
             leaving=departure.leaving,
             force=request.force,
-            declarations=_entries(session, departure.undeclare & departure.leaving),
+            declarations=entries_of(session, departure.undeclare & departure.leaving),
         )
         refused = await removals.judge_all()
         torn = {} if refused or request.skip_teardown else await self._tear_down(found, departure)
@@ -221,7 +221,7 @@ class _Removing:
         undeclare = {path for path in departure.undeclare if not found.graph.descendants([path]) & kept}
         gone = [path for path in sorted(outcomes) if path not in kept]
         if undeclare:
-            await _undeclare(session, undeclare)
+            await take_out(session, undeclare)
         trash = Trash(session.layout)
         earlier = {one.record.path: one.record.stamp for one in reversed(trash.listed()[0]) if one.is_there}
         events = [
@@ -300,63 +300,6 @@ def _shared_notes(departure: Departure, undeclared: Collection[str]) -> tuple[st
         for path, place in sorted(departure.shared.items())
         if path in undeclared
     )
-
-
-def _indexes(spec: PackSpec, paths: Collection[str]) -> dict[str, int]:
-    """Where the root's pack.yaml declares these packs."""
-    places = {resolve_pack_path("", child.path): index for index, child in enumerate(spec.children)}
-    return {path: places[path] for path in paths if path in places}
-
-
-def _entries(session: Session, paths: Collection[str]) -> dict[str, str]:
-    """The entries of these packs as they are written, for whoever brings them back."""
-    if not paths:
-        return {}
-    text = session.layout.pack_yaml.read_bytes().decode()
-    spec = parse_pack_spec(text.encode(), file=PACK_YAML, is_root=True)
-    return {
-        path: copy_entry(text, index, "children: []\n", file=PACK_YAML) for path, index in _indexes(spec, paths).items()
-    }
-
-
-class _Undeclaring:
-    """Takes entries out of the root's pack.yaml; comments, order and all else stay."""
-
-    def __init__(self, paths: Collection[str]) -> None:
-        self._paths = paths
-        self._left = 0
-
-    def edit(self, text: str) -> str:
-        """The text without the entries."""
-        spec = parse_pack_spec(text.encode(), file=PACK_YAML, is_root=True)
-        indexes = sorted(_indexes(spec, self._paths).values(), reverse=True)
-        self._left = len(spec.children) - len(indexes)
-        for index in indexes:
-            text = remove_child(text, index, file=PACK_YAML)
-        return text
-
-    def check(self, data: bytes) -> None:
-        """Refuse a result that is not what was meant."""
-        spec = parse_pack_spec(data, file=PACK_YAML, is_root=True)
-        if len(spec.children) != self._left or _indexes(spec, self._paths):
-            raise ManifestError(
-                f"{PACK_YAML} would not say what was meant", hint="Take the entries out by hand; nothing was written."
-            )
-
-    def attempt(self, session: Session) -> None:
-        """Insist, before anything is moved, that it can be done; nothing is written.
-
-        Raises:
-            ManifestError: the file has no shape that can be edited.
-        """
-        self.check(self.edit(session.layout.pack_yaml.read_text(encoding="utf-8")).encode())
-
-
-async def _undeclare(session: Session, paths: Collection[str]) -> None:
-    """Take entries out of the root's pack.yaml. Tier: MANIFEST."""
-    undeclaring = _Undeclaring(paths)
-    async with session.holds.manifest_exclusive("declarations") as hold:
-        edit_root(session.layout.pack_yaml, undeclaring.edit, hold=hold, check=undeclaring.check)
 
 
 async def _write_lockfile(session: Session, left: Survey) -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.engine import ROOT, Session, Settings, Survey, survey
+from grex.engine.exclusive import exclusive
 from grex.engine.graph import Graph, Node
 from grex.engine.movable import leads_into, plan_relocation
 from grex.engine.redeclaring import edit_entry, moved_path, only_the_root_declares, redeclared
@@ -38,8 +39,10 @@ from grex.names import (
 from grex.pack import ChildSpec, PackSpec, parse_pack_spec
 from grex.verbs.asking import TrustQuestion
 from grex.verbs.redeclaring import (
+    Changed,
     Readdressed,
     checked_url,
+    exit_code_after,
     one_pack,
     put_right,
     readdress,
@@ -48,7 +51,7 @@ from grex.verbs.redeclaring import (
     take_back,
     torn_down_json,
 )
-from grex.verbs.report import exit_code_of, removed_json
+from grex.verbs.report import removed_json
 from grex.verbs.sync import SyncReport
 
 if TYPE_CHECKING:
@@ -89,14 +92,6 @@ class SetRequest(Struct, frozen=True, kw_only=True):
     ask_trust: TrustQuestion | None = None
 
 
-class Changed(Struct, frozen=True):
-    """One key of the declaration; None is "not declared"."""
-
-    key: str
-    old: str | None
-    new: str | None
-
-
 class SetReport(Struct, frozen=True, kw_only=True):
     """What was set.
 
@@ -127,8 +122,7 @@ class SetReport(Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> int:
         """0, or what the failures come to."""
-        failed = exit_code_of(pack.error for pack in self.torn_down.values())
-        return failed or (0 if self.sync is None else self.sync.exit_code)
+        return exit_code_after(self.torn_down, self.sync)
 
     def to_json(self) -> SetDocument:
         """The document of `--json`."""
@@ -163,7 +157,7 @@ async def set_pack(request: SetRequest, settings: Settings) -> SetReport:
     """
     _check(request)
     session = Session.open(request.root, settings)
-    async with session.exclusive(dry_run=request.dry_run):
+    async with exclusive(session, dry_run=request.dry_run):
         return await _Setting(session, request).run()
 
 

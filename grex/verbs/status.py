@@ -24,6 +24,7 @@ from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcela
 from grex.loop import has_event_loop
 from grex.names import clean, is_full_sha
 from grex.verbs.install_status import Installs
+from grex.verbs.narrowed import asked_for
 from grex.verbs.status_report import PackStatus, RepositoryStatus, StatusReport
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
         return survey(session.layout, settings.platform, check_type=session.check_type)
 
     found = await session.read_manifest(look)
-    wanted = await _wanted(session, found, request)
+    wanted = await asked_for(session, found, request.packs, request.filters)
     installs = Installs(session, found)
     results: dict[str, PackStatus] = {}
     nested = _nested_paths(found)
@@ -186,17 +187,6 @@ async def _repository(session: Session) -> RepositoryStatus | None:
         return RepositoryStatus(found[0], None, None, problem=clean(str(error)))
     edited = work.edited_count + work.conflicted_count
     return RepositoryStatus(found[0], state.head_branch, state.head_sha, edited, ahead, behind)
-
-
-async def _wanted(session: Session, found: Survey, request: StatusRequest) -> set[str] | None:
-    """The packs that are asked for, None for all."""
-    if not request.packs and not request.filters:
-        return None
-    from grex.engine.choosing import choose  # noqa: PLC0415 - a look at everything does not choose
-
-    chosen = await choose(session, found, request.packs, request.filters, keeps_inactive=True, may_be_none=True)
-    session.notes.extend(chosen.notes)
-    return None if chosen.is_all else chosen.paths
 
 
 def _nested_paths(found: Survey) -> dict[str, frozenset[str]]:

@@ -35,6 +35,7 @@ from grex.engine import (
 )
 from grex.engine.choosing import Chosen, choose
 from grex.engine.drift import Drift, look_at_all
+from grex.engine.exclusive import exclusive
 from grex.engine.merging import teach_merging
 from grex.engine.outcome import unlocked, unlocked_error
 from grex.engine.removal import RemovalOutcome
@@ -104,7 +105,7 @@ async def sync(request: SyncRequest, settings: Settings) -> SyncReport:
     if request.pull and request.offline:
         raise UsageError("--pull asks a remote, which --offline forbids", hint="Give one of them.")
     session = Session.open(request.root, settings)
-    async with session.exclusive(dry_run=request.dry_run):
+    async with exclusive(session, dry_run=request.dry_run):
         if not request.pull:
             return await sync_session(session, request)
         from grex.engine.pulling import pull  # noqa: PLC0415 - most syncs move packs only

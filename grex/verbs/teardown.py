@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from grex.engine import ROOT, RunContext, Session, Settings, survey
 from grex.engine.choosing import choose
+from grex.engine.exclusive import exclusive
 from grex.engine.standing import stand
 from grex.engine.teardown import TeardownOutcome, prepare_teardown, refuse_committed_log, run_teardown
 from grex.verbs.asking import ask_for_trust
@@ -78,7 +79,7 @@ async def teardown(request: TeardownRequest, settings: Settings) -> TeardownRepo
         LockError: the workspace could not be had.
     """
     session = Session.open(request.root, settings)
-    async with session.exclusive(dry_run=request.dry_run):
+    async with exclusive(session, dry_run=request.dry_run):
         return await _teardown(session, request)
 
 

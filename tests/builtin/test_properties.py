@@ -33,6 +33,7 @@ from grex.builtin.actions.rmdir import Rmdir
 from grex.builtin.actions.symlink import Symlink
 from grex.builtin.pack_types.declarative import Declarative
 from grex.engine import RunContext
+from grex.engine.exclusive import exclusive
 from grex.errors import ActionError, GrexError
 from grex.pack import parse_pack_spec
 from grex.plugin import Outcome, Pack, Registry
@@ -85,7 +86,7 @@ class Ground:
         async def run() -> Outcome:
             session = self.place.session()
             session.registry = REGISTRY
-            async with session.exclusive():
+            async with exclusive(session):
                 outcome = await call(RunContext(session, **how))
             assert isinstance(outcome, Outcome)
             return outcome

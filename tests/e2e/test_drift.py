@@ -28,7 +28,7 @@ async def main(root, path):
     environ = dict(os.environ)
     home = Path(environ["HOME"])
     session = Session.open(root, Settings(home, environ, "linux", home / "state", "teardown"))
-    async with session.exclusive():
+    async with exclusive(session):
         spec = read_pack_spec(root / path, is_root=False, platform="linux", display=path)
         pack = examine(session, Present(path, spec, "", None))
         outcome = await pack.pack_type.teardown(RunContext(session), pack.pack)

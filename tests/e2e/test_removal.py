@@ -65,7 +65,7 @@ def test_a_pack_goes_to_the_trash_and_comes_back_as_the_text_says(made: Workspac
     ("arguments", "where", "nth", "then"),
     [
         (["rm", "tool"], "grex.engine.trash:Trash.put_away", 1, ["rm", "tool"]),
-        (["rm", "tool"], "grex.verbs.rm:_undeclare", 1, ["sync"]),
+        (["rm", "tool"], "grex.verbs.rm:take_out", 1, ["sync"]),
         (["doctor", "--restore"], "grex.engine.restoring:_move", 1, ["sync"]),
     ],
     ids=["moved", "undeclared", "restored"],

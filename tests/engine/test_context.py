@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from grex.engine import RunContext, Session
 from grex.engine.acting import HoldState
 from grex.engine.action_context import ActionRun
+from grex.engine.exclusive import exclusive
 from grex.engine.surroundings import child_environ
 from grex.errors import ActionError, GrexError, PackSpecError, PluginError
 from grex.manifest import MAX_LINE_BYTES, action_started_event, fold, render_line
@@ -373,7 +374,7 @@ async def test_an_action_that_cannot_say_what_it_takes_back_is_called_by_its_nam
 async def test_a_teardown_takes_back_what_the_log_says_last_first(place: Place, calls: Calls) -> None:
     await install(opened(place, calls), make_pack(place, mark("one"), mark("two"), mark("three", undo=False)))
     later = opened(place, calls)
-    async with later.exclusive():
+    async with exclusive(later):
         outcome = await Declared().teardown(RunContext(later), make_pack(place))
     assert outcome.status == "changed"
     assert calls.made[3:] == ["undo two", "undo one"]
@@ -485,7 +486,7 @@ async def test_a_run_without_the_workspace_knows_what_was_recorded_while_it_wait
     pack = replace(make_pack(place), commit="")  # there is no repository whose HEAD could be compared
     session, other = place.session(Mark(calls)), place.session(Mark(calls))
     session.reread()
-    async with other.exclusive(), RunContext(other).hold(pack) as hold:
+    async with exclusive(other), RunContext(other).hold(pack) as hold:
         await hold.run(MarkArguments(name="x"))
     async with RunContext(session, rereads=True).hold(pack) as hold:
         assert hold._state.recorded("mark") == ({"name": "x"},)

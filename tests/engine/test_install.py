@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from grex.engine import ROOT, InstallOutcome, InstallPlan, Present, RunContext, Session, prepare, run, untrusted
 from grex.engine.dependencies import _dependency_cycles
+from grex.engine.exclusive import exclusive
 from grex.errors import (
     ActionError,
     CycleError,
@@ -73,7 +74,7 @@ async def installed(
     with anyio.fail_after(20):
         if context.dry_run:
             return await run(session, context, prepare(session, context, packs), fail_fast=fail_fast)
-        async with session.exclusive():
+        async with exclusive(session):
             plan = prepare(session, context, packs)
             return await run(session, context, plan, fail_fast=fail_fast, failed_before=failed_before)
 
@@ -592,7 +593,7 @@ async def test_only_what_was_installed_is_recorded(place: Place, calls: Calls) -
     recorded = [(event.op, event.id) for event in place.log()]
     assert sorted(recorded) == [("install_failed", "b"), ("installed", "a")]
     hashes = [event.data["actions_hash"] for event in place.log() if event.op == "installed"]
-    async with session.exclusive():
+    async with exclusive(session):
         step = planned(session, present(place, "a", commit="c2")).steps[0]
     assert step.mode == "update"
     assert step.actions_hash not in hashes

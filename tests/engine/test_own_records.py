@@ -10,6 +10,7 @@ import pytest
 
 from grex.builtin.pack_types.declarative import Declarative
 from grex.engine import RunContext
+from grex.engine.exclusive import exclusive
 from grex.errors import ActionError
 from grex.pack import parse_pack_spec
 from grex.plugin import Pack
@@ -55,7 +56,7 @@ async def test_a_place_that_an_earlier_action_leads_to_is_refused_in_its_turn(
     text = text.replace("{root}", str(place.root)).replace("{home}", str(place.home))
     spec = parse_pack_spec(text.encode(), file="p/.grex/pack.yaml", is_root=False)
     session = place.session()
-    async with session.exclusive():
+    async with exclusive(session):
         context = RunContext(session, keep_partial=True)
         pack = Pack("p", place / "p", "p", "declarative", spec, "c")
         if not is_refused:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from grex.engine import Recovered, recover_workspace
+from grex.engine.exclusive import exclusive
 from grex.manifest import CloneNote, timestamp, write_note
 from tests.support.git_server import GitServer, git
 from tests.support.place import Place
@@ -39,7 +40,7 @@ def half_cloned(place: Place, *moved: str) -> None:
 
 async def recovered(place: Place) -> Recovered:
     session = place.session()
-    async with session.exclusive():
+    async with exclusive(session):
         return await recover_workspace(session)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from grex.engine.exclusive import exclusive
 from grex.errors import CorruptLogError, UsageError
 from grex.manifest import add_event
 from grex.progress import Slice
@@ -32,7 +33,7 @@ async def test_what_is_recorded_is_known_to_the_next_run(place: Place) -> None:
     assert not (place / "grex.jsonl").exists()
     await session.record("a", [add_event("a", url="https://host.example/a", ref=None, owned=True)])
     later = place.session()
-    async with later.exclusive():
+    async with exclusive(later):
         assert list(later.folded.packs) == ["a"]
     assert later.run_id != session.run_id
 
@@ -41,7 +42,7 @@ async def test_a_damaged_log_is_an_error_and_leaves_the_workspace_free(place: Pl
     (place / "grex.jsonl").write_text("nonsense\n{}\n")
     for _ in range(2):
         with pytest.raises(CorruptLogError):
-            async with place.session().exclusive():
+            async with exclusive(place.session()):
                 pass
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from grex.builtin.pack_types.declarative import Declarative
 from grex.engine import RunContext
+from grex.engine.exclusive import exclusive
 from grex.errors import LockBusyError
 from grex.progress import Event, LockWait, Sink, null_sink
 from tests.support.env_writer import env_pack
@@ -56,7 +57,7 @@ def other(tmp_path: Path, place: Place) -> Generator[subprocess.Popen[str]]:
 
 async def install(place: Place, sink: Sink = null_sink, *, no_wait: bool = False) -> None:
     session = place.session(no_wait=no_wait, sink=sink)
-    async with session.exclusive():
+    async with exclusive(session):
         await Declarative().install(RunContext(session), env_pack(place.root, "OURS"))
 
 

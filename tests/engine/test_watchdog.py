@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from grex.engine import InstallOutcome, Present, RunContext, Session, prepare, run
+from grex.engine.exclusive import exclusive
 from grex.engine.watchdog import Watchdog
 from grex.pack import parse_pack_spec
 from grex.plugin import ActionContext, Context, Done, Outcome, Pack, Planned
@@ -87,7 +88,7 @@ def present(place: Place, path: str, type_: str, *actions: Mapping[str, object])
 
 async def installed(session: Session, *packs: Present) -> Mapping[str, InstallOutcome]:
     context = RunContext(session)
-    async with session.exclusive():
+    async with exclusive(session):
         return await run(session, context, prepare(session, context, packs), fail_fast=False)
 
 

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from grex.engine import InstallOutcome, Present, RunContext, Session, prepare, run
 from grex.engine.calling import LifecycleCall, call_pack_type
+from grex.engine.exclusive import exclusive
 from grex.errors import PluginError
 from grex.manifest import fold
 from grex.pack import parse_pack_spec
@@ -174,7 +175,7 @@ def present(place: Place, path: str, type_: str) -> Present:
 
 async def installed(session: Session, *packs: Present) -> Mapping[str, InstallOutcome]:
     context = RunContext(session)
-    async with session.exclusive():
+    async with exclusive(session):
         return await run(session, context, prepare(session, context, packs), fail_fast=False)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import anyio
 
 from grex.engine.checks import Finding
 from grex.verbs.doctor import DoctorReport, DoctorRequest, doctor
+from tests.support.again import copy_aside, put_back
 from tests.support.git_server import GitServer, git
 from tests.support.place import Place
 from tests.support.removal import facts
@@ -54,18 +54,12 @@ class Clinic:
         for pack in PACKS:
             (self.root / pack / "mine").write_text(f"of the user, in {pack}\n")
         (self.root / "tool/t").write_text("edited\n")
-        self._healthy = base.with_name(f"{base.name}.healthy")
         self._defaults = self.place.defaults
-        shutil.copytree(base, self._healthy, symlinks=True)
+        self._healthy = copy_aside(base, "healthy")
 
     def begin(self) -> None:
         """Everything healthy again, in the same place."""
-        shutil.rmtree(self.base)
-        shutil.copytree(self._healthy, self.base, symlinks=True)
-        for kept in self.base.rglob(".git/grex-lock"):  # one file with two names, which a copy makes two
-            name = kept.parent.with_name(".grex-lock")
-            name.unlink()
-            name.hardlink_to(kept)
+        put_back(self.base, self._healthy)
         self.place.defaults = self._defaults
 
     def __truediv__(self, path: str) -> Path:

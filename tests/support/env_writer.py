@@ -16,6 +16,7 @@ import anyio
 from grex.builtin.actions import env
 from grex.builtin.pack_types.declarative import Declarative
 from grex.engine import RunContext, Session, Settings
+from grex.engine.exclusive import exclusive
 from grex.fs import atomic
 from grex.pack import parse_pack_spec
 from grex.plugin import Pack
@@ -33,7 +34,7 @@ def env_pack(root: Path, name: str) -> Pack:
 async def _install(root: Path, home: Path, state_dir: Path, name: str) -> None:
     environ = dict(os.environ) | {"SHELL": "/bin/bash", "HOME": str(home)}
     session = Session.open(root, Settings(home, environ, "linux", state_dir, "test"))
-    async with session.exclusive():
+    async with exclusive(session):
         await Declarative().install(RunContext(session), env_pack(root, name))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from grex.manifest import fold
 from grex.verbs.doctor import DoctorReport, DoctorRequest, doctor
 from grex.verbs.rm import RmReport, RmRequest, rm
 from grex.workspace import Layout
+from tests.support.again import copy_aside, put_back
 from tests.support.git_server import GitServer
 from tests.support.place import Place
 from tests.support.workspace import pack_yaml
@@ -46,19 +46,13 @@ class Nest:
         self.yaml.parent.mkdir()
         head = f'schema_version: "1"\nname: root\ntype: meta\nchildren:\n  - {{url: {self.server.url("other")}}}\n'
         self.yaml.write_text(head + ENTRY.format(url=self.server.url("tool")))
-        self._synced = base.with_name(f"{base.name}.synced")
         self._defaults = self.place.defaults
         anyio.run(self.sync)
-        shutil.copytree(base, self._synced, symlinks=True)
+        self._synced = copy_aside(base, "synced")
 
     def begin(self) -> None:
         """Everything as after the first sync, in the same place: a copy costs a tenth of the clones."""
-        shutil.rmtree(self.base)
-        shutil.copytree(self._synced, self.base, symlinks=True)
-        for kept in self.base.rglob(".git/grex-lock"):  # one file with two names, which a copy makes two
-            name = kept.parent.with_name(".grex-lock")
-            name.unlink()
-            name.hardlink_to(kept)
+        put_back(self.base, self._synced)
         self.place.defaults = self._defaults
 
     def declared(self) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grex.cli import render
-from grex.errors import UsageError
+from grex.errors import LockfileError, UsageError
 from grex.verbs.ls import ListReport, ListRequest, ls
 from tests.support.git_server import GitServer
 from tests.support.place import Place
@@ -73,3 +73,10 @@ async def test_named_packs_are_listed_with_what_lies_below_them(nested: Place) -
 async def test_a_tree_of_named_packs_begins_at_them(nested: Place) -> None:
     text = render.ls(await listed(nested, "b", "c"), tree=True, long=False)
     assert text.splitlines() == ["└── b  meta  main", "    └── libs/c  plain  main"]
+
+
+async def test_the_lockfile_is_read_only_where_packs_are_chosen(nested: Place) -> None:
+    (nested / "grex.lock.jsonl").write_text("nonsense\n")
+    assert len((await listed(nested)).packs) == 4
+    with pytest.raises(LockfileError, match=r"grex\.lock\.jsonl"):
+        await listed(nested, "a")

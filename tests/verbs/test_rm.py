@@ -59,7 +59,7 @@ async def test_a_file_that_cannot_be_edited_is_refused_before_anything_is_moved(
     def refuse(text: str, index: int, *, file: str) -> str:
         raise ManifestError(f"{file}: entry {index} of {len(text)} characters cannot be edited")
 
-    monkeypatch.setattr("grex.verbs.rm.remove_child", refuse)
+    monkeypatch.setattr("grex.verbs.undeclaring.remove_child", refuse)
     before = facts(nest / "libs")
     with pytest.raises(ManifestError, match="cannot be edited"):
         await nest.rm("tool")
