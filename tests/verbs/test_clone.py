@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from grex.errors import FetchError, GrexError, NotAWorkspaceError, UsageError
+from grex.git import clone as clone_repository
 from grex.manifest.begun import BegunClone, write_begun
 from grex.verbs import clone as clone_verb
 from grex.verbs.clone import CloneReport, CloneRequest, clone, place_of
@@ -154,7 +155,6 @@ async def test_the_current_directory_is_filled_without_a_rename_from_beside_it(
         temps.append(temp)
         await clone_repository(*args, temp=temp, **how)
 
-    clone_repository = clone_verb.clone_repository
     monkeypatch.setattr(clone_verb, "clone_repository", watched)
     assert (await hub.clone(root=place_of("unused", Path(), Path.cwd()))).exit_code == 0
     assert [temp.parent for temp in temps] == [hub.target]

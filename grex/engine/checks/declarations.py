@@ -24,8 +24,7 @@ async def check_declarations(ground: Ground) -> list[Finding]:
     """Files that are refused, packs that are declared differently or in a circle, overrides that do nothing."""
     refused = ground.refused
     if isinstance(refused, ConfigError):
-        file = ".grex/config.toml" if "config.toml" in refused.message else ".grex/local.yaml"
-        return of_error(refused, code="configuration", subject=file, why=_NOTHING_RUNS)
+        return of_error(refused, code="configuration", subject=".grex/local.yaml", why=_NOTHING_RUNS)
     if refused is not None:
         return of_error(refused, code="declarations", subject=".grex/pack.yaml", why=_NOTHING_RUNS)
     found = ground.found
