@@ -178,7 +178,8 @@ async def sync_session(
         if any(outcome.status == "cloned" for outcome in walked.outcomes.values()):
             await session.read_records()  # what was installed in an earlier checkout is not whole any more
         present, others = _present(session, root_spec, walked, is_all=chosen.is_all)
-        plan = prepare(session, context, present, others=others)
+        off = [node for node in walked.graph.ordered() if not node.is_active]
+        plan = prepare(session, context, present, others=others, off=off)
         if not request.dry_run:
             await ask_for_trust(session, request.ask_trust, plan.steps)
         failed = [path for path, outcome in walked.outcomes.items() if outcome.is_failure]

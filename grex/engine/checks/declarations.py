@@ -33,10 +33,9 @@ async def check_declarations(ground: Ground) -> list[Finding]:
     findings: list[Finding] = []
     errors: dict[str, GrexError] = dict(found.errors)
     session = ground.session
-    present = [
-        one for one in stand(session, found).present.values() if one.path == ROOT or one.path in found.graph.nodes
-    ]
-    needs = find_needs(session, present)
+    active = {ROOT, *(node.path for node in found.graph.active())}
+    present = [one for one in stand(session, found).present.values() if one.path in active]
+    needs = find_needs(session, present, off=[node for node in found.graph.ordered() if not node.is_active])
     _, wrong = examine_all(session, RunContext(session, dry_run=True), present)
     for path, error in (*needs.missing.items(), *needs.circles.items(), *wrong.items()):
         errors.setdefault(path, error)
