@@ -62,6 +62,8 @@ class Call(Struct, frozen=True):
     trust: tuple[str, ...] = ()
     behind_dashes: tuple[str, ...] | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    is_lenient: bool = False
+    """Whether the verb goes on with the defaults where a file of settings is refused, and tells of it itself."""
 
     def joined(self, after: Call) -> Call:
         """The call of a verb, when these options stood before the verb; what stands after it wins.
@@ -157,7 +159,8 @@ class Call(Struct, frozen=True):
         from grex.workspace import read_config  # noqa: PLC0415 - verbs only
 
         home = _home()  # first: without one, the paths of the next lines would lie in a directory called ~
-        config = read_config(root, user_config_path(appauthor=False))
+        refused: list[ConfigError] = []
+        config = read_config(root, user_config_path(appauthor=False), refused=refused if self.is_lenient else None)
         platform = {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
         return Settings(
             home=home,
@@ -175,6 +178,7 @@ class Call(Struct, frozen=True):
             sink=sink,
             cache_dir=self.cache_dir() or config.cache_dir,
             rewrites=config.rewrites,
+            refused=tuple(refused),
         )
 
     def cache_dir(self) -> Path | None:

@@ -88,6 +88,7 @@ class PushFacts(Struct, frozen=True):
         ahead: commits that the upstream lacks.
         behind: commits of the upstream that are missing here.
         own: commits that no remote-tracking ref reaches; asked for where there is no upstream to compare with.
+        has_origin: whether there is an `origin` that a new branch could be sent to.
     """
 
     upstream: Upstream | None = None
@@ -95,6 +96,7 @@ class PushFacts(Struct, frozen=True):
     ahead: int = 0
     behind: int = 0
     own: int = 0
+    has_origin: bool = True
 
 
 class NothingToPush(Struct, frozen=True):
@@ -102,17 +104,25 @@ class NothingToPush(Struct, frozen=True):
 
 
 class Push(Struct, frozen=True):
-    """Send the branch to its upstream."""
+    """Send the branch to its upstream, which it is to follow from then on where `is_new`."""
 
     branch: str
     upstream: Upstream
+    is_new: bool = False
 
 
 PushVerdict: TypeAlias = NothingToPush | Push | Leave
 
 
-def judge_push(path: str, state: CheckoutState, facts: PushFacts) -> PushVerdict:
-    """Whether a pack's branch is sent, and if not, whether somebody has to do something about it."""
+def judge_push(path: str, state: CheckoutState, facts: PushFacts, *, sets_upstream: bool = False) -> PushVerdict:
+    """Whether a pack's branch is sent, and if not, whether somebody has to do something about it.
+
+    Args:
+        path: the pack.
+        state: its checkout.
+        facts: what was found out.
+        sets_upstream: send a branch that follows nothing to `origin` under its own name, and let it follow (`-u`).
+    """
     where = shown_argument(path)
     branch = state.head_branch
     if branch is None:
@@ -121,17 +131,10 @@ def judge_push(path: str, state: CheckoutState, facts: PushFacts) -> PushVerdict
         return Leave(
             "detached",
             f"HEAD is detached, with {_commits(facts.own)} that no remote has",
-            f"Give them a branch: `grex switch -c NAME {where}`, then `git -C {where} push -u origin NAME`.",
+            f"Give them a branch: `grex switch -c NAME {where}`, then `grex push -u {where}`.",
         )
     if facts.upstream is None or facts.tracking is None:
-        if not facts.own:
-            return NothingToPush()
-        what = "has no upstream" if facts.upstream is None else "was never fetched from its upstream"
-        return Leave(
-            "no-upstream",
-            f"the branch {branch} {what}, and {_commits(facts.own)} that no remote has",
-            f"`git -C {where} push -u origin {shown_argument(branch)}` sends it once and lets it follow.",
-        )
+        return _judge_new(path, branch, facts, sets_upstream=sets_upstream)
     if not facts.ahead:
         return NothingToPush()
     if facts.behind:
@@ -141,6 +144,27 @@ def judge_push(path: str, state: CheckoutState, facts: PushFacts) -> PushVerdict
             f"`git -C {where} pull --rebase` (or merge), then run this again.",
         )
     return Push(branch, facts.upstream)
+
+
+def _judge_new(path: str, branch: str, facts: PushFacts, *, sets_upstream: bool) -> PushVerdict:
+    """A branch of which nothing is known at a remote."""
+    if not facts.own:
+        return NothingToPush()
+    where, many = shown_argument(path), _commits(facts.own)
+    if not facts.has_origin and facts.upstream is None:
+        return Leave(
+            "no-remote",
+            f"there is no remote origin to send the branch {branch} to, and {many} that no remote has",
+            f"`git -C {where} remote add origin URL`, then `grex push -u {where}`.",
+        )
+    if sets_upstream:
+        return Push(branch, facts.upstream or Upstream("origin", branch), is_new=True)
+    what = "has no upstream" if facts.upstream is None else "was never fetched from its upstream"
+    return Leave(
+        "no-upstream",
+        f"the branch {branch} {what}, and {many} that no remote has",
+        f"`grex push -u {where}` sends it to origin, and lets it follow.",
+    )
 
 
 def _commits(count: int) -> str:

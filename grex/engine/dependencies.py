@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct, field
 
+from grex.engine.graph import Node
 from grex.engine.installable import Present
 from grex.engine.session import Session
 from grex.errors import CycleError, GrexError, PackError
@@ -60,13 +61,16 @@ class Needs(Struct, frozen=True):
         return Needs(kept, self.missing)
 
 
-def find_needs(session: Session, present: Sequence[Present], others: Sequence[Present] = ()) -> Needs:
+def find_needs(
+    session: Session, present: Sequence[Present], others: Sequence[Present] = (), *, off: Sequence[Node] = ()
+) -> Needs:
     """Resolve `depends_on` of the packs of a run.
 
     Args:
         session: the open workspace.
         present: the packs whose dependencies are asked for.
         others: packs that are there besides and may be depended on.
+        off: the packs that are inactive here, which nothing can depend on until somebody turns them on.
     """
     by_name: dict[str, list[str]] = {}
     for found in (*present, *others):
@@ -79,24 +83,28 @@ def find_needs(session: Session, present: Sequence[Present], others: Sequence[Pr
         if found.spec is None:
             continue
         try:
-            needs[found.path] = _dependencies(session, found, by_name, by_identity)
+            needs[found.path] = _dependencies(session, found, by_name, by_identity, off)
         except PackError as error:
             missing[found.path] = error
     return Needs(needs, missing, _dependency_cycles(needs))
 
 
 def _dependencies(
-    session: Session, found: Present, by_name: Mapping[str, list[str]], by_identity: Mapping[str, str]
+    session: Session,
+    found: Present,
+    by_name: Mapping[str, list[str]],
+    by_identity: Mapping[str, str],
+    off: Sequence[Node],
 ) -> tuple[str, ...]:
     spec = found.spec
     needed: list[str] = []
     for dependency in spec.depends_on if spec is not None else ():
         if dependency.name is not None:
-            said = dependency.name
+            said, wanted = dependency.name, None
             paths = by_name.get(dependency.name, [])
         else:
             url = _dependency_url(session, spec, dependency)
-            said = url.redacted
+            said, wanted = url.redacted, url.identity
             paths = [by_identity[url.identity]] if url.identity in by_identity else []
         if len(paths) > 1:
             raise PackError(
@@ -105,12 +113,30 @@ def _dependencies(
                 hint="Name the one that is meant by its URL.",
             )
         if not paths:
+            asleep = next((node for node in off if _is_meant(node, said, wanted)), None)
+            if asleep is not None:
+                raise _is_off(f"{dependency.mark}: {found.path} depends on {said!r}", asleep)
             raise PackError(
                 f"{dependency.mark}: {found.path} depends on {said!r}, which is not in this workspace",
                 hint="Add it as a child of some pack (`grex add URL`); a dependency is never cloned by itself.",
             )
         needed.append(paths[0])
     return tuple(sorted(set(needed)))
+
+
+def _is_meant(node: Node, said: str, identity: str | None) -> bool:
+    """Whether a dependency means an inactive pack; nobody reads its pack.yaml, so its name is that of its directory."""
+    return node.path.rsplit("/", 1)[-1] == said if identity is None else node.url.identity == identity
+
+
+def _is_off(lead: str, node: Node) -> PackError:
+    first, *more = node.groups
+    which = f"the group {first}, which is" if not more else f"the groups {', '.join(node.groups)}, which are all"
+    return PackError(
+        f"{lead}, which is off here: {node.path} is in {which} off",
+        hint=f"`grex sync -g {first}` turns {'it' if not more else 'one of them'} on.",
+        details={"pack": node.path, "groups": list(node.groups)},
+    )
 
 
 def _dependency_url(session: Session, spec: PackSpec | None, dependency: Dependency) -> PackUrl:

@@ -53,17 +53,19 @@ class Groups(Struct, frozen=True):
 ALL_ON = Groups()
 
 
-def read_groups(layout: Layout, local: Local | None = None) -> Groups:
+def read_groups(layout: Layout, local: Local | None = None, *, is_lenient: bool = False) -> Groups:
     """The groups of a workspace on this machine, each with where it was said. Takes no lock.
 
     Args:
         layout: the workspace.
         local: what `.grex/local.yaml` says, where the caller has read it already.
+        is_lenient: a config.toml that is refused turns nothing off.
 
     Raises:
         ConfigError: one of the two files is refused.
     """
-    settings = {name: GroupSetting(name, False, _CONFIG_TOML) for name in read_config(layout.root, None).groups_off}
+    config = read_config(layout.root, None, refused=[] if is_lenient else None)
+    settings = {name: GroupSetting(name, False, _CONFIG_TOML) for name in config.groups_off}
     for entry in (local or read_local_all(layout.root)).groups:
         settings[entry.name] = GroupSetting(entry.name, entry.is_on, str(entry.mark))
     return Groups(settings)

@@ -16,6 +16,7 @@ from grex.engine.calling import call_pack_type
 from grex.engine.claims import Claimant, claims_of, conflicts, taken, what_is_left
 from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
+from grex.engine.graph import Node
 from grex.engine.installable import Installable, Present, examine
 from grex.engine.lifecycle import (
     Phase,
@@ -74,7 +75,12 @@ class InstallPlan(Struct, frozen=True):
 
 
 def prepare(
-    session: Session, context: RunContext, present: Sequence[Present], *, others: Sequence[Present] = ()
+    session: Session,
+    context: RunContext,
+    present: Sequence[Present],
+    *,
+    others: Sequence[Present] = (),
+    off: Sequence[Node] = (),
 ) -> InstallPlan:
     """Which packs need an install or an update, with what each would run.
 
@@ -83,8 +89,9 @@ def prepare(
         context: what pack types are given.
         present: the packs of this run.
         others: packs that are there and not part of this run: what is to be installed may depend on them.
+        off: the packs that are inactive here.
     """
-    needs = find_needs(session, present, others)
+    needs = find_needs(session, present, others, off=off)
     refused: dict[str, GrexError] = {**needs.missing, **needs.circles}
     installable, wrong = examine_all(session, context, [*present, *others])
     paths = {found.path for found in present}

@@ -33,8 +33,10 @@ from grex.git import (
     fetch_branches,
     follow,
     has_plain_refs,
+    has_remote,
     has_upstream,
     is_ancestor,
+    own_commits,
     push_branch,
     recover,
     remote_branches,
@@ -246,8 +248,10 @@ async def _news(git: GitRunner, state: CheckoutState, branch: str, old: str | No
     return BranchNews(branch, old, new, added, is_rewritten=not await is_ancestor(git, state, old, new))
 
 
-async def push_one(session: Session, member: Member, *, dry_run: bool) -> OverOutcome:
+async def push_one(session: Session, member: Member, *, dry_run: bool, sets_upstream: bool = False) -> OverOutcome:
     """Send a pack's branch to its upstream, if it is ahead. Tiers: PERMIT (network), PACK, BACKEND.
+
+    With `sets_upstream`, a branch that follows nothing goes to `origin` and follows that.
 
     A pack with nothing to send is found out without a permit and without a lock; and so is what a dry run tells.
     Cancellation: git is ended; whether the remote has taken the commits, the next fetch tells.
@@ -255,11 +259,11 @@ async def push_one(session: Session, member: Member, *, dry_run: bool) -> OverOu
     try:
         git = session.git_for(member.path, member.url)
         state = await look_again(session, member)
-        verdict, commits = await _push_verdict(git, member, state)
+        verdict, commits = await _push_verdict(git, member, state, sets_upstream=sets_upstream)
         if isinstance(verdict, Push) and not dry_run:
             session.settings.sink(PackStarted(member.path, "push"))
             async with _on_the_network(session, member) as (git, state, backend, notes):
-                verdict, commits = await _push_verdict(git, member, state)
+                verdict, commits = await _push_verdict(git, member, state, sets_upstream=sets_upstream)
                 if isinstance(verdict, Push):
                     await push_branch(
                         git,
@@ -269,6 +273,7 @@ async def push_one(session: Session, member: Member, *, dry_run: bool) -> OverOu
                         pack=member.path,
                         backend=backend,
                         timeout_s=_FETCH_TIMEOUT_S,
+                        sets_upstream=verdict.is_new,
                     )
                 outcome = _push_outcome(member, state, verdict, commits, notes, is_done=True)
             return _told(session, outcome)
@@ -278,10 +283,12 @@ async def push_one(session: Session, member: Member, *, dry_run: bool) -> OverOu
 
 
 async def _push_verdict(
-    git: GitRunner, member: Member, state: CheckoutState
+    git: GitRunner, member: Member, state: CheckoutState, *, sets_upstream: bool
 ) -> tuple[NothingToPush | Push | Leave, list[Commit]]:
     facts = await _push_facts(git, state)
-    verdict = judge_push(member.path, state, facts)
+    verdict = judge_push(member.path, state, facts, sets_upstream=sets_upstream)
+    if isinstance(verdict, Push) and verdict.is_new and state.head_sha is not None:
+        return verdict, await own_commits(git, state, state.head_sha)
     if isinstance(verdict, Push) and facts.tracking is not None and state.head_sha is not None:
         return verdict, await commits_between(git, state, facts.tracking, state.head_sha)
     return verdict, []
@@ -295,7 +302,8 @@ async def _push_facts(git: GitRunner, state: CheckoutState) -> PushFacts:
     if upstream is not None:
         tracking = ref_of(state, upstream.tracking) or await commit_at(git, state, upstream.tracking)
     if upstream is None or tracking is None:
-        return PushFacts(upstream, own=await count_own_commits(git, state, state.head_sha))
+        own = await count_own_commits(git, state, state.head_sha)
+        return PushFacts(upstream, own=own, has_origin=has_remote(state, "origin"))
     ahead, behind = await ahead_behind(git, state, state.head_sha, tracking)
     return PushFacts(upstream, tracking, ahead, behind)
 
@@ -314,13 +322,14 @@ def _push_outcome(
             return OverOutcome.left(member.path, verdict, state.head_branch, notes)
         case NothingToPush():
             return OverOutcome(member.path, "unchanged", state.head_branch, "nothing to push", notes=tuple(notes))
-        case Push(branch, upstream):
+        case Push(branch, upstream, is_new):
+            follows = (", which it follows then", ", which it follows now")[is_done] if is_new else ""
             many = "1 commit" if len(commits) == 1 else f"{len(commits)} commits"
             return OverOutcome(
                 member.path,
                 "pushed" if is_done else "planned",
                 branch,
-                f"{many} of {branch} to {upstream.remote}/{upstream.branch}",
+                f"{many} of {branch} to {upstream.remote}/{upstream.branch}{follows}",
                 commits=tuple(commits),
                 notes=tuple(notes),
             )

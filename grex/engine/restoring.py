@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from grex.engine.hiding import Hiding
 from grex.engine.places import misplaced, missing_directories
+from grex.engine.reforking import finish_fork, restore_fork
 from grex.engine.removal import PRUNE, RM, SET_URL
 from grex.engine.session import Session
 from grex.engine.survey import read_root_spec
@@ -106,7 +107,7 @@ async def restore(session: Session, trashed: Trashed) -> Restored:
         ManifestError: it is back, and its declaration cannot be put in.
     """
     record = trashed.record
-    reason = misplaced(session.layout.root, record.path)
+    reason = None if record.kind == "fork" else misplaced(session.layout.root, record.path)
     if reason is not None:
         raise PackError(
             f"{record.path} {reason}, so nothing is restored there", hint="Remove the symbolic link on the way."
@@ -115,6 +116,8 @@ async def restore(session: Session, trashed: Trashed) -> Restored:
         raise PackError(
             f"{record.path} is not in the trash any more", hint="`grex doctor --trash` lists what there is."
         )
+    if record.kind == "fork":
+        return Restored(record=record, notes=tuple(await restore_fork(session, trashed)))
     if record.kind == "files":
         return _restore_files(session, trashed)
     return await _restore_whole(session, trashed)
@@ -256,6 +259,9 @@ async def finish_restores(session: Session) -> list[str]:
         record = trashed.record
         if record.restoring is None or trashed.is_there:
             continue
+        if record.kind == "fork" and record.directory is not None:
+            said += await _finish_fork(session, trashed, record.restoring)
+            continue
         place = session.layout.pack_dir(record.path)
         if misplaced(session.layout.root, record.path) is not None or not _is_the_one(place, record.restoring):
             trash.close(record)  # it went back, and has been moved elsewhere since
@@ -269,6 +275,18 @@ async def finish_restores(session: Session) -> list[str]:
     if said:
         await session.read_records()
     return said
+
+
+async def _finish_fork(session: Session, trashed: Trashed, moved: MovedFrom) -> list[str]:
+    record = trashed.record
+    if not _is_the_one(Path(record.directory or ""), moved):
+        Trash(session.layout).close(record)  # it went back, and has been moved elsewhere since
+        return []
+    try:
+        notes = await finish_fork(session, record)
+    except PackError as error:
+        return [error.message]  # the next run tries it again, and `fork rm` leaves it alone until then
+    return [f"{record.directory}: finished bringing the fork back from the trash", *notes]
 
 
 def _is_the_one(place: Path, moved: MovedFrom) -> bool:

@@ -66,6 +66,7 @@ class Settings(Struct, frozen=True):
         cache_dir: where the objects lie that clones of all workspaces share; None for nowhere.
         rewrites: which addresses are asked for somewhere else.
         logins: answers git's questions for a user and a password; None where nobody can be asked.
+        refused: why a file of settings was refused, where a verb goes on with the defaults for it.
     """
 
     home: Path
@@ -84,6 +85,7 @@ class Settings(Struct, frozen=True):
     cache_dir: Path | None = None
     rewrites: Rewrites = field(default_factory=Rewrites)
     logins: Logins | None = None
+    refused: tuple[ConfigError, ...] = ()
 
 
 class Session(Struct):

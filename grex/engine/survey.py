@@ -95,6 +95,7 @@ def open_graph(
     choices: Mapping[str, bool] | None = None,
     *,
     wanted: Container[str] = (),
+    is_lenient: bool = False,
 ) -> Graph:
     """An empty graph that knows the overrides and the groups of this workspace and this machine.
 
@@ -106,6 +107,7 @@ def open_graph(
         root_spec: the root's pack.yaml.
         choices: groups that the caller turns on or off, which a dry run does not write down.
         wanted: packs that are to be in it, though they were left out of a fork.
+        is_lenient: a config.toml that is refused turns no group off.
 
     Raises:
         ConfigError: `.grex/local.yaml` or `.grex/config.toml` is refused.
@@ -113,7 +115,7 @@ def open_graph(
     """
     local = read_local_all(layout.root)
     overrides = _joined(root_spec, local.overrides)
-    groups = read_groups(layout, local)
+    groups = read_groups(layout, local, is_lenient=is_lenient)
     if choices:
         groups = groups.turned(choices, "-g")
     mark = read_fork_mark(layout.state_dir)
@@ -137,20 +139,22 @@ def survey(
     check_type: TypeCheck | None = None,
     is_whole: bool = False,
     is_brief: bool = False,
+    is_lenient: bool = False,
 ) -> Survey:
     """Read every pack that is there, from the root downwards. Takes no lock, writes nothing, starts nothing.
 
     Inactive packs are looked at, and what they declare is not read. `choices` is as for `open_graph`.
     `check_type` knows the pack types that there are, so that an unknown one is told with all else that is wrong. With
     `is_whole`, the packs that were left out of a fork are in it as well. With `is_brief`, of a checkout nothing is read
-    but its pack.yaml: its state says that it is one, and no more.
+    but its pack.yaml: its state says that it is one, and no more. With `is_lenient`, a config.toml that is refused
+    turns no group off.
 
     Raises:
         ManifestError: the root's pack.yaml is refused.
         ConfigError: `.grex/local.yaml` or `.grex/config.toml` is.
     """
     root_spec = read_root_spec(layout, platform, check_type)
-    graph = open_graph(layout, root_spec, choices, wanted=_Everything() if is_whole else ())
+    graph = open_graph(layout, root_spec, choices, wanted=_Everything() if is_whole else (), is_lenient=is_lenient)
     found = Survey(graph, root_spec)
     try:
         waiting = graph.declare(ROOT, root_spec)

@@ -17,14 +17,19 @@ from msgspec.structs import replace
 
 from grex.engine.fork_provider import main_place, provider_named, repository_state, root_temp
 from grex.engine.fork_work import ForkWork, common_of, place_of, temp_of, tip_of
+from grex.engine.reforking import put_fork_away
 from grex.engine.session import Session
 from grex.errors import GrexError, PackError
 from grex.fs import fsync_dir, move_to_trash, remove_tree
 from grex.git import (
+    BackendHold,
+    CheckoutState,
+    GitRunner,
     delete_branch,
     keep_edits,
     keep_rescue_ref,
     observe,
+    registered_at,
     unmerged_count,
 )
 from grex.manifest import (
@@ -35,6 +40,7 @@ from grex.manifest import (
     remove_fork_record,
     write_fork_mark,
 )
+from grex.names import is_full_sha
 from grex.workspace import Layout
 
 __all__ = ["ForkWork", "Removal", "remove_fork"]
@@ -74,9 +80,9 @@ async def remove_fork(
         for work in found:
             await _keep(session, record, work, removal)
         if mark is not None:
-            mark = replace(mark, stage="removing")
+            mark = replace(mark, stage="removing", heads=_heads(record, mark))
             write_fork_mark(Layout(directory).state_dir, mark)
-        _move_away(session, directory, temp, found, removal, is_known=mark is not None)
+        _move_away(session, record, temp, found, removal, is_known=mark is not None)
     async with anyio.create_task_group() as tasks:
         for pack in record.packs:
             tasks.start_soon(_forget, session, record, pack, removal)
@@ -89,19 +95,30 @@ async def remove_fork(
 
 
 def _move_away(
-    session: Session, directory: Path, temp: Path, found: list[ForkWork], removal: Removal, *, is_known: bool
+    session: Session, record: ForkRecord, temp: Path, found: list[ForkWork], removal: Removal, *, is_known: bool
 ) -> None:
+    directory = Path(record.directory)
     trash = Layout(directory).trash_dir
     has_trash = trash.is_dir() and any(trash.iterdir())
     label = f"forks/{directory.name}"
     if has_trash or any(work.edited or work.untracked or work.operation or work.text for work in found):
-        removal.trash = move_to_trash(directory, session.layout.trash_dir, label)
+        removal.trash = put_fork_away(session, record)
         return
     if is_known and any(work.has_new_lockfile for work in found):
         lockfile = Layout(directory).lockfile
         removal.trash = move_to_trash(lockfile, session.layout.trash_dir, f"{label}/{lockfile.name}")
     directory.rename(temp)
     fsync_dir(temp.parent)
+
+
+def _heads(record: ForkRecord, mark: ForkMark) -> dict[str, str]:
+    """Where HEAD of each pack is, for the case that the fork comes back; of a removal that goes on, as it was then."""
+    heads = dict(mark.heads)
+    for pack in mark.packs:
+        state = observe(place_of(record, pack.path))
+        if state.kind == "checkout" and state.head_sha is not None:
+            heads[pack.path] = state.head_sha
+    return heads
 
 
 async def _keep(session: Session, record: ForkRecord, work: ForkWork, removal: Removal) -> None:
@@ -123,6 +140,27 @@ async def _keep(session: Session, record: ForkRecord, work: ForkWork, removal: R
         removal.rescues[work.path] = kept
 
 
+async def _keep_head(
+    git: GitRunner,
+    repository: CheckoutState,
+    place: Path,
+    pack: ForkPack,
+    removal: Removal,
+    backend: BackendHold,
+) -> None:
+    """Keep the commits of a HEAD on no branch: of a directory that was deleted, only the repository knows it still."""
+    own = registered_at(repository.dirs.common, place)
+    if own is None or removal.rescues.get(pack.path):
+        return
+    try:
+        head = (own / "HEAD").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return
+    if is_full_sha(head) and await unmerged_count(git, repository, [head], besides=[]):
+        kept = await keep_rescue_ref(git, repository, head, "HEAD of a fork", backend=backend)
+        removal.rescues[pack.path] = [kept]
+
+
 async def _forget(session: Session, record: ForkRecord, pack: ForkPack, removal: Removal) -> None:
     """Let the repository forget the work tree, and delete the branch unless it has commits that nothing else has."""
     common, place = common_of(session.layout, record, pack.path), place_of(record, pack.path)
@@ -131,6 +169,7 @@ async def _forget(session: Session, record: ForkRecord, pack: ForkPack, removal:
     git, repository = session.git_for(pack.path), repository_state(common)
     try:
         async with session.holds.backend(pack.path, main_place(common)) as backend:
+            await _keep_head(git, repository, place, pack, removal, backend)
             await provider_named(record.provider).forget(session, common, place, backend=backend)
             if pack.path == FORK_ROOT:  # maybe before it had its place
                 await provider_named(record.provider).forget(session, common, root_temp(place), backend=backend)

@@ -25,6 +25,8 @@ __all__ = [
     "Upstream",
     "commits_between",
     "count_own_commits",
+    "has_remote",
+    "own_commits",
     "push_branch",
     "remote_branches",
     "switch_branch",
@@ -66,6 +68,12 @@ def upstream_of(state: CheckoutState, branch: str) -> Upstream | None:
     return Upstream(remote, merge.removeprefix("refs/heads/"))
 
 
+def has_remote(state: CheckoutState, remote: str) -> bool:
+    """Whether the repository's configuration has an address for a remote; where it cannot be read, git will say."""
+    config = read_config(state.dirs.common / "config")
+    return config is None or config.has_includes or bool(config.get("remote", "url", subsection=remote))
+
+
 async def remote_branches(runner: GitRunner, state: CheckoutState, remote: str = "origin") -> dict[str, str]:
     """The remote's branches as of the last fetch, with their commits.
 
@@ -88,18 +96,21 @@ async def commits_between(runner: GitRunner, state: CheckoutState, old: str, new
     Raises:
         GitError: one of them is not there.
     """
-    finished = await runner.run(
-        [
-            "log",
-            f"--max-count={_SHOWN_COMMITS}",
-            "--format=%H%x00%s",
-            "--no-show-signature",
-            "--end-of-options",
-            f"{require_sha(old)}..{require_sha(new)}",
-            "--",
-        ],
-        cwd=state.real,
-    )
+    return await _listed(runner, state, "--end-of-options", f"{require_sha(old)}..{require_sha(new)}")
+
+
+async def own_commits(runner: GitRunner, state: CheckoutState, sha: str) -> list[Commit]:
+    """The commits that lead to this one and that no remote-tracking ref reaches, newest first, at most a thousand.
+
+    Raises:
+        GitError: there is no such commit.
+    """
+    return await _listed(runner, state, require_sha(sha), "--not", "--remotes")
+
+
+async def _listed(runner: GitRunner, state: CheckoutState, *which: str) -> list[Commit]:
+    options = (f"--max-count={_SHOWN_COMMITS}", "--format=%H%x00%s", "--no-show-signature")
+    finished = await runner.run(["log", *options, *which, "--"], cwd=state.real)
     lines = (line.partition(b"\0") for line in finished.stdout.splitlines())
     return [
         Commit(sha.decode("ascii"), clean(subject.decode("utf-8", "replace"), _SUBJECT_CHARACTERS))
@@ -167,8 +178,11 @@ async def push_branch(
     pack: str,
     backend: BackendHold,
     timeout_s: float | None,
+    sets_upstream: bool = False,
 ) -> None:
     """Send a branch to its upstream; never forced, so that nothing of others is overwritten.
+
+    With `sets_upstream` the branch follows it from then on, once the remote has taken it.
 
     Cancellation: git has ended. Whether the remote has taken the commits, the next fetch tells.
 
@@ -179,7 +193,11 @@ async def push_branch(
     refspec = f"{branch_ref(branch)}:{branch_ref(upstream.branch)}"
     with noted(state.dirs.own, MoveNote(op="refs", pack=pack)):
         finished = await runner.run(
-            ["push", "--porcelain", "--no-recurse-submodules", "--no-follow-tags", "--", upstream.remote, refspec],
+            [
+                *("push", "--porcelain", "--no-recurse-submodules", "--no-follow-tags"),
+                *(("--set-upstream",) if sets_upstream else ()),
+                *("--", upstream.remote, refspec),
+            ],
             cwd=state.real,
             write=backend,
             timeout_s=timeout_s,
@@ -199,3 +217,20 @@ async def push_branch(
                     f"fetch and look at what is new: `git -C {shown_argument(str(state.path))} pull --rebase`"
                 )
             raise failure
+        if sets_upstream:
+            await _let_be_fetched(runner, state, branch, upstream, backend)
+
+
+async def _let_be_fetched(
+    runner: GitRunner, state: CheckoutState, branch: str, upstream: Upstream, backend: BackendHold
+) -> None:
+    """Have a new upstream fetched from now on: a shallow clone asks only for the branches that it was made for.
+
+    Only after the remote has taken it: git cannot fetch at all while it is to ask for a branch that is not there.
+    """
+    tracking = f"refs/remotes/{upstream.remote}/{upstream.branch}"
+    known = await runner.run(["show-ref", "--verify", "--quiet", tracking], cwd=state.real, accept=(0, 1))
+    if known.returncode:
+        add = ["remote", "set-branches", "--add", upstream.remote, upstream.branch]
+        await runner.run(add, cwd=state.real, write=backend)
+        await runner.run(["update-ref", tracking, branch_ref(branch)], cwd=state.real, write=backend)

@@ -30,15 +30,22 @@ class BegunClone(Struct, frozen=True):
 
     Attributes:
         target: where the workspace is to be; absolute.
-        temp: the name of the temporary directory beside it.
+        temp: the name of the temporary directory beside it, or in it.
         url: the identity of what is cloned, without credentials.
         entries: what is moved from there into `target`, which was there and empty; None where `target` is made.
+        is_inside: whether the temporary directory lies in `target`, which was there and empty.
     """
 
     target: Path
     temp: str
     url: str
     entries: tuple[str, ...] | None = None
+    is_inside: bool = False
+
+    @property
+    def temp_path(self) -> Path:
+        """The temporary directory."""
+        return (self.target if self.is_inside else self.target.parent) / self.temp
 
 
 def write_begun(state_dir: Path, note: BegunClone) -> None:
@@ -54,6 +61,7 @@ def write_begun(state_dir: Path, note: BegunClone) -> None:
         "temp": note.temp,
         "url": note.url,
         "entries": note.entries,
+        "is_inside": note.is_inside,
     }
     path = _path_of(state_dir, note.target)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,4 +107,7 @@ def _parse(value: dict[str, Any], target: Path) -> BegunClone:
             raise DamageError("has 'entries' that are no list of texts")
         if any(not {"", ".", ".."}.isdisjoint(name.split("/")) for name in entries):
             raise DamageError("has an entry that is no path below the workspace")
-    return BegunClone(target, temp, url, None if entries is None else tuple(entries))
+    is_inside = value.get("is_inside", False)
+    if not isinstance(is_inside, bool):
+        raise DamageError("does not say where its 'temp' is")
+    return BegunClone(target, temp, url, None if entries is None else tuple(entries), is_inside)

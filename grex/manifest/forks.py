@@ -102,6 +102,7 @@ class ForkMark(Struct, frozen=True):
         packs: what was made, and stands on which branch; all that may have been while it is being made.
         left_out: paths of packs that it does not have although they are declared.
         copied: of the files that were copied from the source, by their names, the SHA-256.
+        heads: where HEAD of each pack was when the fork was taken away, by path.
     """
 
     id: str
@@ -113,6 +114,7 @@ class ForkMark(Struct, frozen=True):
     packs: tuple[ForkPack, ...] = ()
     left_out: tuple[str, ...] = ()
     copied: Mapping[str, str] = {}
+    heads: Mapping[str, str] = {}
 
     def branch_of(self, path: str) -> str | None:
         """The branch that was made for a pack of the fork; None for a pack that came otherwise."""

@@ -35,13 +35,13 @@ __all__ = [
     "write_trash_record",
 ]
 
-TrashKind = Literal["whole", "link", "files"]
+TrashKind = Literal["whole", "link", "files", "fork"]
 
 _VERSION: Final = "1"
-_KINDS: Final = ("whole", "link", "files")
+_KINDS: Final = ("whole", "link", "files", "fork")
 _LIMIT_BYTES: Final = 16 << 20  # of a checkout with a hundred thousand edited files
 _TEXTS: Final = ("path", "why", "verb", "moved_at")
-_OPTIONAL_TEXTS: Final = ("url", "ref", "branch", "head", "declaration")
+_OPTIONAL_TEXTS: Final = ("url", "ref", "branch", "head", "declaration", "directory")
 
 
 class MovedFrom(Struct, frozen=True):
@@ -57,7 +57,8 @@ class TrashRecord(Struct, frozen=True, kw_only=True):
     Attributes:
         stamp: the directory's name, the moment of the move as a file name.
         path: the pack, from the workspace root.
-        kind: `whole` is all that stood at the pack's path, `link` a link that stood there, `files` some of a checkout.
+        kind: `whole` is all that stood at the pack's path, `link` a link that stood there, `files` some of a checkout,
+            `fork` a fork, which lay elsewhere.
         url: where the pack comes from, redacted; None where nothing says so.
         ref: what was declared.
         branch: the branch that HEAD was on.
@@ -68,6 +69,7 @@ class TrashRecord(Struct, frozen=True, kw_only=True):
         moved_at: when, as the log writes it.
         entries: of `files`, which, from the pack.
         declaration: the entry that the root's pack.yaml loses with it, as it was written, as the only one of a list.
+        directory: of a fork, where it was; absolute.
         restoring: what is on its way back.
     """
 
@@ -84,6 +86,7 @@ class TrashRecord(Struct, frozen=True, kw_only=True):
     moved_at: str
     entries: tuple[str, ...] = ()
     declaration: str | None = None
+    directory: str | None = None
     restoring: MovedFrom | None = None
 
 
@@ -115,6 +118,7 @@ def write_trash_record(trash_dir: Path, record: TrashRecord) -> None:
         "moved_at": record.moved_at,
         "entries": list(record.entries),
         "declaration": record.declaration,
+        "directory": record.directory,
         "restoring": (
             None if record.restoring is None else {"device": record.restoring.device, "inode": record.restoring.inode}
         ),

@@ -1,9 +1,10 @@
 """`grex clone`: clones somebody's workspace and syncs it.
 
 Recipe: note what is about to be done, clone into a temporary directory beside the place, insist on a workspace, rename
-it there (or move it into a directory that is empty), sync. A clone that fails leaves nothing. After a kill the same
-command again removes what is provably its own and begins anew, or goes on with a workspace that is in its place. A URL
-that is typed here says what to fetch, not whom to trust: the root runs nothing before `grex trust .`.
+it there (a directory that is there and empty gets the clone in it, and its entries move up), sync. A clone that fails
+leaves nothing. After a kill the same command again removes what is provably its own and begins anew, or goes on with a
+workspace that is in its place. A URL that is typed here says what to fetch, not whom to trust: the root runs nothing
+before `grex trust .`.
 """
 
 from __future__ import annotations
@@ -191,8 +192,9 @@ async def _bring(session: Session, request: CloneRequest, url: PackUrl, backend:
             f"{root} is there already, and is not empty",
             hint="Give a directory that does not exist yet; `grex sync` in a workspace that is there.",
         )
-    temp = root.parent / f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}"
-    note = BegunClone(root, temp.name, url.identity)
+    # What is there may be a mount of its own (a volume, a container's directory): nothing can be renamed into it.
+    note = BegunClone(root, f"{GREX_TMP_PREFIX}{secrets.token_hex(6)}", url.identity, is_inside=root.is_dir())
+    temp = note.temp_path
     write_begun(state_dir, note)
     try:
         await clone_repository(
@@ -224,7 +226,7 @@ async def _bring(session: Session, request: CloneRequest, url: PackUrl, backend:
 
 def _go_on(begun: BegunClone) -> bool:
     """Settle what a killed clone has left; gives whether the workspace is in its place."""
-    root, temp = begun.target, begun.target.parent / begun.temp
+    root, temp = begun.target, begun.temp_path
     if begun.entries is not None and _is_directory(temp / ".git") and not (root / ".git").exists():
         resume_move(temp, root, begun.entries)
     _drop_temp(begun)
@@ -235,7 +237,7 @@ def _go_on(begun: BegunClone) -> bool:
 
 
 def _drop_temp(begun: BegunClone) -> None:
-    temp = begun.target.parent / begun.temp
+    temp = begun.temp_path
     if _is_directory(temp):
         remove_tree(temp)
 

@@ -165,7 +165,7 @@ async def doctor(request: DoctorRequest, settings: Settings) -> DoctorReport:
     if request.trash:
         found = Trash(session.layout).listed()[0]
         listed = tuple(InTrash(one, size_bytes(one.content)) for one in found if one.is_there)
-        return DoctorReport(root=session.layout.root, trash=listed)
+        return DoctorReport(root=session.layout.root, trash=listed, notes=_notes(session))
     if request.restore or request.keep_days is not None:
         return await _restore(session, request)
     done = await check_up(
@@ -212,7 +212,13 @@ async def _restore(session: Session, request: DoctorRequest) -> DoctorReport:
             restored=tuple(restored),
             swept=None if swept is None else tuple(swept),
             recovered=tuple(recovered),
+            notes=_notes(session),
         )
+
+
+def _notes(session: Session) -> tuple[str, ...]:
+    """Which files of settings count for nothing, where no finding tells it."""
+    return tuple(f"the defaults are in force: {error.message.rstrip('.')}" for error in session.settings.refused)
 
 
 async def _restored(session: Session, trashed: Trashed) -> Restoration:

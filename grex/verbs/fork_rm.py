@@ -15,6 +15,7 @@ from msgspec import Struct
 from grex.engine import Session, Settings
 from grex.engine.fork_work import ForkWork, fork_state, look_into
 from grex.engine.holds import Holds
+from grex.engine.reforking import fork_coming_back
 from grex.engine.unforking import Removal, remove_fork
 from grex.errors import PackError, UsageError
 from grex.fs import canonical
@@ -99,6 +100,13 @@ async def fork_rm(request: ForkRemovalRequest, settings: Settings) -> ForkRemova
     if record is None:
         raise UsageError(
             f"{request.directory} is no fork of {home.layout.root}", hint="`grex fork ls` lists the forks."
+        )
+    stamp = fork_coming_back(home, Path(record.directory))
+    if stamp is not None:
+        raise PackError(
+            f"the fork {record.directory} was being brought back from the trash when that was killed",
+            hint="`grex doctor --fix` in the workspace goes on with it; then remove it.",
+            details={"trash": stamp},
         )
     if fork_state(record)[0] not in ("ok", "making", "removing") or not os.path.lexists(record.directory):
         return await _remove(home, record, request, None)

@@ -65,9 +65,13 @@ class FetchRequest(OverRequest, frozen=True, kw_only=True):
 
 
 class PushRequest(OverRequest, frozen=True, kw_only=True):
-    """What to push; `dry_run` lists the commits and asks no remote."""
+    """What to push; `dry_run` lists the commits and asks no remote.
+
+    With `set_upstream`, a branch that follows nothing goes to `origin` under its name, and follows that.
+    """
 
     dry_run: bool = False
+    set_upstream: bool = False
 
 
 class OverReport(Struct, frozen=True):
@@ -226,7 +230,7 @@ async def push(request: PushRequest, settings: Settings) -> PushReport:
     session, members, started = await _opened(request, settings)
 
     async def one(member: Member) -> OverOutcome:
-        return await push_one(session, member, dry_run=request.dry_run)
+        return await push_one(session, member, dry_run=request.dry_run, sets_upstream=request.set_upstream)
 
     packs = await _over(members, one)
     return PushReport(session.layout.root, packs, request.dry_run, members.notes, time.monotonic() - started)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.engine import ROOT, Node, Session, Settings, survey
 from grex.engine.outcome import declared_otherwise
@@ -34,7 +35,7 @@ __all__ = ["PackStatus", "RepositoryStatus", "StatusReport", "StatusRequest", "s
 
 
 class StatusRequest(Struct, frozen=True):
-    """Which packs to look at; with `fail_on_drift`, anything but a clean workspace is exit 7.
+    """Which packs to look at; with `fail_on_drift`, drift in one of them is exit 7.
 
     With `fetch`, the remotes of these packs are asked before anything is looked at, as `grex fetch` does.
     """
@@ -71,7 +72,8 @@ async def status(request: StatusRequest, settings: Settings) -> StatusReport:
     async def one(node: Node) -> None:
         try:
             inside = nested.get(node.path, frozenset())
-            results[node.path] = await _pack_status(session, installs, found, node, inside)
+            found_now = await _pack_status(session, installs, found, node, inside)
+            results[node.path] = replace(found_now, is_at_lock=found_now.is_at_lock and fetched is None)
         except (GrexError, OSError) as error:  # a checkout that is damaged must not hide how the others stand
             failure = error if isinstance(error, GrexError) else PackError(f"{node.path}: {error}")
             results[node.path] = PackStatus(node.path, ("error",), text=failure.message, ref=node.ref, error=failure)
@@ -233,6 +235,7 @@ async def _pack_status(
     if behind:
         told.append(f"{behind} behind")
     install = await installs.judge(node.path)
+    line = session.lines.get(node.path)
     states += install.states
     told += install.told
     return PackStatus(
@@ -249,6 +252,7 @@ async def _pack_status(
         text=", ".join(told) or "clean",
         hint=install.hint,
         error=install.error,
+        is_at_lock=line is not None and state.head_sha == line.sha,
     )
 
 

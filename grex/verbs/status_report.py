@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["PackStatus", "RepositoryStatus", "StatusReport"]
 
 _DRIFT_EXIT_CODE = 7
+_AS_DECLARED = frozenset({"detached", "inactive"})
+_UPSTREAM_ONLY = frozenset({"ahead", "behind", "diverged"})
 
 
 class PackStatus(Struct, frozen=True):
@@ -40,6 +42,7 @@ class PackStatus(Struct, frozen=True):
         text: what `states` means here, in one line.
         hint: what to do about an install that failed or is not trusted.
         error: what is wrong with the declaration.
+        is_at_lock: whether HEAD is the lockfile's commit, and no remote was asked for what is newer.
     """
 
     path: str
@@ -55,17 +58,28 @@ class PackStatus(Struct, frozen=True):
     text: str = ""
     hint: str | None = None
     error: GrexError | None = None
+    is_at_lock: bool = False
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is nothing to look at; a detached pin is as declared, and so is a group that is off."""
+        return not set(self.states) - _AS_DECLARED
 
     @property
     def is_drift(self) -> bool:
-        """Whether it is not in the state that is declared; a detached pin is no drift, nor is a group that is off."""
-        return bool(set(self.states) - {"detached", "inactive"})
+        """Whether it is not in the state that the last sync was asked for.
+
+        What upstream has beyond the lockfile's commit is none, unless it was asked for: a pipeline that has just run
+        `sync --locked` must not fail because somebody pushes.
+        """
+        return bool(set(self.states) - _AS_DECLARED - (_UPSTREAM_ONLY if self.is_at_lock else set()))
 
     def to_json(self) -> PackStatusObject:
         """The pack's entry in the document."""
         return {
             "path": self.path,
             "states": list(self.states),
+            "drift": self.is_drift,
             "branch": self.branch,
             "sha": self.sha,
             "ref": self.ref,
@@ -130,8 +144,13 @@ class StatusReport(Struct, frozen=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether every pack is as declared."""
-        return not any(pack.is_drift for pack in self.packs)
+        """Whether there is nothing to look at in any pack."""
+        return all(pack.is_clean for pack in self.packs)
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether a pack is not in the state that the last sync was asked for."""
+        return any(pack.is_drift for pack in self.packs)
 
     @property
     def exit_code(self) -> int:
@@ -139,7 +158,7 @@ class StatusReport(Struct, frozen=True):
         broken = exit_code_of([*(pack.error for pack in self.packs), *(pack.error for pack in self.not_fetched)])
         if broken:
             return broken
-        return _DRIFT_EXIT_CODE if self.fail_on_drift and not self.is_clean else 0
+        return _DRIFT_EXIT_CODE if self.fail_on_drift and self.is_drift else 0
 
     def to_json(self) -> StatusDocument:
         """The document of `--json`."""
@@ -148,6 +167,7 @@ class StatusReport(Struct, frozen=True):
             "workspace": str(self.root),
             "exit_code": self.exit_code,
             "clean": self.is_clean,
+            "drift": self.is_drift,
             "repository": self.repository.to_json() if self.repository is not None else None,
             "packs": [pack.to_json() for pack in self.packs],
             "fetched": None

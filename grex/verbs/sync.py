@@ -45,6 +45,7 @@ from grex.engine.trash import Trash
 from grex.engine.turning import parse_group_choices, turn, unknown_groups
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.manifest import LockLine, write_lockfile
+from grex.manifest.relocked import Relocked, relocked
 from grex.pack import PackSpec
 from grex.verbs.asking import ask_for_trust
 from grex.verbs.pruning import prune
@@ -178,7 +179,8 @@ async def sync_session(
         if any(outcome.status == "cloned" for outcome in walked.outcomes.values()):
             await session.read_records()  # what was installed in an earlier checkout is not whole any more
         present, others = _present(session, root_spec, walked, is_all=chosen.is_all)
-        plan = prepare(session, context, present, others=others)
+        off = [node for node in walked.graph.ordered() if not node.is_active]
+        plan = prepare(session, context, present, others=others, off=off)
         if not request.dry_run:
             await ask_for_trust(session, request.ask_trust, plan.steps)
         failed = [path for path, outcome in walked.outcomes.items() if outcome.is_failure]
@@ -186,7 +188,7 @@ async def sync_session(
             session, context, plan, fail_fast=request.fail_fast, failed_before=[*failed, *walked.not_reached]
         )
         drifts = await look_at_all(session, plan.settled)
-    changed = False
+    changed: Relocked | None = None
     if not request.dry_run:
         if is_whole:
             await finish_removals(session, declared)
@@ -203,7 +205,7 @@ async def sync_session(
         undeclared=tuple(undeclared(session.layout, session.folded.packs, declared)) if is_whole else (),
         recovered=(*session.recovered, *restored, *sorted(recovered.notes)),
         notes=tuple(notes),
-        lockfile_changed=changed,
+        relocked=changed,
         elapsed_s=time.monotonic() - session.started,
         waited_s=session.holds.waiting.total_s,
         waited_for=tuple(session.holds.waiting.holders),
@@ -319,7 +321,7 @@ def _present(
     return found, others
 
 
-async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -> bool:
+async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -> Relocked | None:
     lines: dict[str, LockLine] = {}
     # What inactive packs declare is not known here: as far as the lockfile goes, it is as it was.
     left_out = set() if session.fork is None else set(session.fork.left_out)
@@ -336,7 +338,8 @@ async def _write_lockfile(session: Session, walked: Walked, *, complete: bool) -
         # A filtered or broken run keeps the lines of the packs that it did not touch, a fork those that it lacks.
         if not complete or path in left_out:
             lines.setdefault(path, line)
-    if lines == dict(session.lines):
-        return False
+    changes = relocked(session.lines, lines)
+    if not changes.paths:
+        return None
     async with session.holds.manifest_exclusive("lockfile") as hold:
-        return write_lockfile(session.layout.lockfile, list(lines.values()), hold=hold)
+        return changes if write_lockfile(session.layout.lockfile, list(lines.values()), hold=hold) else None

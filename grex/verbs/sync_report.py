@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from grex.engine import ROOT, CheckoutOutcome, Graph, InstallOutcome, Node, Walked
 from grex.engine.drift import Drift
 from grex.engine.outcome import what_happened
 from grex.engine.removal import RemovalOutcome
 from grex.errors import GrexError, PackError
+from grex.manifest.relocked import Relocked
 from grex.names import shown_argument
 from grex.verbs.report import exit_code_of, failure_json, history_json, removed_json
 
@@ -96,7 +97,8 @@ class SyncReport(Struct, frozen=True):
     `elapsed_s` is all of it; of that, `waited_s` went by while a lock was waited for that the processes of `waited_for`
     held. `pulled` is the workspace's own repository, if it was asked for.
     `extra_errors` are of packs, by path, that have no entry of their own for it. `pruned` is what became of each
-    pack that nobody declared, where that was asked for; `swept` is what left the trash for good.
+    pack that nobody declared, where that was asked for; `swept` is what left the trash for good. `relocked` is what is
+    different in the lockfile, None where it was not written.
     """
 
     root: Path
@@ -105,7 +107,7 @@ class SyncReport(Struct, frozen=True):
     undeclared: tuple[str, ...] = ()
     recovered: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    lockfile_changed: bool = False
+    relocked: Relocked | None = None
     pulled: Pulled | None = None
     elapsed_s: float = 0.0
     waited_s: float = 0.0
@@ -113,6 +115,18 @@ class SyncReport(Struct, frozen=True):
     extra_errors: tuple[tuple[str, GrexError], ...] = ()
     pruned: tuple[RemovalOutcome, ...] = ()
     swept: tuple[str, ...] = ()
+
+    @property
+    def lockfile_changed(self) -> bool:
+        """Whether the lockfile was written anew."""
+        return self.relocked is not None
+
+    @property
+    def relocked_only(self) -> Relocked:
+        """The lines of the lockfile that changed though their packs were not moved: no pack's entry tells that."""
+        found = self.relocked or Relocked()
+        told = {pack.path for pack in self.packs if pack.status in ("cloned", "moved")}
+        return Relocked(*(tuple(path for path in paths if path not in told) for paths in structs.astuple(found)))
 
     @property
     def exit_code(self) -> int:
@@ -140,6 +154,13 @@ class SyncReport(Struct, frozen=True):
             "notes": list(self.notes),
             "errors": [failure_json(error) for _, error in self.extra_errors],
             "lockfile_changed": self.lockfile_changed,
+            "lockfile": None
+            if self.relocked is None
+            else {
+                "added": list(self.relocked.added),
+                "changed": list(self.relocked.changed),
+                "removed": list(self.relocked.removed),
+            },
             "pulled": None
             if self.pulled is None
             else {

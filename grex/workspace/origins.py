@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["line_of", "place_of_setting"]
+__all__ = ["line_of", "mark_of", "place_of_setting"]
 
 _HEADER = re.compile(r"\s*\[\s*(?P<name>[^\[\]]+?)\s*\]\s*(?:#.*)?")
+_ANY_HEADER = re.compile(r"\s*\[\[?\s*(?P<name>[^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
 _KEY = re.compile(r"\s*(?P<name>[^=#\s][^=]*?)\s*=")
 
 
@@ -46,6 +47,30 @@ def line_of(text: str, table: str, key: str) -> int | None:
         if (current, name) == (table, key) or (not current and name == f"{table}.{key}"):
             return number
     return None
+
+
+def mark_of(text: str, name: str) -> tuple[int, int]:
+    """Line and column, from 1, of what stands for a setting or a table; of what is around it, if that is not found.
+
+    Args:
+        text: of the file.
+        name: of the setting with its table, as `sync.jobs`, or of a table.
+    """
+    wanted = _plain(name)
+    current, best, best_length = "", (1, 1), 0
+    for number, line in enumerate(text.splitlines(), 1):
+        header, found = _ANY_HEADER.fullmatch(line), _KEY.match(line)
+        if header is not None:
+            here = current = _plain(header["name"])
+        elif found is not None:
+            here = ".".join(part for part in (current, _plain(found["name"])) if part)
+        else:
+            continue
+        is_it = here == wanted or wanted.startswith(f"{here}.") or here.startswith(f"{wanted}.")
+        length = len(wanted) if here.startswith(wanted) else len(here)
+        if is_it and length > best_length:
+            best, best_length = (number, len(line) - len(line.lstrip()) + 1), length
+    return best
 
 
 def _plain(name: str) -> str:

@@ -14,6 +14,7 @@ from grex.engine.declaring import ChangedPack, ImportPlan
 from grex.engine.removal import RemovalOutcome
 from grex.engine.teardown import TeardownOutcome
 from grex.errors import ActionError, PackError
+from grex.manifest.relocked import Relocked
 from grex.verbs.import_packs import ImportReport
 from grex.verbs.init import InitReport
 from grex.verbs.locks import LocksReport
@@ -42,6 +43,15 @@ def test_a_sync_tells_what_moved_and_keeps_quiet_about_what_did_not() -> None:
         "moved        b: v1 1111111111..2222222222",
         "Synced: 3 packs: 1 cloned, 1 moved, 1 unchanged; 1.23 s.",
     ]
+
+
+def test_a_lockfile_that_changed_where_no_pack_did_has_a_line() -> None:
+    moved = PackReport("a", "plain", "moved", ref="v1", old_sha="1" * 40, new_sha="2" * 40)
+    found = Relocked(("new",), ("a", "b", "c", "d", "e"), ("z",))
+    assert synced(moved, PackReport("b", "plain", "unchanged"), relocked=found)[1] == (
+        "lockfile     grex.lock.jsonl: 1 line new (new), 4 lines changed (b, c, d and 1 more), 1 line gone (z)."
+    )
+    assert len(synced(moved, relocked=Relocked(changed=("a",)))) == 2  # the pack's line tells it
 
 
 def test_what_was_left_alone_says_why_and_what_to_do() -> None:

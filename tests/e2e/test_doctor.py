@@ -33,6 +33,16 @@ def test_what_is_broken_is_told_mended_and_gone(server: GitServer, tmp_path: Pat
     assert workspace.grex("doctor", "--dry-run", expect=2).stderr.startswith("grex: --dry-run needs --fix or --compact")
 
 
+def test_settings_that_are_refused_are_a_finding_and_not_the_end(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.declare()
+    (workspace.root / ".grex/config.toml").write_text("[sync\n")
+    refused = workspace.grex("status", "--json", expect=2).document["error"]
+    assert refused["details"] == {"file": str(workspace.root / ".grex/config.toml"), "line": 1, "column": 6}
+    found = workspace.grex("doctor", "--json", expect=2).document["findings"]
+    assert [(one["code"], one["subject"]) for one in found] == [("configuration", ".grex/config.toml:1:6")]
+
+
 def test_a_hook_may_ask_while_its_own_run_goes_on(server: GitServer, tmp_path: Path) -> None:
     """What the run has begun and not ended is no leftover, and no lock is waited for."""
     out = shlex.quote(str(tmp_path / "out"))

@@ -76,3 +76,21 @@ def test_a_push_is_for_what_is_ahead_and_tells_what_has_nowhere_to_go(
     verdict = judge_push("libs/x", state, facts)
     assert (verdict.code if isinstance(verdict, Leave) else verdict) == wanted
     assert not isinstance(verdict, Leave) or "libs/x" in verdict.hint
+
+
+@pytest.mark.parametrize(
+    ("state", "facts", "wanted"),
+    [
+        (at(), PushFacts(None, None, own=1), Push("main", Upstream("origin", "main"), is_new=True)),
+        (at(), PushFacts(UP, None, own=1), Push("main", UP, is_new=True)),
+        (at(), PushFacts(None, None, own=0), NothingToPush()),
+        (at(), PushFacts(UP, A, ahead=2), Push("main", UP)),
+        (at(), PushFacts(None, None, own=1, has_origin=False), "no-remote"),
+        (at(head_branch=None), PushFacts(own=1), "detached"),
+    ],
+)
+def test_a_new_upstream_is_for_a_branch_with_commits_that_follows_nothing(
+    state: CheckoutState, facts: PushFacts, wanted: object
+) -> None:
+    verdict = judge_push("libs/x", state, facts, sets_upstream=True)
+    assert (verdict.code if isinstance(verdict, Leave) else verdict) == wanted

@@ -10,6 +10,7 @@ from grex.engine.groups import Groups, GroupSetting, read_groups
 from grex.engine.turning import parse_group_choices, turn, unknown_groups
 from grex.errors import ConfigError, ManifestError, PackError, UsageError
 from grex.pack import read_local, read_local_all
+from grex.verbs.doctor import DoctorRequest, doctor
 from grex.verbs.ls import ListRequest, ls
 from grex.verbs.rm import RmRequest, rm
 from grex.verbs.teardown import TeardownRequest, teardown
@@ -304,3 +305,23 @@ async def test_what_is_inactive_is_not_pruned_and_can_be_removed_with_what_it_ow
     assert [(pack.path, pack.status) for pack in removed.packs] == [("docs", "removed"), ("docs/deep", "removed")]
     assert grouped.locked() == ["tool"]
     assert (await grouped.sync(prune=True)).pruned == ()
+
+
+@pytest.mark.parametrize("by_url", [False, True])
+async def test_a_dependency_on_an_inactive_pack_says_which_group_brings_it(
+    place: Place, server: GitServer, *, by_url: bool
+) -> None:
+    needs = server.url("guide") if by_url else "guide"
+    server.create("needy", {".grex/pack.yaml": pack_yaml("needy", "declarative", depends_on=[needs])})
+    server.create("guide", {"g": "1\n"})
+    guide = {"url": server.url("guide"), "groups": ["docs", "big"]}
+    place.declare({"url": server.url("needy")}, guide)
+    report = await place.sync(groups=("!docs", "!big"))
+    (error,) = by_path(report)["needy"].failures
+    assert error.message.endswith(
+        f"needy depends on '{needs}', which is off here: guide is in the groups big, docs, which are all off"
+    )
+    assert error.hint == "`grex sync -g big` turns one of them on."
+    (finding,) = [one for one in (await doctor(DoctorRequest(root=place.root), place.settings())).findings if one.pack]
+    assert (finding.pack, finding.hint) == ("needy", error.hint)
+    assert (await place.sync(groups=("docs",))).exit_code == 0

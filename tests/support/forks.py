@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from grex.verbs.doctor import DoctorReport, DoctorRequest, doctor
 from grex.verbs.fork import ForkReport, ForkRequest, fork
 from grex.verbs.fork_ls import ForkListReport, ForkListRequest, fork_ls
 from grex.verbs.fork_rm import ForkRemovalReport, ForkRemovalRequest, fork_rm
@@ -66,6 +67,9 @@ class Forks:
 
     def list(self, root: Path | None = None) -> ForkListReport:
         return anyio.run(fork_ls, ForkListRequest(root or self.root), self.place.settings())
+
+    def doctor(self, **how: Any) -> DoctorReport:
+        return anyio.run(doctor, DoctorRequest(root=self.root, **how), self.place.settings())
 
     def states(self) -> dict[str, str]:
         """The state of each fork, by the name of its directory."""

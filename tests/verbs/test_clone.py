@@ -11,7 +11,9 @@ import anyio
 import pytest
 
 from grex.errors import FetchError, GrexError, NotAWorkspaceError, UsageError
+from grex.git import clone as clone_repository
 from grex.manifest.begun import BegunClone, write_begun
+from grex.verbs import clone as clone_verb
 from grex.verbs.clone import CloneReport, CloneRequest, clone, place_of
 from tests.support.dying import changes_of, die_before
 from tests.support.git_server import GitServer, git
@@ -139,6 +141,25 @@ async def test_an_empty_directory_is_filled_and_one_with_files_is_refused(hub: H
     (hub.base / "file").write_text("mine\n")
     with pytest.raises(UsageError, match="is a file"):
         await hub.clone(root=hub.base / "file")
+
+
+async def test_the_current_directory_is_filled_without_a_rename_from_beside_it(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a volume of its own, into which nothing can be renamed."""
+    hub.target.mkdir()
+    monkeypatch.chdir(hub.target)
+    temps: list[Path] = []
+
+    async def watched(*args: Any, temp: Path, **how: Any) -> None:
+        temps.append(temp)
+        await clone_repository(*args, temp=temp, **how)
+
+    monkeypatch.setattr(clone_verb, "clone_repository", watched)
+    assert (await hub.clone(root=place_of("unused", Path(), Path.cwd()))).exit_code == 0
+    assert [temp.parent for temp in temps] == [hub.target]
+    assert git(hub.target, "status", "--porcelain") == "?? grex.lock.jsonl"
+    assert not [path for path in hub.target.iterdir() if path.name.startswith(".grex-tmp-")]
 
 
 async def test_the_place_is_named_after_the_url_unless_it_is_said(tmp_path: Path) -> None:

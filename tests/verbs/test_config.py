@@ -98,7 +98,7 @@ def test_outside_of_a_workspace_the_users_are_shown(tmp_path: Path) -> None:
 
 def test_a_file_that_is_refused_is_an_error_with_its_name(root: Path, tmp_path: Path) -> None:
     (root / ".grex/config.toml").write_text("[sync]\njobz = 2\n")
-    with pytest.raises(ConfigError, match=r"config\.toml has no setting"):
+    with pytest.raises(ConfigError, match=r"config\.toml:\d+:1: there is no setting"):
         shown(root, tmp_path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from grex.errors import ConfigError
 from grex.fs import utc_stamp
 from grex.git import MoveNote
 from grex.git.records import write_note
@@ -260,7 +261,7 @@ CASES: list[tuple[Callable[[Clinic], None], str, str, str, int]] = [
     (fifo_for_a_lock, "lock-file", "error", ".grex.sync.lock", 3),
     (link_for_a_lock, "lock-file", "error", ".other.grex-backend.lock", 4),
     (linked_manifest_lock, "lock-file", "error", ".grex.jsonl.lock", 3),
-    (bad_settings, "configuration", "error", ".grex/config.toml", 2),
+    (bad_settings, "configuration", "error", ".grex/config.toml:2:1", 2),
     (bad_trust, "trust", "error", "{trust}", 2),
     (bad_local, "configuration", "error", ".grex/local.yaml:1:12", 2),
     (temporary_of_somebody, "temporary-directory", "note", "tool/deps/.grex-tmp-mine", 0),
@@ -301,6 +302,22 @@ async def test_a_fix_leaves_what_it_cannot_mend_byte_for_byte(damage: Callable[[
     before = clinic.everything()
     await clinic.doctor(fix=True)
     assert clinic.everything() == before
+
+
+async def test_everything_else_is_looked_at_and_mended_with_refused_settings(clinic: Clinic) -> None:
+    bad_settings(clinic)
+    user = ConfigError("/u/config.toml:1:2: no", details={"file": "/u/config.toml", "line": 1, "column": 2})
+    clinic.place.defaults = replace(clinic.place.defaults, refused=(user,))
+    clinic.log.unlink()
+    report = await clinic.doctor(fix=True)
+    assert [one.finding.code for one in report.check_up.mended] == ["log-lost"] if report.check_up else False
+    found = [(one.code, one.subject, one.severity) for one in report.findings if one.severity == "error"]
+    assert found == [
+        ("configuration", "/u/config.toml:1:2", "error"),
+        ("configuration", ".grex/config.toml:2:1", "error"),
+    ]
+    assert report.exit_code == 2
+    assert (await clinic.doctor(trash=True)).notes == ("the defaults are in force: /u/config.toml:1:2: no",)
 
 
 async def test_all_problems_of_a_file_are_told_at_once(clinic: Clinic) -> None:

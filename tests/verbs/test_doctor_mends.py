@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from grex.fs import utc_stamp
 from grex.git.records import MoveNote, write_note
 from grex.manifest import (
     CloneNote,
+    ForkPack,
+    ForkRecord,
     TrashRecord,
     action_started_event,
     fold,
     render_line,
     timestamp,
+    write_fork_record,
     write_trash_record,
 )
 from grex.manifest import write_note as write_clone_note
@@ -144,6 +148,22 @@ def killed_sweep(clinic: Clinic) -> None:
     (doomed / "old").write_text("old")
 
 
+def deleted_fork(clinic: Clinic) -> None:
+    directory = clinic.base / "fork"
+    record = ForkRecord(
+        id="0123456789ab",
+        directory=str(directory),
+        source=str(clinic.root),
+        branch="grex/fork",
+        provider="worktree",
+        created_at=timestamp(),
+        packs=(ForkPack("other", "grex/fork", git(clinic / "other", "rev-parse", "HEAD")),),
+    )
+    write_fork_record(clinic / ".grex/state", record)
+    git(clinic / "other", "worktree", "add", "--quiet", "-b", "grex/fork", str(directory / "other"))
+    shutil.rmtree(directory)
+
+
 def temporary_file(clinic: Clinic) -> None:
     (clinic / ".grex/.grex-tmp-0123456789abcdef").write_text("half")
 
@@ -166,6 +186,7 @@ BREAKS: dict[str, list[Callable[[Clinic], None]]] = {
     "trash-moved": [record_of_nothing],
     "trash-empty": [empty_in_trash],
     "trash-sweep": [killed_sweep],
+    "fork-gone": [deleted_fork],
     "temporary-file": [temporary_file],
 }
 CASES = [pytest.param(code, one, id=one.__name__) for code, ways in BREAKS.items() for one in ways]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from grex.errors import UsageError
+from grex.errors import PackError, UsageError
+from grex.verbs.doctor import DoctorReport
+from tests.support.dying import changes_of, die_before
 from tests.support.forks import Forks
 from tests.support.git_server import git
 
@@ -108,6 +111,91 @@ def test_by_force_the_directory_goes_to_the_trash_and_commits_stay_reachable(for
     forks.check_untouched()
 
 
+def test_a_fork_in_the_trash_is_listed_and_comes_back_as_it_was(forks: Forks) -> None:
+    """Edits, untracked files and commits; what was merged has its branch again; it is a fork like before."""
+    directory = forks.made("x")
+    (directory / "a/file").write_text("edited\n")
+    untracked(directory)
+    merged = forks.commit(directory / "a/in", "merged")
+    git(forks.root / "a/in", "merge", "--quiet", "--ff-only", "grex/x")
+    mine = forks.commit(directory / "b")
+    before = {pack.path: (pack.states, pack.branch, pack.sha) for pack in forks.status(directory).packs}
+    assert forks.remove("x", force=True).exit_code == 0
+    (one,) = forks.doctor(trash=True).trash or ()
+    assert (one.trashed.record.kind, one.trashed.record.path) == ("fork", "forks/x")
+    assert str(directory) in one.trashed.record.why
+    directory.mkdir()
+    (refused,) = forks.doctor(restore=(one.trashed.record.stamp,)).restored
+    assert "something is at its place" in str(refused.error)
+    directory.rmdir()
+    (restored,) = forks.doctor(restore=(one.trashed.record.stamp,)).restored
+    assert (restored.error, restored.restored and restored.restored.notes) == (None, ())
+    assert {pack.path: (pack.states, pack.branch, pack.sha) for pack in forks.status(directory).packs} == before
+    assert (directory / "a/file").read_text() == "edited\n"
+    assert git(directory / "a", "diff", "--name-only", "HEAD") == "file"
+    assert (git(directory / "b", "rev-parse", "HEAD"), git(directory / "a/in", "rev-parse", "grex/x")) == (mine, merged)
+    assert forks.states() == {"x": "ok"}
+    assert not list((forks.root / ".grex/trash").iterdir())
+    assert forks.sync(directory).exit_code == 0
+    assert forks.remove("x").exit_code == 4
+    assert forks.remove("x", force=True).exit_code == 0
+
+
+def test_a_fork_comes_back_detached_where_its_branch_is_elsewhere_by_now(forks: Forks) -> None:
+    directory = forks.made("x")
+    mine = forks.commit(directory / "b")
+    (directory / "b/new").write_text("new\n")
+    forks.remove("x", force=True)
+    git(forks.root / "b", "branch", "--force", "grex/x", "main")
+    git(forks.root / "b", "branch", "kept", mine)
+    (one,) = forks.doctor(trash=True).trash or ()
+    (restored,) = forks.doctor(restore=(one.trashed.record.stamp,)).restored
+    assert restored.restored is not None
+    assert restored.restored.notes == (f"b is detached at {mine[:10]}: grex/x is elsewhere by now",)
+    assert git(directory / "b", "rev-parse", "HEAD") == mine
+    assert git(directory / "b", "status", "--porcelain") == "?? new"
+    assert git(forks.root / "b", "rev-parse", "grex/x") == git(forks.root / "b", "rev-parse", "main")
+
+
+@pytest.mark.parametrize(
+    "every", [pytest.param(5, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
+)
+def test_a_fork_that_is_killed_on_its_way_back_gets_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    """Before each change of the file system; nothing of it is lost, and it is not taken away half."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    number = 0
+
+    def prepare() -> tuple[Forks, Callable[[], DoctorReport]]:
+        nonlocal number
+        number += 1
+        (tmp_path / str(number)).mkdir()
+        forks = Forks(tmp_path / str(number))
+        (forks.made("x") / "a/file").write_text("edited\n")
+        forks.remove("x", force=True)
+        (one,) = forks.doctor(trash=True).trash or ()
+        return forks, lambda: forks.doctor(restore=(one.trashed.record.stamp,))
+
+    forks, restore = prepare()
+    changes = changes_of(restore, since="grex.engine.restoring:restore_fork")
+    assert len(changes) > 10
+    for nth in range(1, len(changes) + 1, every):
+        forks, restore = prepare()
+        die_before(restore, nth, since="grex.engine.restoring:restore_fork")
+        stamps = list((forks.root / ".grex/trash").glob("*.json"))
+        if (forks.base / "x").exists() and stamps:
+            with pytest.raises(PackError, match="was being brought back"):
+                forks.remove("x")
+        forks.doctor(fix=True)
+        if not (forks.base / "x").exists():
+            (again,) = restore().restored
+            assert again.error is None, (nth, changes[nth - 1])
+        assert forks.states() == {"x": "ok"}, (nth, changes[nth - 1])
+        assert (forks.base / "x/a/file").read_text() == "edited\n"
+        assert git(forks.base / "x/a", "diff", "--name-only", "HEAD") == "file"
+
+
 def test_a_fork_that_was_deleted_by_hand_is_told_and_cleared_and_its_commits_stay(forks: Forks) -> None:
     directory = forks.made("x")
     mine = forks.commit(directory / "b")
@@ -125,6 +213,27 @@ def test_a_fork_that_was_deleted_by_hand_is_told_and_cleared_and_its_commits_sta
     assert "users" in git(forks.root / "b", "worktree", "list")
     assert "grex/x" not in git(forks.root / "b", "worktree", "list")
     forks.check_untouched()
+
+
+def test_a_fork_that_was_deleted_by_hand_is_mended_by_the_doctor_and_no_commit_is_lost(forks: Forks) -> None:
+    """On its branch, and on a HEAD that was on none; a fork whose disk may be unplugged is left alone."""
+    directory = forks.made("x")
+    mine = forks.commit(directory / "b")
+    git(directory / "a", "switch", "--quiet", "--detach")
+    detached = forks.commit(directory / "a")
+    (forks.base / "disk").mkdir()
+    forks.made("disk/y")
+    shutil.move(forks.base / "disk", forks.base / "unplugged")
+    shutil.rmtree(directory)
+    found = {one.subject: (one.code, one.fix is not None) for one in forks.doctor().findings}
+    assert found == {str(directory): ("fork-gone", True), str(forks.base / "disk/y"): ("fork-gone", False)}
+    report = forks.doctor(fix=True)
+    assert [one.subject for one in report.findings] == [str(forks.base / "disk/y")]
+    assert forks.states() == {"y": "gone"}
+    assert git(forks.root / "b", "rev-parse", "grex/x") == mine
+    (rescue,) = git(forks.root / "a", "for-each-ref", "--format=%(objectname)", "refs/grex").split()
+    assert rescue == detached
+    assert str(directory) not in git(forks.root / "a", "worktree", "list")
 
 
 def test_a_pack_that_is_missing_or_another_thing_makes_a_fork_damaged(forks: Forks) -> None:

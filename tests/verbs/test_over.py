@@ -240,8 +240,48 @@ async def test_commits_with_nowhere_to_go_are_told_with_what_to_do(packs: Place)
     assert statuses(report) == {"a": "no-upstream", "b": "unchanged", "pin": "detached"}
     assert report.exit_code == 4
     hints = {pack.path: pack.hint or "" for pack in report.packs}
-    assert "git -C a push -u origin mine" in hints["a"]
+    assert "`grex push -u a`" in hints["a"]
     assert "grex switch -c NAME pin" in hints["pin"]
+
+
+async def test_a_new_branch_is_sent_and_followed_where_that_is_asked_for(packs: Place, server: GitServer) -> None:
+    await switched(packs, "mine", "a", "b", create=True)
+    new = commit(packs, "a")
+    dry = await push(PushRequest(root=packs.root, set_upstream=True, dry_run=True), packs.settings())
+    assert statuses(dry) == {"a": "planned", "b": "unchanged", "pin": "unchanged"}
+    assert [one.sha for one in dry.packs[0].commits] == [new]
+    report = await push(PushRequest(root=packs.root, set_upstream=True), packs.settings())
+    assert (statuses(report), report.exit_code) == ({"a": "pushed", "b": "unchanged", "pin": "unchanged"}, 0)
+    assert report.packs[0].text == "1 commit of mine to origin/mine, which it follows now"
+    assert git(server.path("a"), "rev-parse", "mine") == new
+    assert git(packs / "a", "rev-parse", "--abbrev-ref", "mine@{upstream}") == "origin/mine"
+    commit(packs, "a", "more")
+    assert statuses(await pushed(packs, "a")) == {"a": "pushed"}
+
+
+async def test_a_shallow_clone_follows_a_branch_that_it_has_sent(packs: Place, server: GitServer) -> None:
+    packs.declare({"url": server.url("a"), "path": "shallow", "depth": 1})
+    assert (await packs.sync()).exit_code == 0
+    await switched(packs, "mine", "shallow", create=True)
+    new = commit(packs, "shallow")
+    await push(PushRequest(root=packs.root, packs=("shallow",), set_upstream=True), packs.settings())
+    assert git(packs / "shallow", "rev-parse", "mine@{upstream}") == new
+    theirs = server.commit("a", {"f": "theirs\n"}, branch="mine")
+    git(packs / "shallow", "fetch", "--quiet")
+    assert git(packs / "shallow", "rev-parse", "mine@{upstream}") == theirs
+
+
+async def test_a_new_upstream_that_is_refused_is_not_followed(packs: Place, server: GitServer) -> None:
+    """The remote has such a branch by now, of somebody else; and without a remote there is nowhere to go."""
+    await switched(packs, "mine", "a", "b", create=True)
+    commit(packs, "a")
+    commit(packs, "b")
+    server.commit("a", {"f": "theirs\n"}, branch="mine")
+    git(packs / "b", "remote", "rename", "origin", "elsewhere")
+    report = await push(PushRequest(root=packs.root, set_upstream=True), packs.settings())
+    assert statuses(report) == {"a": "pack.push", "b": "no-remote", "pin": "unchanged"}
+    assert git(packs / "a", "config", "--get", "branch.mine.merge", check=False) == ""
+    assert "git -C b remote add origin URL" in (report.packs[1].hint or "")
 
 
 async def test_a_push_never_forces(packs: Place, server: GitServer) -> None:

@@ -99,7 +99,34 @@ async def test_what_a_user_did_is_told_and_drift_only_where_it_is_asked_for(
     assert set(found.states) == states
     assert text in found.text
     assert (await synced.status()).exit_code == 0
+    assert (await synced.status(fail_on_drift=True)).exit_code == (0 if case == "behind" else 7)
+
+
+async def test_what_upstream_has_beyond_the_lockfile_is_drift_only_where_it_was_asked_for(
+    synced: Place, server: GitServer
+) -> None:
+    """`sync --locked` brings what the lockfile says, and that somebody pushes must not fail what comes after it."""
+    server.commit("tool", {"t": "2\n"})
+    git(synced / "a", "fetch", "--quiet")
+    assert (await synced.sync(locked=True)).exit_code == 0
+    report = await synced.status(fail_on_drift=True)
+    assert (report.exit_code, report.is_drift, report.is_clean) == (0, False, False)
+    assert "a  1 behind" in render.status(report).splitlines()[0]
+    assert [(pack["path"], pack["drift"]) for pack in report.to_json()["packs"]] == [("a", False), ("pin", False)]
+    assert (await synced.status(fail_on_drift=True, fetch=True)).exit_code == 7
+    git(synced / "a", "reset", "--quiet", "--hard", "origin/main")  # now it is not what the lockfile says
+    git(synced / "a", "update-ref", "refs/remotes/origin/main", "HEAD^")
     assert (await synced.status(fail_on_drift=True)).exit_code == 7
+
+
+async def test_a_rewritten_upstream_is_no_drift_either_where_head_is_what_is_locked(
+    synced: Place, server: GitServer
+) -> None:
+    pack = synced / "a"
+    other = git(pack, "commit-tree", "-m", "other", "HEAD^{tree}")
+    git(pack, "update-ref", "refs/remotes/origin/main", other)
+    report = await synced.status(fail_on_drift=True)
+    assert (report.packs[0].states, report.exit_code) == (("diverged",), 0)
 
 
 async def test_a_pin_that_was_moved_or_put_on_a_branch_is_at_the_wrong_ref(synced: Place, server: GitServer) -> None:
@@ -132,6 +159,16 @@ async def test_a_declaration_that_was_changed_is_drift_until_it_is_synced(
     if now in ("main", None):
         await synced.sync()
         assert (await synced.status(fail_on_drift=True)).exit_code == 0
+
+
+async def test_a_sync_that_changes_only_the_lockfile_says_so(synced: Place, server: GitServer) -> None:
+    synced.declare({"url": server.url("tool"), "path": "a", "ref": "main"})
+    report = await synced.sync()
+    assert "lockfile     grex.lock.jsonl: 1 line changed (a), 1 line gone (pin)." in render.sync(report).splitlines()
+    document = report.to_json()
+    assert document["lockfile"] == {"added": [], "changed": ["a"], "removed": ["pin"]}
+    again = await synced.sync()
+    assert (again.to_json()["lockfile"], "grex.lock.jsonl" in render.sync(again)) == (None, False)
 
 
 async def test_a_url_that_was_changed_is_drift_also_where_it_is_another_spelling(

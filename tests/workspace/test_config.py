@@ -67,29 +67,29 @@ def test_a_workspace_cannot_grant_itself_trust(workspace: Path) -> None:
     path = write(workspace, "[trust]\nprefixes = []\n")
     with pytest.raises(ConfigError) as caught:
         read(workspace)
-    assert caught.value.message == f"{path} has a table [trust], but a workspace cannot grant itself trust."
+    assert caught.value.message == f"{path}:1:1: there is a table [trust], but a workspace cannot grant itself trust."
     assert caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("[snyc]\n", " has no setting 'snyc'.", "did you mean 'sync'?"),
-        ("jobs = 1\n", " has no setting 'jobs'.", "known: cache, groups, sync, trash, trust, url"),
-        ("[sync]\njob = 1\n", " has no setting 'sync.job'.", "did you mean 'jobs'?"),
-        ("[trust]\nprefix = []\n", " has no setting 'trust.prefix'.", "did you mean 'prefixes'?"),
-        ("sync = 1\n", ": sync is 1, and a table is needed.", "Write [sync] above its keys."),
-        ("[[trust]]\n", ": trust is [{}], and a table is needed.", "Write [trust] above its keys."),
-        ("[sync]\njobs = 0\n", ": sync.jobs is 0, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
-        ("[sync]\njobs = 1025\n", ": sync.jobs is 1025, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
-        ("[sync]\njobs = true\n", ": sync.jobs is True, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
-        ("[sync]\nper_host = '4'\n", ": sync.per_host is '4', and a whole number from 1 to 1024 is needed.", "Write it as in `per_host = 4`."),
-        ("[trash]\nkeep_days = -1\n", ": trash.keep_days is -1, and a whole number from 0 to 36500 is needed.", "Write it as in `keep_days = 90`."),
-        ("[trash]\nkeep_days = true\n", ": trash.keep_days is True, and a whole number from 0 to 36500 is needed.", "Write it as in `keep_days = 90`."),
-        ("[trust]\nprefixes = 'a'\n", ": trust.prefixes is 'a', and a list is needed.", 'Write it as in `["..."]`.'),
-        ("[trust]\nprefixes = ['']\n", ": trust.prefixes holds '', and each is the beginning of a URL.", "Write it as in 'https://github.com/my-org'."),
-        ("[trust]\nprefixes = [1]\n", ": trust.prefixes holds 1, and each is the beginning of a URL.", "Write it as in 'https://github.com/my-org'."),
-        ("[sync\n", " is not TOML: Expected ']' at the end of a table declaration (at line 1, column 6).", "See https://toml.io."),
+        ("[snyc]\n", ":1:1: there is no setting 'snyc'.", "did you mean 'sync'?"),
+        ("jobs = 1\n", ":1:1: there is no setting 'jobs'.", "known: cache, groups, sync, trash, trust, url"),
+        ("[sync]\njob = 1\n", ":2:1: there is no setting 'sync.job'.", "did you mean 'jobs'?"),
+        ("[trust]\nprefix = []\n", ":2:1: there is no setting 'trust.prefix'.", "did you mean 'prefixes'?"),
+        ("sync = 1\n", ":1:1: sync is 1, and a table is needed.", "Write [sync] above its keys."),
+        ("[[trust]]\n", ":1:1: trust is [{}], and a table is needed.", "Write [trust] above its keys."),
+        ("[sync]\njobs = 0\n", ":2:1: sync.jobs is 0, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
+        ("[sync]\njobs = 1025\n", ":2:1: sync.jobs is 1025, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
+        ("[sync]\njobs = true\n", ":2:1: sync.jobs is True, and a whole number from 1 to 1024 is needed.", "Write it as in `jobs = 4`."),
+        ("[sync]\nper_host = '4'\n", ":2:1: sync.per_host is '4', and a whole number from 1 to 1024 is needed.", "Write it as in `per_host = 4`."),
+        ("[trash]\nkeep_days = -1\n", ":2:1: trash.keep_days is -1, and a whole number from 0 to 36500 is needed.", "Write it as in `keep_days = 90`."),
+        ("[trash]\nkeep_days = true\n", ":2:1: trash.keep_days is True, and a whole number from 0 to 36500 is needed.", "Write it as in `keep_days = 90`."),
+        ("[trust]\nprefixes = 'a'\n", ":2:1: trust.prefixes is 'a', and a list is needed.", 'Write it as in `["..."]`.'),
+        ("[trust]\nprefixes = ['']\n", ":2:1: trust.prefixes holds '', and each is the beginning of a URL.", "Write it as in 'https://github.com/my-org'."),
+        ("[trust]\nprefixes = [1]\n", ":2:1: trust.prefixes holds 1, and each is the beginning of a URL.", "Write it as in 'https://github.com/my-org'."),
+        ("[sync\n", ":1:6: this is not TOML: Expected ']' at the end of a table declaration.", "See https://toml.io."),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_with_a_hint(workspace: Path, text: str, message: str, hint: str) -> None:
@@ -106,16 +106,16 @@ def test_the_groups_that_are_off_are_the_workspaces_to_say(workspace: Path) -> N
     own = write_user(workspace, "[groups]\noff = []\n")
     with pytest.raises(ConfigError) as caught:
         read(workspace)
-    assert caught.value.message == f"{own} has a table [groups], but groups belong to a workspace."
+    assert caught.value.message == f"{own}:1:1: there is a table [groups], but groups belong to a workspace."
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("off = 'docs'", ": groups.off is 'docs', and a list is needed."),
-        ("off = ['a b']", ": groups.off holds 'a b', which is no name of a group."),
-        ("off = [1]", ": groups.off holds 1, which is no name of a group."),
-        ("on = []", " has no setting 'groups.on'."),
+        ("off = 'docs'", ":2:1: groups.off is 'docs', and a list is needed."),
+        ("off = ['a b']", ":2:1: groups.off holds 'a b', which is no name of a group."),
+        ("off = [1]", ":2:1: groups.off holds 1, which is no name of a group."),
+        ("on = []", ":2:1: there is no setting 'groups.on'."),
     ],
 )
 def test_a_mistake_in_the_groups_is_named(workspace: Path, text: str, message: str) -> None:
@@ -129,8 +129,38 @@ def test_a_mistake_in_the_groups_is_named(workspace: Path, text: str, message: s
 @pytest.mark.parametrize("data", [b"\xff", b"a = " + b"[" * 5000])
 def test_hostile_bytes_are_a_mistake_like_any_other(workspace: Path, data: bytes) -> None:
     (workspace / ".grex/config.toml").write_bytes(data)
-    with pytest.raises(ConfigError, match="is not TOML"):
+    with pytest.raises(ConfigError, match="this is not TOML"):
         read(workspace)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('# a\n[sync]\njobs = 1\n  "per_host" = 0\n', "4:3"),
+        ("[trash]\n[sync]\njobs = 1\nper_hosts = 1\n", "4:1"),
+        ("sync.jobs = 0\n", "1:1"),
+        ("trash.keep_days = 1\nsync = {jobs = 0}\n", "2:1"),
+        ('[url."https://m.example/"]\ninstead_of = []\n[url."https://n.example/"]\ninstead_off = []\n', "4:1"),
+        ("jobs = [\n1,\n", "3:1"),
+        (b"[sync]\n# \xff\n", "2:3"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_column(workspace: Path, text: str | bytes, place: str) -> None:
+    path = workspace / ".grex/config.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigError) as caught:
+        read(workspace)
+    assert caught.value.message.startswith(f"{path}:{place}: ")
+    line, column = map(int, place.split(":"))
+    assert caught.value.details == {"file": str(path), "line": line, "column": column}
+
+
+def test_refused_files_count_for_nothing_where_somebody_tells_of_them(workspace: Path) -> None:
+    write_user(workspace, "[trash]\nkeep_days = 7\n[snyc]\n")
+    write(workspace, "[sync]\njobs = 0\n")
+    refused: list[ConfigError] = []
+    assert read_config(workspace, workspace.parent / "user", refused=refused) == Config()
+    assert ["snyc" in refused[0].message, "sync.jobs" in refused[1].message, len(refused)] == [True, True, 2]
 
 
 def test_only_a_regular_file_of_reasonable_size_is_read(workspace: Path) -> None:

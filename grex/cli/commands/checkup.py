@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated, Optional, TypedDict, Unpack
 
 import typer
+from msgspec.structs import replace
 
 from grex.cli.call import Call, execute
 from grex.cli.options import Packs
@@ -52,4 +53,6 @@ def doctor(
     request = DoctorRequest(
         root=call.root(), packs=tuple(packs or ()), restore=tuple(restore or ()), keep_days=keep_days, **how
     )
-    return execute(call, request.root, partial(verb, request), partial(render.doctor, width=call.width))
+    return execute(
+        replace(call, is_lenient=True), request.root, partial(verb, request), partial(render.doctor, width=call.width)
+    )

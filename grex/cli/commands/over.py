@@ -92,13 +92,28 @@ def fetch(call: Call, packs: Packs = None, filters: Filters = None) -> int:
 
 
 @takes(*COMMON)
-def push(call: Call, packs: Packs = None, filters: Filters = None, dry_run: DryRun = False) -> int:
+def push(
+    call: Call,
+    packs: Packs = None,
+    filters: Filters = None,
+    set_upstream: Annotated[
+        bool,
+        typer.Option("--set-upstream", "-u", help="Send a branch without an upstream to origin, and let it follow."),
+    ] = False,
+    dry_run: DryRun = False,
+) -> int:
     """Push the branch of every pack that is ahead of its upstream."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.over import PushRequest  # noqa: PLC0415 - only when run
     from grex.verbs.over import push as verb  # noqa: PLC0415 - only when run
 
-    request = PushRequest(root=call.root(), packs=tuple(packs or ()), filters=tuple(filters or ()), dry_run=dry_run)
+    request = PushRequest(
+        root=call.root(),
+        packs=tuple(packs or ()),
+        filters=tuple(filters or ()),
+        dry_run=dry_run,
+        set_upstream=set_upstream,
+    )
     return execute(call, request.root, partial(verb, request), partial(render.push, brief=call.has_one_place))
 
 

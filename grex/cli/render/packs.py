@@ -13,6 +13,7 @@ from grex.verbs.report import explained
 if TYPE_CHECKING:
     from grex.engine import StepOutcome
     from grex.engine.pulling import Pulled
+    from grex.manifest.relocked import Relocked
     from grex.verbs.add import AddReport
     from grex.verbs.demo import DemoReport
     from grex.verbs.init import InitReport
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
 
 _SHORT = 10
+_NAMED = 3
 _QUIET = "unchanged"
 _WORST_FIRST = (
     "failed",
@@ -188,7 +190,7 @@ def status(report: StatusReport, *, short: bool = False, width: int | None = Non
         short: a line for each pack that is not clean and nothing else: its states, a blank, its path.
         width: of the terminal, where lines are broken; None where it goes elsewhere.
     """
-    attention = sorted((pack for pack in report.packs if pack.is_drift), key=_urgency)
+    attention = sorted((pack for pack in report.packs if not pack.is_clean), key=_urgency)
     if short:
         return "\n".join(f"{','.join(pack.states)} {pack.path}" for pack in attention)
     notes = note_lines(report.notes)
@@ -249,6 +251,7 @@ def sync(report: SyncReport, *, brief: bool = False, width: int | None = None) -
     if left:
         lines.append(f"{'':<12} hint: `grex sync --prune` moves what nobody declares to the trash.")
     lines.extend(removed_lines(report.pruned))
+    lines.extend(_relocked(report.relocked_only))
     if report.swept:
         lines.append(f"note: {counted(len(report.swept), 'old entry', 'old entries')} left the trash for good.")
     lines.extend(note_lines(report.notes))
@@ -284,6 +287,16 @@ def _pulled(pulled: Pulled, *, dry_run: bool) -> str:
     if dry_run:
         return pack_line("would pull", ".", f"{text}; what it declares is not known yet")
     return pack_line("pulled", ".", text)
+
+
+def _relocked(found: Relocked) -> list[str]:
+    """The line about a lockfile that changed where no pack did."""
+    told: list[str] = []
+    for what, paths in (("new", found.added), ("changed", found.changed), ("gone", found.removed)):
+        if paths:
+            more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+            told.append(f"{counted(len(paths), 'line')} {what} ({', '.join(paths[:_NAMED])}{more})")
+    return [pack_line("lockfile", "grex.lock.jsonl", f"{', '.join(told)}.")] if told else []
 
 
 def _summary(report: SyncReport) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from grex.engine.checks.checkouts import check_checkouts, check_objects
 from grex.engine.checks.declarations import check_declarations, check_places
 from grex.engine.checks.finding import Check, Finding, Fix, Severity, of_error
+from grex.engine.checks.forked import check_forks, fix_fork
 from grex.engine.checks.ground import Ground, read_ground
 from grex.engine.checks.hidden import check_hidden, check_merging, check_tracked, fix_hidden, fix_merging
 from grex.engine.checks.leftovers import (
@@ -45,6 +46,7 @@ CHECKS: Mapping[str, Check] = {
     "tracked files": check_tracked,
     "merge driver": check_merging,
     "trash": check_trash,
+    "forks": check_forks,
     "temporary files": check_temporaries,
     "locks": check_locks,
     "settings": check_settings,
@@ -70,6 +72,7 @@ FIXES: Mapping[str, Fix] = {
     "trash-moved": fix_trash,
     "trash-empty": fix_trash,
     "trash-sweep": fix_sweep,
+    "fork-gone": fix_fork,
     "temporary-file": fix_temporary,
 }
 """What mends a finding, by its code; a finding without `fix` is left as it is, whatever its code."""

@@ -24,8 +24,7 @@ async def check_declarations(ground: Ground) -> list[Finding]:
     """Files that are refused, packs that are declared differently or in a circle, overrides that do nothing."""
     refused = ground.refused
     if isinstance(refused, ConfigError):
-        file = ".grex/config.toml" if "config.toml" in refused.message else ".grex/local.yaml"
-        return of_error(refused, code="configuration", subject=file, why=_NOTHING_RUNS)
+        return of_error(refused, code="configuration", subject=".grex/local.yaml", why=_NOTHING_RUNS)
     if refused is not None:
         return of_error(refused, code="declarations", subject=".grex/pack.yaml", why=_NOTHING_RUNS)
     found = ground.found
@@ -34,10 +33,9 @@ async def check_declarations(ground: Ground) -> list[Finding]:
     findings: list[Finding] = []
     errors: dict[str, GrexError] = dict(found.errors)
     session = ground.session
-    present = [
-        one for one in stand(session, found).present.values() if one.path == ROOT or one.path in found.graph.nodes
-    ]
-    needs = find_needs(session, present)
+    active = {ROOT, *(node.path for node in found.graph.active())}
+    present = [one for one in stand(session, found).present.values() if one.path in active]
+    needs = find_needs(session, present, off=[node for node in found.graph.ordered() if not node.is_active])
     _, wrong = examine_all(session, RunContext(session, dry_run=True), present)
     for path, error in (*needs.missing.items(), *needs.circles.items(), *wrong.items()):
         errors.setdefault(path, error)

@@ -117,7 +117,7 @@ def _read(session: Session, *, objects: bool) -> Ground:
     found: Survey | None = None
     refused: GrexError | None = None
     try:
-        found = survey(layout, session.settings.platform, check_type=session.check_type)
+        found = survey(layout, session.settings.platform, check_type=session.check_type, is_lenient=True)
     except GrexError as error:
         refused = error
     log, lockfile = scan_log(layout.log), scan_lockfile(layout.lockfile)

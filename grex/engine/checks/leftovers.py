@@ -317,7 +317,8 @@ async def fix_bracket(ground: Ground, finding: Finding) -> str:
     present = standing.present[path]
     others = [other for name, other in standing.present.items() if name != path]
     context = RunContext(session)
-    plan = prepare(session, context, [present], others=others)
+    off = [node for node in ground.found.graph.ordered() if not node.is_active]
+    plan = prepare(session, context, [present], others=others, off=off)
     outcomes = await run(session, context, plan, fail_fast=False)
     outcome = outcomes.get(path)
     if outcome is not None and outcome.error is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+from msgspec.structs import replace
 
 from grex.engine.checks.finding import Finding, of_error
 from grex.engine.checks.ground import Ground
@@ -14,6 +17,8 @@ from grex.locks import Tier, inspect_locks
 from grex.locks.file_system import why_polled
 from grex.locks.inotify import why_no_instance
 from grex.workspace import read_config
+
+_DEFAULTS = "No verb but doctor runs, and it has looked as if nothing were set there"
 
 __all__ = ["check_locks", "check_machine", "check_settings"]
 
@@ -61,13 +66,15 @@ def _pack_of(tier: Tier, directory: str) -> str | None:
 
 
 async def check_settings(ground: Ground) -> list[Finding]:
-    """The configuration of the workspace, and what this user trusts."""
+    """The configuration of the user and of the workspace, and what this user trusts."""
+    refused = list(ground.session.settings.refused)
+    read_config(ground.root, None, refused=refused)  # a front end that reads none of it may have called
     findings: list[Finding] = []
-    try:
-        read_config(ground.root, None)
-    except ConfigError as error:
-        if ground.refused is None or ground.refused.message != error.message:
-            findings += of_error(error, code="configuration", subject=".grex/config.toml", why="No verb runs")
+    for error in {error.message: error for error in refused}.values():
+        told = of_error(error, code="configuration", subject=".grex/config.toml", why=_DEFAULTS)
+        for one in told:
+            file, _, place = one.subject.partition(".toml")
+            findings.append(replace(one, subject=f"{ground.shown(Path(f'{file}.toml'))}{place}"))
     try:
         ground.session.trust.prefixes()
     except ConfigError as error:

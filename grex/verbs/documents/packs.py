@@ -19,6 +19,7 @@ __all__ = [
     "ListedPackObject",
     "PackStatusObject",
     "PulledObject",
+    "RelockedObject",
     "RemovedObject",
     "RepositoryObject",
     "StatusDocument",
@@ -107,6 +108,14 @@ class PulledObject(TypedDict):
     new: str
 
 
+class RelockedObject(TypedDict):
+    """The packs whose lines in the lockfile are new, different or gone since this run."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
 class _SyncFacts(TypedDict):
     workspace: str
     dry_run: bool
@@ -119,6 +128,7 @@ class _SyncFacts(TypedDict):
     notes: list[str]
     errors: list[FailureObject]
     lockfile_changed: bool
+    lockfile: RelockedObject | None
     pulled: PulledObject | None
     elapsed_s: float
     waited_s: float
@@ -177,10 +187,14 @@ class ListDocument(TypedDict):
 
 
 class PackStatusObject(TypedDict):
-    """How one pack stands; `states` is empty for a clean one, `tampered` has a line for each thing changed by hand."""
+    """How one pack stands; `states` is empty for a clean one, `tampered` has a line for each thing changed by hand.
+
+    `drift` is whether `--fail-on-drift` minds.
+    """
 
     path: str
     states: list[str]
+    drift: bool
     branch: str | None
     sha: str | None
     ref: str | None
@@ -222,6 +236,7 @@ class StatusDocument(TypedDict):
     workspace: str
     exit_code: int
     clean: bool
+    drift: bool
     repository: RepositoryObject | None
     packs: list[PackStatusObject]
     fetched: list[FetchedObject] | None

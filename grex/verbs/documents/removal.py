@@ -34,7 +34,7 @@ class TrashedObject(TypedDict):
 
     trash: str
     path: str
-    kind: Literal["whole", "link", "files"]
+    kind: Literal["whole", "link", "files", "fork"]
     url: str | None
     ref: str | None
     branch: str | None
