@@ -323,5 +323,9 @@ async def _unmerged(session: Session, common: Path, pack: ForkPack, head: str | 
     """How many commits only the fork has: those of its branch and of HEAD, wherever that is, since it began."""
     shas = {sha for sha in (tip_of(common, pack.branch), head) if sha is not None and sha != pack.sha}
     return await unmerged_count(
-        session.git_for(pack.path), repository_state(common), shas, besides=[pack.branch], since=pack.sha
+        session.git_for(pack.path).in_repository(common),
+        repository_state(common),
+        shas,
+        besides=[pack.branch],
+        since=pack.sha,
     )

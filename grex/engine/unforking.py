@@ -128,7 +128,7 @@ async def _forget(session: Session, record: ForkRecord, pack: ForkPack, removal:
     common, place = common_of(session.layout, record, pack.path), place_of(record, pack.path)
     if common is None or os.path.lexists(place):
         return  # it was never made, or something else is there by now
-    git, repository = session.git_for(pack.path), repository_state(common)
+    git, repository = session.git_for(pack.path).in_repository(common), repository_state(common)
     try:
         async with session.holds.backend(pack.path, main_place(common)) as backend:
             await provider_named(record.provider).forget(session, common, place, backend=backend)

@@ -81,6 +81,21 @@ def test_work_in_a_fork_is_refused_pack_by_pack_and_a_clean_one_goes_without_a_t
         forks.remove("x")
 
 
+def test_a_fork_goes_also_where_git_takes_no_repository_that_it_only_finds(
+    forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "strict.gitconfig"
+    config.write_text("[safe]\n    bareRepository = explicit\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    directory = forks.made("x")
+    mine = forks.commit(directory / "a", "mine")
+    assert forks.remove("x").exit_code == 4
+    removed = forks.remove("x", force=True)
+    assert (removed.exit_code, removed.is_removed, directory.exists()) == (0, True, False)
+    assert git(forks.root / "a", "branch", "--format=%(objectname)", "--list", "grex/x") == mine
+    assert git(forks.root / "b", "branch", "--list", "grex/x") == ""
+
+
 def test_by_force_the_directory_goes_to_the_trash_and_commits_stay_reachable(forks: Forks) -> None:
     """What is edited, what is staged only, untracked files, a branch with commits, commits on a detached HEAD."""
     directory = forks.made("x")
