@@ -94,7 +94,11 @@ def _move_away(
     trash = Layout(directory).trash_dir
     has_trash = trash.is_dir() and any(trash.iterdir())
     label = f"forks/{directory.name}"
-    if has_trash or any(work.edited or work.untracked or work.operation or work.text for work in found):
+    # Commits of a pack that was forked stay in its repository; those of one that was cloned into the fork go with it.
+    if has_trash or any(
+        work.edited or work.untracked or work.operation or work.text or (work.unmerged and work.branch is None)
+        for work in found
+    ):
         removal.trash = move_to_trash(directory, session.layout.trash_dir, label)
         return
     if is_known and any(work.has_new_lockfile for work in found):
