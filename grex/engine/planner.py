@@ -120,7 +120,10 @@ def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
         case "directory":
             if ".git" in state.entries:
                 what = "a directory whose .git is no repository, or leads to none that is there, is in the way"
-                moved = "If its repository was moved: `git worktree repair` in that, with this directory. Or else move"
+                moved = (
+                    "If its repository was moved, `git worktree repair` in that finds this again (for a fork: `grex "
+                    "exec -- git worktree repair` in the workspace). Or else move"
+                )
                 return _in_the_way(wanted, "directory-in-the-way", what, moved)
             what = "a directory that is not a git repository is in the way"
             return _in_the_way(wanted, "directory-in-the-way", what)

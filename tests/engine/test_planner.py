@@ -191,6 +191,7 @@ def test_a_work_tree_whose_repository_was_moved_is_told_how_to_find_it_again() -
     assert isinstance(look, Leave)
     assert look.code == "directory-in-the-way"
     assert "`git worktree repair`" in look.hint
+    assert "move x elsewhere" in look.hint
 
 
 # -- the second look: how the local side stands to the wanted commit --------------------------------------------------

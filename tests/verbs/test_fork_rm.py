@@ -129,6 +129,19 @@ def test_commits_in_a_submodule_of_a_fork_are_not_forgotten_with_its_work_tree(f
     assert git(forks.base / "up/b.git", "rev-parse", "own") == mine
 
 
+def test_the_repositories_of_submodules_of_a_fork_that_is_gone_are_in_the_trash(forks: Forks) -> None:
+    directory = forks.made("x")
+    sub = with_submodule(forks, directory)
+    mine = forks.commit(sub, "mine")
+    shutil.rmtree(directory)
+    removed = forks.remove("x")
+    assert removed.is_removed
+    assert removed.removal.trash is not None
+    kept = removed.removal.trash / "sub"
+    git(kept, "config", "--file", "config", "--unset", "core.worktree")  # it names the directory that is gone
+    git(kept, "--git-dir=.", "cat-file", "-e", mine)
+
+
 def test_a_repository_that_git_ignores_is_no_more_lost_than_other_work(forks: Forks) -> None:
     directory = forks.made("x")
     with (forks.root / "b/.git/info/exclude").open("a") as exclude:
