@@ -157,7 +157,8 @@ class WorkTrees:
 
     async def forget(self, session: Session, common: Path, place: Path, *, backend: BackendHold) -> None:
         """Forget a work tree whose directory is gone."""
-        await forget_work_tree(session.git_for(place.name), repository_state(common), place, backend=backend)
+        git = session.git_for(place.name).in_repository(common)
+        await forget_work_tree(git, repository_state(common), place, backend=backend)
 
 
 def _is_whole(dirs: GitDirs, own: Path | None, found: CheckoutState, pack: ForkPack) -> bool:

@@ -29,11 +29,14 @@ from grex.git import (
     WorkTreeStatus,
     count_commits,
     find_git_dirs,
+    find_work,
     is_half_made,
     linked_work_trees,
+    nested_repositories,
     observe,
     read_ref,
     registered_at,
+    submodule_losses,
     unmerged_count,
 )
 from grex.manifest import (
@@ -158,7 +161,7 @@ async def look_into(
         paths |= _others(session, record)
     found: dict[str, ForkWork] = {}
     limit = anyio.CapacityLimiter(max(session.settings.jobs or 4, 1))
-    look = _Look(session, record, mark, frozenset(paths))
+    look = _Look(session, record, mark, frozenset(paths), is_thorough=holds is not None)
 
     async def one(path: str) -> None:
         pack, place = made.get(path), place_of(record, path)
@@ -201,6 +204,8 @@ class _Look(Struct, frozen=True):
     record: ForkRecord
     mark: ForkMark | None
     paths: frozenset[str]
+    is_thorough: bool
+    """Whether every directory is looked at for repositories that git ignores; else it may take long to list forks."""
 
     async def at(self, pack: ForkPack) -> ForkWork:
         """A pack that was forked."""
@@ -216,6 +221,7 @@ class _Look(Struct, frozen=True):
             return ForkWork(path, pack.branch, is_there=False, unmerged=unmerged)
         if canonical(state.dirs.common) != common or state.dirs.own == state.dirs.common:
             return ForkWork(path, pack.branch, text="something else than the work tree that was made is there")
+        text, is_refused = await self._inside(path, state)
         work = await unsaved(self.session, state, self._below(path))
         has_new_lockfile = path == FORK_ROOT and _LOCKFILE in work.edited
         ahead = 0
@@ -232,7 +238,25 @@ class _Look(Struct, frozen=True):
             unmerged=await _unmerged(self.session, common, pack, state.head_sha),
             operation=state.operation,
             has_new_lockfile=has_new_lockfile,
+            text=text,
+            is_refused=is_refused,
         )
+
+    async def _inside(self, path: str, state: CheckoutState) -> tuple[str, bool]:
+        """What of other repositories inside a pack would be lost with it, and whether force would not keep it."""
+        is_linked = state.dirs.own != state.dirs.common
+        losses = await submodule_losses(self.session.git_for(path), state)
+        for loss in sorted(losses, key=lambda one: not one.is_in_repository):
+            text = f"its submodule {loss.path} {loss.text}"
+            if loss.is_in_repository and is_linked:
+                return f"{text}; git forgets its repository with the work tree, so push that or take it elsewhere", True
+            return text, False
+        if self.is_thorough:
+            besides = {*self._below(path), *([GREX_DIRECTORY] if path == FORK_ROOT else [])}
+            nested = nested_repositories(state, besides)
+            if nested:
+                return f"it holds another repository, {nested[0]}, that no pack declares", False
+        return "", False
 
     def _is_in_the_making(self, state: CheckoutState) -> bool:
         """Whether a killed run was about to write its files: nobody's work, whatever git says of it."""
@@ -302,13 +326,18 @@ class _Look(Struct, frozen=True):
         if state.dirs.own != state.dirs.common:
             return ForkWork(path, None, text="it is a work tree that grex did not make")
         git = self.session.git_for(path)
+        text, is_refused = await self._inside(path, state)
         work = await unsaved(self.session, state, self._below(path))
         refs = await git.run(["for-each-ref", "--format=%(objectname)", "refs/heads", "refs/stash"], cwd=state.real)
         shas = {*refs.stdout.decode("ascii").split(), *(() if state.head_sha is None else (state.head_sha,))}
         unmerged = 0
         if shas:
-            counted = await git.run(["rev-list", "--count", *sorted(shas), "--not", "--remotes", "--"], cwd=state.real)
+            elsewhere = ["--not", "--remotes", "--glob=refs/grex/tags/*"]
+            counted = await git.run(["rev-list", "--count", *sorted(shas), *elsewhere, "--"], cwd=state.real)
             unmerged = int(counted.stdout)
+        if self.is_thorough and not unmerged and not text:
+            unpushed = (await find_work(git, state)).unpushed  # tags of the user's as well
+            text = f"it has commits that are not pushed, on {unpushed[0]}" if unpushed else ""
         return ForkWork(
             path,
             None,
@@ -316,6 +345,8 @@ class _Look(Struct, frozen=True):
             untracked=work.untracked_count,
             unmerged=unmerged,
             operation=state.operation,
+            text=text,
+            is_refused=is_refused,
         )
 
 
@@ -323,5 +354,9 @@ async def _unmerged(session: Session, common: Path, pack: ForkPack, head: str | 
     """How many commits only the fork has: those of its branch and of HEAD, wherever that is, since it began."""
     shas = {sha for sha in (tip_of(common, pack.branch), head) if sha is not None and sha != pack.sha}
     return await unmerged_count(
-        session.git_for(pack.path), repository_state(common), shas, besides=[pack.branch], since=pack.sha
+        session.git_for(pack.path).in_repository(common),
+        repository_state(common),
+        shas,
+        besides=[pack.branch],
+        since=pack.sha,
     )

@@ -28,6 +28,7 @@ from grex.errors import LockUnavailableError, ManifestError, PackError
 from grex.exclude import enclosing_repository, ensure_block, escape_pattern, read_block, says, workspace_patterns
 from grex.fs import canonical
 from grex.git import IndexUnreadableError, find_git_dirs, linked_work_trees, read_index
+from grex.names import shown_argument
 from grex.workspace import Layout
 
 __all__ = ["Block", "Hiding"]
@@ -195,7 +196,9 @@ class Hiding:
         owner = self._name(work_tree)
         return PackError(
             f"{pack} cannot be put there: {owner} tracks {found}",
-            hint=f"Give the child another path, or remove {relative} from {owner}.",
+            # Not a plain `git rm`: it deletes the files as well, and of a checkout that was added by mistake all of it.
+            hint=f"Give the child another path, or take it out of {owner}, which leaves the files: "
+            f"`git -C {shown_argument(str(work_tree))} rm -r --cached {shown_argument(relative)}`.",
             details={"path": pack, "owner": owner, "tracked": found},
         )
 

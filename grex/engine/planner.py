@@ -118,6 +118,13 @@ def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
         case "absent" | "empty":
             return Clone()
         case "directory":
+            if ".git" in state.entries:
+                what = "a directory whose .git is no repository, or leads to none that is there, is in the way"
+                moved = (
+                    "If its repository was moved, `git worktree repair` in that finds this again (for a fork: `grex "
+                    "exec -- git worktree repair` in the workspace). Or else move"
+                )
+                return _in_the_way(wanted, "directory-in-the-way", what, moved)
             what = "a directory that is not a git repository is in the way"
             return _in_the_way(wanted, "directory-in-the-way", what)
         case "other":
@@ -141,11 +148,11 @@ def first_look(wanted: Wanted, state: CheckoutState) -> FirstLook:
     return Finished(target) if finished else Reach(target)
 
 
-def _in_the_way(wanted: Wanted, code: str, what: str) -> PutAway | Leave:
+def _in_the_way(wanted: Wanted, code: str, what: str, move: str = "Move") -> PutAway | Leave:
     leave = Leave(
         code,
         what,
-        f"Move {wanted.path} elsewhere and run the command again; grex does not touch what it did not make.",
+        f"{move} {wanted.path} elsewhere and run the command again; grex does not touch what it did not make.",
     )
     return PutAway(leave) if wanted.force else leave
 

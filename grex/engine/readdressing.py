@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal
 
+from grex.engine.outcome import short
 from grex.engine.places import look_at
 from grex.engine.removal import SET_URL, RemovalOutcome, Removals, inner_packs
 from grex.engine.session import Session
 from grex.engine.survey import Survey
 from grex.errors import PackError
 from grex.fs import canonical
-from grex.git import is_linked_worktree, set_origin
+from grex.git import RefNotFoundError, has_commit, is_linked_worktree, resolve_remote, set_origin
 from grex.git.kinship import is_same_repository
 from grex.names import PackUrl
 
-__all__ = ["Address", "find_address", "first_refusal", "point_origin", "replaced_packs", "replacing"]
+__all__ = ["Address", "find_address", "first_refusal", "point_origin", "replaced_packs", "replacing", "require_ref"]
 
 Address = Literal["absent", "known", "same", "different"]
 """`absent`: there is no checkout. `known`: its `origin` is that address already. `same`: the same repository."""
 
 _TIMEOUT_S = 4 * 3600.0
+_ASK_TIMEOUT_S = 300.0
+_OTHER_REF_HINT = "Give a ref that it has along with the URL: `--ref REF`; nothing was changed."
 
 
 async def find_address(session: Session, path: str, url: PackUrl) -> Address:
@@ -61,6 +64,32 @@ async def find_address(session: Session, path: str, url: PackUrl) -> Address:
         state = look_at(root)
         same = await is_same_repository(git, state, session.address(url).plain, backend=backend, timeout_s=_TIMEOUT_S)
     return "same" if same else "different"
+
+
+async def require_ref(session: Session, path: str, url: PackUrl, ref: str | None) -> None:
+    """Find out whether another repository has the declared ref, before it takes the place of the one that is there.
+
+    A commit cannot be asked for by its id. One that is in the old repository is none of another one's.
+
+    Tiers: PERMIT and PACK. Cancellation: git has ended.
+
+    Raises:
+        RefNotFoundError: it has not, and nothing was changed.
+        FetchError: the remote could not be asked.
+    """
+    root, git, address = session.layout.pack_dir(path), session.git_for(path, url), session.address(url)
+    async with session.holds.pack(path, root, "network", host=session.host_of(url)):
+        try:
+            target = await resolve_remote(git, address.plain, ref, _ASK_TIMEOUT_S, real=session.real(url).plain)
+        except RefNotFoundError as error:
+            error.hint = _OTHER_REF_HINT if ref is not None else error.hint
+            raise
+        if target.kind == "sha" and ref is not None and await has_commit(git, look_at(root), target.sha):
+            raise RefNotFoundError(
+                f"{path} is declared at {short(target.sha)}, a commit of the repository that is there, and "
+                f"{url.redacted} is another one",
+                hint=_OTHER_REF_HINT,
+            )
 
 
 async def point_origin(session: Session, path: str, url: PackUrl) -> None:

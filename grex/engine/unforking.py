@@ -9,6 +9,7 @@ a rescue ref, for the index of a work tree does not come along. The record goes 
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -85,7 +86,7 @@ async def remove_fork(
         _move_away(session, record, temp, found, removal, is_known=mark is not None)
     async with anyio.create_task_group() as tasks:
         for pack in record.packs:
-            tasks.start_soon(_forget, session, record, pack, removal)
+            tasks.start_soon(partial(_forget, session, record, pack, removal, was_seen=is_ours))
     if not removal.errors:
         if os.path.lexists(temp):
             remove_tree(temp)
@@ -101,7 +102,11 @@ def _move_away(
     trash = Layout(directory).trash_dir
     has_trash = trash.is_dir() and any(trash.iterdir())
     label = f"forks/{directory.name}"
-    if has_trash or any(work.edited or work.untracked or work.operation or work.text for work in found):
+    # Commits of a pack that was forked stay in its repository; those of one that was cloned into the fork go with it.
+    if has_trash or any(
+        work.edited or work.untracked or work.operation or work.text or (work.unmerged and work.branch is None)
+        for work in found
+    ):
         removal.trash = put_fork_away(session, record)
         return
     if is_known and any(work.has_new_lockfile for work in found):
@@ -161,15 +166,22 @@ async def _keep_head(
         removal.rescues[pack.path] = [kept]
 
 
-async def _forget(session: Session, record: ForkRecord, pack: ForkPack, removal: Removal) -> None:
-    """Let the repository forget the work tree, and delete the branch unless it has commits that nothing else has."""
+async def _forget(session: Session, record: ForkRecord, pack: ForkPack, removal: Removal, *, was_seen: bool) -> None:
+    """Let the repository forget the work tree, and delete the branch unless it has commits that nothing else has.
+
+    Where the fork was not there to be looked into, the repositories of its submodules go to the trash.
+    """
     common, place = common_of(session.layout, record, pack.path), place_of(record, pack.path)
     if common is None or os.path.lexists(place):
         return  # it was never made, or something else is there by now
-    git, repository = session.git_for(pack.path), repository_state(common)
+    git, repository = session.git_for(pack.path).in_repository(common), repository_state(common)
     try:
         async with session.holds.backend(pack.path, main_place(common)) as backend:
             await _keep_head(git, repository, place, pack, removal, backend)
+            own = registered_at(common, place)
+            if not was_seen and own is not None and (own / "modules").is_dir():
+                label = f"forks/{Path(record.directory).name}/{pack.path}"
+                removal.trash = move_to_trash(own / "modules", session.layout.trash_dir, label)
             await provider_named(record.provider).forget(session, common, place, backend=backend)
             if pack.path == FORK_ROOT:  # maybe before it had its place
                 await provider_named(record.provider).forget(session, common, root_temp(place), backend=backend)

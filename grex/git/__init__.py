@@ -42,7 +42,14 @@ from grex.git.recover import RecoveryReport, recover
 from grex.git.refs import GitDirs, Head, RefsUnreadableError, find_git_dirs, has_plain_refs, read_head, read_ref
 from grex.git.remote import LocalRemoteRefs, RemoteRef, local_remote_refs, parse_ref, resolve_remote
 from grex.git.status import WorkTreeStatus, ahead_behind, ask_head, porcelain
-from grex.git.work import LocalWork, find_work, is_linked_worktree, nested_repositories
+from grex.git.work import (
+    LocalWork,
+    SubmoduleLoss,
+    find_work,
+    is_linked_worktree,
+    nested_repositories,
+    submodule_losses,
+)
 from grex.git.worktree import (
     add_work_tree,
     count_commits,
@@ -101,6 +108,7 @@ __all__ = [
     "RefNotFoundError",
     "RefsUnreadableError",
     "RemoteRef",
+    "SubmoduleLoss",
     "Upstream",
     "WorkTreeStatus",
     "add_work_tree",
@@ -159,6 +167,7 @@ __all__ = [
     "resume_move",
     "set_origin",
     "settle_work_tree",
+    "submodule_losses",
     "switch_branch",
     "unmerged_count",
     "unstage",

@@ -20,6 +20,7 @@ Names and URLs of others never stand where git looks for an option: they follow 
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 import sys
@@ -185,6 +186,17 @@ class GitRunner:
         self._environment: dict[str, str] | None = None
         self._on_command = on_command
         self._git = git
+        self._git_dir: Path | None = None
+
+    def in_repository(self, git_dir: Path) -> GitRunner:
+        """The same for commands about a repository as a whole, run in its git directory, with or without a work tree.
+
+        git is told that this is the one: it may be configured to take no bare repository that it only finds
+        (`safe.bareRepository=explicit`), and from within a git directory every one looks bare.
+        """
+        runner = copy.copy(self)
+        runner._git_dir = git_dir  # noqa: SLF001 - one of its own kind
+        return runner
 
     async def run(
         self,
@@ -317,6 +329,8 @@ class GitRunner:
         environment = dict(self._environment)
         # git always looks at the working directory itself; the ceiling keeps it from looking further up.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(os.path.realpath(cwd))  # noqa: PTH120 - a text for git
+        if self._git_dir is not None:
+            environment["GIT_DIR"] = str(self._git_dir)
         if not write:
             environment["GIT_OPTIONAL_LOCKS"] = "0"
         if extra is not None:

@@ -152,6 +152,9 @@ _HINTS: Sequence[tuple[str, type[PackError] | None, str]] = (
     ),
     (r"Read-only file system|Permission denied|insufficient permission", None, "Check who owns these files."),
 )
+_PROGRESS = re.compile(
+    r"(?:remote: *)?(?:[A-Z][a-z]+ing [a-z ]+: +\d+(?:%| *\(|, done)|Enumerating objects:|Total \d+ \(delta )"
+)
 _SAYS_WHY = re.compile(r"^(?:fatal|error|remote|ssh|git): *(?:fatal: |error: )?", re.IGNORECASE)
 
 
@@ -181,14 +184,15 @@ def explain_failure(what: str, end: str, stderr: bytes, *, error: type[PackError
             if exact is not None and (issubclass(exact, error) or exact is AnotherGitError):
                 error = exact
             break
-    details = {"stderr": [clean(line, _REASON_CHARS) for line in text.splitlines()[-_KEPT_LINES:]]}
+    said = [line for line in text.splitlines() if not _PROGRESS.match(line)]
+    details = {"stderr": [clean(line, _REASON_CHARS) for line in said[-_KEPT_LINES:]]}
     return error(f"{what} failed: {_reason(text) or end}", hint=hint, details=details)
 
 
 def _reason(text: str) -> str:
     """The line that says why: the first with a git prefix, or else the last."""
-    # Progress is rewritten in place with carriage returns; only what was left standing counts.
-    lines = [line.rpartition("\r")[2].strip() for line in text.splitlines(keepends=False)]
+    # Progress is no reason, least of all that of the server, which has the prefix of a line that says why.
+    lines = [line.strip() for line in text.splitlines() if not _PROGRESS.match(line)]
     lines = [line for line in lines if line and not line.startswith(("hint:", "warning:", "Cloning into"))]
     if not lines:
         return ""

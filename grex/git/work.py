@@ -24,7 +24,7 @@ from grex.git.index import GITLINK, IndexUnreadableError, read_index
 from grex.git.observe import CheckoutState, Operation, observe
 from grex.git.status import ask_head, porcelain
 
-__all__ = ["LocalWork", "find_work", "is_linked_worktree", "nested_repositories"]
+__all__ = ["LocalWork", "SubmoduleLoss", "find_work", "is_linked_worktree", "nested_repositories", "submodule_losses"]
 
 _FORMAT = 0o170000
 _NAMED = 10
@@ -70,6 +70,21 @@ class LocalWork(Struct, frozen=True, kw_only=True):
         if self.worktrees:
             return f"has other work trees: {_some(self.worktrees)}"
         return None
+
+
+class SubmoduleLoss(Struct, frozen=True):
+    """What of a submodule would be lost with the work tree that it is in.
+
+    Attributes:
+        path: the submodule, or the name of its repository where its work tree is gone.
+        text: what it is, as the end of a sentence that begins with the submodule.
+        is_in_repository: whether it is commits, stashes or what git is in the middle of, and not files alone. In a
+            linked work tree such a repository is among the files of git that it forgets with the work tree.
+    """
+
+    path: str
+    text: str
+    is_in_repository: bool
 
 
 def _some(names: Sequence[str]) -> str:
@@ -162,23 +177,42 @@ def _worktrees(common: Path) -> list[str]:
     return found
 
 
+async def submodule_losses(runner: GitRunner, state: CheckoutState) -> list[SubmoduleLoss]:
+    """What of its submodules would be lost with a checkout, linked work tree or not. Takes no lock, writes nothing.
+
+    Raises:
+        GitError: git could not say.
+        OSError: something cannot be looked at.
+    """
+    return await _losses(runner, state, _DEEPEST)
+
+
 async def _submodules(runner: GitRunner, state: CheckoutState, depth: int) -> list[tuple[str, str]]:
+    return [(loss.path, loss.text) for loss in await _losses(runner, state, depth)]
+
+
+async def _losses(runner: GitRunner, state: CheckoutState, depth: int) -> list[SubmoduleLoss]:
     """The submodules that have work of their own; also those whose work tree is gone and whose repository is not."""
-    found: list[tuple[str, str]] = []
+    found: list[SubmoduleLoss] = []
     seen: set[str] = set()
     for path in _gitlinks(state):
         below = observe(state.real / path)
         if below.kind != "checkout":
             continue
         seen.add(os.path.realpath(below.dirs.common))
-        what = None if depth == 0 else (await _find(runner, below, (), depth - 1)).first()
+        if depth == 0:
+            continue
+        work = await _find(runner, below, (), depth - 1)
+        what = work.first()
         if what is not None:
-            found.append((path, what))
-    for git_dir in _absorbed(state.dirs.common):
+            is_kept = bool(work.unpushed or work.stashes or work.operation or work.submodules)
+            found.append(SubmoduleLoss(path, what, is_kept))
+    for git_dir in _absorbed(state.dirs.own):  # a linked work tree has its own; those of the repository are not its
         if os.path.realpath(git_dir) not in seen:
             unpushed = await _unpushed(runner, git_dir, git_dir, [], [])
             if unpushed:
-                found.append((git_dir.name, f"has commits that are not pushed, on {_some(unpushed)}"))
+                text = f"has commits that are not pushed, on {_some(unpushed)}"
+                found.append(SubmoduleLoss(git_dir.name, text, is_in_repository=True))
     return found
 
 
@@ -190,10 +224,10 @@ def _gitlinks(state: CheckoutState) -> list[str]:
     return [os.fsdecode(entry.path) for entry in index.entries if entry.mode & _FORMAT == GITLINK]
 
 
-def _absorbed(common: Path) -> list[Path]:
+def _absorbed(git_dir: Path) -> list[Path]:
     """The repositories of submodules that git keeps in `modules/`; a name may have several segments."""
     found: list[Path] = []
-    pending = [common / "modules"]
+    pending = [git_dir / "modules"]
     while pending:
         directory = pending.pop()
         for path in sorted(directory.iterdir()) if directory.is_dir() else ():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import AsyncGenerator
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["CloneReport", "CloneRequest", "clone", "place_of"]
 
 _TIMEOUT_S = 4 * 3600.0
+_WORD = re.compile(r"(?!\.{0,2}/|\.{1,2}\Z|[-~])[^:/\s\x00-\x1f][^:/]*(?:/[^\x00-\x1f]*)?")
+"""A path that git would look for here, and no other kind of address: a colon before the first slash makes it a host."""
 
 
 class CloneRequest(Struct, frozen=True, kw_only=True):
@@ -108,8 +111,15 @@ def place_of(url: str, directory: Path | None, here: Path) -> Path:
 
 
 def _checked_url(text: str, here: Path) -> PackUrl:
+    """The address as git reads it: what is there is a path, also without `./`."""
+    is_word = _WORD.fullmatch(text) is not None
+    if is_word and not os.path.lexists(here / text):
+        raise UsageError(
+            f"{clean(text)!r} is no address, and nothing of that name is in {here}",
+            hint="Give an https, ssh or file URL, or the path of a repository that is there.",
+        )
     try:
-        return parse_url(text, relative_to=here)
+        return parse_url(f"./{text}" if is_word else text, relative_to=here)
     except InvalidUrlError as error:
         raise UsageError(str(error), hint=error.hint or "Give an https, ssh or file URL, or a path.") from error
 

@@ -17,6 +17,7 @@ from grex.engine.readdressing import (
     point_origin,
     replaced_packs,
     replacing,
+    require_ref,
 )
 from grex.engine.removal import RemovalOutcome
 from grex.engine.restoring import finish_restores
@@ -155,7 +156,7 @@ async def readdress(
     Killed here, the old URL is still declared, and a sync brings back what it needs.
 
     Raises:
-        FetchError: the new remote could not be asked.
+        FetchError: the new remote could not be asked, or has not the declared ref.
         PackError: it is another repository, and the old checkout has to stay.
     """
     path, url = before.path, after.url
@@ -172,6 +173,7 @@ async def readdress(
         return Readdressed(address)
     if address == "absent":
         return Readdressed(address)
+    await require_ref(session, path, url, after.ref)
     going = replaced_packs(session, found, path)
     removals = replacing(session, found, path, going)
     refused = first_refusal(await removals.judge_all())

@@ -124,7 +124,7 @@ async def rm(request: RmRequest, settings: Settings) -> RmReport:
     command again goes on from there.
 
     Raises:
-        UsageError: a PACK argument means no pack, or two options exclude each other.
+        UsageError: a PACK argument means no pack, or the root, or two options exclude each other.
         PackError: a pack is declared by another one; nothing was changed.
         ManifestError: the root's pack.yaml, the log or the lockfile cannot be used.
         LockError: the workspace could not be had.
@@ -151,10 +151,17 @@ class _Removing:
             self._recovered = await _recovered(session)
         found = survey(session.layout, session.settings.platform)
         recorded = {*session.folded.packs} - {ROOT}
+        wanted = named(found, {*session.lines, *recorded}, request.packs)
+        if ROOT in wanted:
+            raise UsageError(
+                "the root is the workspace itself, and is not taken out of it",
+                hint="Name packs. To be rid of all of it, `grex teardown` takes back what is installed; then remove "
+                f"the directory {session.layout.root}.",
+            )
         departure = depart(
             found.graph.nodes,
             recorded,
-            named(found, {*session.lines, *recorded}, request.packs),
+            wanted,
             {path: line.parents for path, line in session.lines.items()},
         )
         if departure.undeclare:

@@ -20,7 +20,7 @@ from grex.engine.outcome import declared_otherwise
 from grex.engine.situation import ref_of
 from grex.engine.survey import Survey, known_paths, undeclared
 from grex.errors import GrexError, PackError
-from grex.exclude import enclosing_repository
+from grex.exclude import enclosing_repository, exclude_file_of, read_block
 from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
 from grex.loop import has_event_loop
 from grex.names import clean, is_full_sha
@@ -187,6 +187,11 @@ async def _repository(session: Session) -> RepositoryStatus | None:
         ahead, behind = await _ahead_behind(session, state)
     except (GrexError, OSError) as error:  # a repository that is damaged must not hide how the packs stand
         return RepositoryStatus(found[0], None, None, problem=clean(str(error)))
+    if work.untracked_count and not any(map(read_block, (exclude_file_of(found[1]), found[0] / ".gitignore"))):
+        # Made around packs that were there: the first `git add .` would commit them, and the lock files.
+        session.notes.append(
+            f"in {found[0]} git sees what is grex's, and `git add .` would take the packs; `grex sync` hides them"
+        )
     edited = work.edited_count + work.conflicted_count
     return RepositoryStatus(found[0], state.head_branch, state.head_sha, edited, ahead, behind)
 

@@ -92,6 +92,8 @@ def test_a_pack_where_the_repository_tracks_something_is_refused(place: Place, p
         assert found is not None
         assert found.message == f"{pack} cannot be put there: the workspace's own repository tracks {tracked}"
         assert found.details["tracked"] == tracked
+        assert found.hint is not None
+        assert f"`git -C {place.root} rm -r --cached {pack}`" in found.hint  # a plain one deletes what is in there
 
 
 @pytest.mark.anyio

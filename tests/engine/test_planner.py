@@ -73,8 +73,8 @@ def checkout(branch: str | None = "main", sha: str | None = OLD, **changes: Any)
     return replace(base, **changes)
 
 
-def at(kind: Any) -> CheckoutState:
-    return CheckoutState(Path("/ws/x"), Path("/ws/x"), is_symlink=False, kind=kind)
+def at(kind: Any, *entries: str) -> CheckoutState:
+    return CheckoutState(Path("/ws/x"), Path("/ws/x"), is_symlink=False, kind=kind, entries=entries)
 
 
 # -- the first look: what the disk alone says -------------------------------------------------------------------------
@@ -184,6 +184,14 @@ def test_what_grex_did_not_make_is_in_the_way(kind: str, code: str) -> None:
     assert isinstance(look, Leave)
     assert (look.code, look.had_to_move) == (code, True)
     assert "x" in look.hint
+
+
+def test_a_work_tree_whose_repository_was_moved_is_told_how_to_find_it_again() -> None:
+    look = first_look(wanted(), at("directory", ".git", "README"))
+    assert isinstance(look, Leave)
+    assert look.code == "directory-in-the-way"
+    assert "`git worktree repair`" in look.hint
+    assert "move x elsewhere" in look.hint
 
 
 # -- the second look: how the local side stands to the wanted commit --------------------------------------------------

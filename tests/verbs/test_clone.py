@@ -175,6 +175,10 @@ async def test_the_place_is_named_after_the_url_unless_it_is_said(tmp_path: Path
 
 async def test_a_relative_url_starts_where_the_person_is(hub: Hub) -> None:
     assert (await hub.clone("./up/ws.git")).exit_code == 0
+    assert (await hub.clone("up/ws.git", root=hub.base / "also")).exit_code == 0  # as git takes it
+    with pytest.raises(UsageError, match="nothing of that name is in") as refused:
+        await hub.clone("up/nowhere.git", root=hub.base / "third")
+    assert "defaults" not in str(refused.value.hint)  # nobody who clones has a pack.yaml to write them in
 
 
 @pytest.mark.slow

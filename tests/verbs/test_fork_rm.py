@@ -84,6 +84,103 @@ def test_work_in_a_fork_is_refused_pack_by_pack_and_a_clean_one_goes_without_a_t
         forks.remove("x")
 
 
+def test_a_fork_goes_also_where_git_takes_no_repository_that_it_only_finds(
+    forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "strict.gitconfig"
+    config.write_text("[safe]\n    bareRepository = explicit\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    directory = forks.made("x")
+    mine = forks.commit(directory / "a", "mine")
+    assert forks.remove("x").exit_code == 4
+    removed = forks.remove("x", force=True)
+    assert (removed.exit_code, removed.is_removed, directory.exists()) == (0, True, False)
+    assert git(forks.root / "a", "branch", "--format=%(objectname)", "--list", "grex/x") == mine
+    assert git(forks.root / "b", "branch", "--list", "grex/x") == ""
+
+
+def with_submodule(forks: Forks, directory: Path) -> Path:
+    """A submodule in the pack `b` of a fork, recorded and pushed, at a detached HEAD as git leaves it."""
+    url = forks.server.url("b")
+    git(directory / "b", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "sub")
+    git(directory / "b", "commit", "--quiet", "-m", "sub")
+    git(directory / "b", "push", "--quiet", "origin", "HEAD:main")
+    git(directory / "b/sub", "checkout", "--quiet", "--detach")
+    return directory / "b/sub"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_commits_in_a_submodule_of_a_fork_are_not_forgotten_with_its_work_tree(forks: Forks, is_there: bool) -> None:
+    """Git keeps that repository among its own files of the work tree, not in the directory nor with the pack's."""
+    directory = forks.made("x")
+    sub = with_submodule(forks, directory)
+    git(sub, "switch", "--quiet", "--create", "own")
+    mine = forks.commit(sub, "mine")
+    git(sub, "checkout", "--quiet", "--detach", "HEAD~1")
+    repository = git(sub, "rev-parse", "--absolute-git-dir")
+    if not is_there:
+        git(directory / "b", "submodule", "--quiet", "deinit", "--force", "sub")
+    assert git(directory / "b", "status", "--porcelain") == ""
+    for force in (False, True):
+        refused = forks.remove("x", force=force)
+        assert (refused.exit_code, refused.is_removed) == (4, False)
+        (work,) = refused.packs
+        assert (work.path, work.is_refused) == ("b", True)
+        assert "its submodule sub has commits that are not pushed, on own" in work.text
+    git(directory, "--git-dir", repository, "-c", "core.worktree=", "push", "--quiet", "origin", "own")
+    assert forks.remove("x").is_removed
+    assert git(forks.base / "up/b.git", "rev-parse", "own") == mine
+
+
+def test_the_repositories_of_submodules_of_a_fork_that_is_gone_are_in_the_trash(forks: Forks) -> None:
+    directory = forks.made("x")
+    sub = with_submodule(forks, directory)
+    mine = forks.commit(sub, "mine")
+    shutil.rmtree(directory)
+    removed = forks.remove("x")
+    assert removed.is_removed
+    assert removed.removal.trash is not None
+    kept = removed.removal.trash / "sub"
+    git(kept, "config", "--file", "config", "--unset", "core.worktree")  # it names the directory that is gone
+    git(kept, "--git-dir=.", "cat-file", "-e", mine)
+
+
+def test_a_repository_that_git_ignores_is_no_more_lost_than_other_work(forks: Forks) -> None:
+    directory = forks.made("x")
+    with (forks.root / "b/.git/info/exclude").open("a") as exclude:
+        exclude.write("/tmp\n")
+    git(directory / "b", "init", "--quiet", "tmp/own")
+    mine = forks.commit(directory / "b/tmp/own")
+    (work,) = forks.remove("x").packs
+    assert (work.path, work.text) == ("b", "it holds another repository, tmp/own, that no pack declares")
+    removed = forks.remove("x", force=True)
+    assert removed.is_removed
+    assert removed.removal.trash is not None
+    assert git(removed.removal.trash / "b/tmp/own", "rev-parse", "HEAD") == mine
+
+
+@pytest.mark.parametrize("kept_by", ["branch", "tag"])
+def test_commits_of_a_pack_that_was_cloned_into_a_fork_go_to_the_trash_by_force(forks: Forks, kept_by: str) -> None:
+    directory = forks.made("x")
+    git(forks.server.root, "clone", "--quiet", "--bare", forks.server.url("b"), "new.git")
+    pack_yaml = directory / ".grex/pack.yaml"
+    pack_yaml.write_text(f"{pack_yaml.read_text()}  - {{url: {forks.server.url('new')}}}\n")
+    assert forks.sync(directory).exit_code == 0
+    git(directory, "commit", "--quiet", "-am", "new")
+    git(directory, "push", "--quiet", str(forks.root), "HEAD:refs/heads/merged")
+    if kept_by == "tag":
+        git(directory / "new", "checkout", "--quiet", "--detach")
+    mine = forks.commit(directory / "new")
+    if kept_by == "tag":
+        git(directory / "new", "tag", "own")
+        git(directory / "new", "checkout", "--quiet", "main")
+    assert [work.path for work in forks.remove("x").packs] == ["new"]
+    removed = forks.remove("x", force=True)
+    assert removed.is_removed
+    assert removed.removal.trash is not None
+    git(removed.removal.trash / "new", "cat-file", "-e", mine)
+
+
 def test_by_force_the_directory_goes_to_the_trash_and_commits_stay_reachable(forks: Forks) -> None:
     """What is edited, what is staged only, untracked files, a branch with commits, commits on a detached HEAD."""
     directory = forks.made("x")

@@ -208,6 +208,14 @@ async def test_an_undeclared_pack_of_ours_goes_by_its_name(nest: Nest) -> None:
     assert nest.there() == nest.logged() == {"libs/tool", "libs/tool/deps/inner"}
 
 
+async def test_the_root_is_no_pack_that_can_be_taken_out(nest: Nest) -> None:
+    before = facts(nest.place.root)
+    for how in ({}, {"force": True}, {"keep_files": True}):
+        with pytest.raises(UsageError, match="the root is the workspace itself"):
+            await nest.rm(".", "other", **how)
+    assert facts(nest.place.root) == before
+
+
 async def test_a_pack_that_is_nowhere_is_undeclared(nest: Nest) -> None:
     git(nest.place.root, "clone", "--quiet", nest.server.url("other"), "unrelated")
     nest.yaml.write_text(nest.yaml.read_text() + '  - url: "https://example.invalid/never.git"\n')

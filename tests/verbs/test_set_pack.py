@@ -417,6 +417,22 @@ async def test_another_repository_is_refused_where_work_would_be_missed(nest: Ne
     assert nest.in_trash() == []
 
 
+@pytest.mark.parametrize("is_pinned", [False, True])
+async def test_a_ref_that_another_repository_lacks_is_refused_before_the_old_one_goes(
+    nest: Nest, is_pinned: bool
+) -> None:
+    sha = nest.server.commit("other", {"o": "2\n"}, branch="next", start="main")
+    await done(nest.place, "other", ref=sha if is_pinned else "next")
+    nest.server.create("foreign", {"f": "1\n"})
+    before = nest.yaml.read_text()
+    with pytest.raises(PackError) as refused:
+        await set_(nest.place, "other", url=nest.server.url("foreign"))
+    assert refused.value.hint == "Give a ref that it has along with the URL: `--ref REF`; nothing was changed."
+    assert (nest.yaml.read_text(), (nest / "other/o").read_text(), nest.in_trash()) == (before, "2\n", [])
+    await done(nest.place, "other", url=nest.server.url("foreign"), ref="main")
+    assert (nest / "other/f").read_text() == "1\n"
+
+
 async def test_a_url_that_cannot_be_asked_changes_nothing(nest: Nest) -> None:
     before = nest.yaml.read_text()
     with pytest.raises(GrexError):

@@ -335,6 +335,17 @@ async def test_a_dot_is_the_whole_workspace(synced: Place) -> None:
         await synced.sync(".", "nonesuch")
 
 
+async def test_a_repository_made_around_packs_is_told_until_they_are_hidden_from_it(synced: Place) -> None:
+    assert (await synced.status()).notes == ()
+    git(synced.root, "init", "--quiet", "--initial-branch=trunk")
+    (note,) = (await synced.status()).notes
+    assert note.endswith("`git add .` would take the packs; `grex sync` hides them")
+    await synced.sync()
+    assert (await synced.status()).notes == ()
+    git(synced.root, "add", ".")
+    assert git(synced.root, "ls-files").split() == [".grex/pack.yaml", "grex.lock.jsonl"]
+
+
 async def test_the_workspaces_own_repository_has_a_line(synced: Place, server: GitServer, tmp_path: Path) -> None:
     assert (await synced.status()).repository is None
     git(tmp_path, "init", "--quiet", "--bare", "own.git")

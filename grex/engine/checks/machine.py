@@ -43,7 +43,8 @@ async def check_locks(ground: Ground) -> list[Finding]:
                     subject=shown,
                     text=f"the lock file {shown} cannot be used: {info.problem}",
                     why="Nothing that needs the lock runs",
-                    hint="Nothing of grex's is in a lock file: what stands there can go, if it is not yours.",
+                    hint="Check who owns it: whoever uses the workspace has to be able to write it. If something else "
+                    "stands there, move that elsewhere.",
                     pack=pack,
                     exit_code=4 if info.tier in (Tier.PACK, Tier.BACKEND) else 3,
                 )
