@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.support.git_server import GitServer
+from tests.support.lock_holder import Kind, LockHolder
 from tests.support.lock_trace_checker import check_file
-from tests.support.running import Gate, Running
+from tests.support.running import Gate, Running, eventually
 from tests.support.trace_format import faults, read_trace
 from tests.support.workspace import Workspace, pack_yaml
 
@@ -205,3 +206,51 @@ def test_a_trace_that_cannot_be_written_is_said_before_anything_is_done(
     assert why in lines[0]
     assert lines[1].startswith("  hint: ")
     assert workspace.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("held", "arguments"),
+    [
+        ("pack", ("exec", "--", "true")),
+        ("pack", ("fetch",)),
+        ("pack", ("fork", "../other")),
+        ("workspace", ("sync",)),
+        ("workspace", ("add", "{url}")),
+    ],
+    ids=["exec", "fetch", "fork", "sync", "add"],
+)
+def test_every_verb_shows_who_held_what_it_waited_for(
+    server: GitServer, tmp_path: Path, held: Kind, arguments: tuple[str, ...]
+) -> None:
+    """Killed in the middle of the wait it shows it too; the second time it is let go on."""
+    server.create("plain", {"file": "1\n"})
+    server.create("more", {"file": "1\n"})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("plain")})
+    workspace.sync()
+    trace = tmp_path / "run.trace"
+    place = workspace / "plain" if held == "pack" else workspace.root
+    command = [argument.format(url=server.url("more")) for argument in arguments]
+    with LockHolder(held, place) as other:
+        assert other.ask("take") == "held"
+
+        def is_blocked() -> bool:
+            return trace.exists() and f"pid {other.pid}" in trace.read_text()
+
+        with Running(workspace, "--trace", trace, *command) as run:
+            eventually("a wait in the trace", is_blocked)
+            run.kill_with_children()
+        assert faults(read_trace(trace)) == []
+        with Running(workspace, "--trace", trace, *command) as run:
+            eventually("a process that begins anew", lambda: str(run.pid) in trace.read_text())
+            eventually("a wait in the trace", is_blocked)
+            assert other.ask("release") == "ok"
+            run.finish()
+        events = json.loads(trace.read_text())
+        assert faults(events) == []
+        ends = {event["ph"]: event["pid"] for event in events if event["ph"] in "sf"}
+        assert ends == {"s": other.pid, "f": run.pid}
+    wait = next(event for event in events if event["ph"] == "X" and "handed_over_by" in event["args"])
+    assert (wait["args"]["tier"], wait["args"]["path"]) == (held.upper(), str(place))
+    if arguments[0] == "exec":
+        assert [event["name"] for event in events if event.get("cat") == "command" and event["ph"] == "X"] == ["true"]
