@@ -115,12 +115,11 @@ class ChromeTrace:
             case HolderSeen():
                 if event.pid != self._pid:
                     self._seen.setdefault((event.tier, event.path), []).append(event)
-                    self._instant(
-                        f"{event.tier} is held by {event.name}", "wait", {"path": event.path, "holder": event.name}
-                    )
+                    facts: Args = {"path": event.path, "holder": event.name}
+                    self._instant(f"{event.tier} is held by {event.name}", "wait", facts, event.at_ns)
             case LockWait():
                 waited_s = round(event.waited_s, 3)
-                facts: Args = {
+                facts = {
                     "path": event.path,
                     "waited_s": waited_s,
                     "holder": event.holder,
@@ -254,10 +253,10 @@ class ChromeTrace:
 
     # -- records ------------------------------------------------------------------------------------------------------
 
-    def _instant(self, name: str, category: str, args: Args) -> None:
+    def _instant(self, name: str, category: str, args: Args, at_ns: int | None = None) -> None:
         where = {"pid": self._pid, "tid": self._first_track(current_permit() or _WORKSPACE)}
         text = {"name": redact(name), "cat": category, "args": _without_credentials(args)}
-        self._record({"ph": "i", "s": "t", "ts": _us(time.monotonic_ns()), **where, **text})
+        self._record({"ph": "i", "s": "t", "ts": _us(time.monotonic_ns() if at_ns is None else at_ns), **where, **text})
 
     def _first_track(self, group: str = _WORKSPACE) -> int:
         tracks = self._tracks.setdefault((self._pid, group), [])

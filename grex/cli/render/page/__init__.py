@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["Timeline", "graph_html", "read_timeline"]
 
 _SCRIPTS = ("common.js", "packs.js", "run.js", "start.js")
+_PLACE = re.compile("@(POLICY|STYLE|DATA|SCRIPT)@")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def graph_html(report: GraphReport, timeline: Timeline | None = None) -> str:
-    """The page of a graph, with the timeline of a run where there is one; plain ASCII but for what is our own."""
+    """The page of a graph, with the timeline of a run where there is one; plain ASCII."""
     style = _text("page.css")
     script = '"use strict";\n(() => {\n' + "\n".join(map(_text, _SCRIPTS)) + "})();\n"
     data = {"graph": report.to_json(), "run": timeline}
@@ -43,11 +45,9 @@ def graph_html(report: GraphReport, timeline: Timeline | None = None) -> str:
             "form-action 'none'",
         )
     )
-    page = _text("page.html")
-    for name, value in (("POLICY", policy), ("STYLE", style), ("DATA", _data(data)), ("SCRIPT", script)):
-        before, _, after = page.partition(f"@{name}@")
-        page = before + value + after
-    return page.rstrip("\n")
+    parts = {"POLICY": policy, "STYLE": style, "DATA": _data(data), "SCRIPT": script}
+    # In one go: what was put in is not looked at for places again.
+    return _PLACE.sub(lambda place: parts[place[1]], _text("page.html")).rstrip("\n")
 
 
 def _data(value: Mapping[str, Any]) -> str:

@@ -6,9 +6,11 @@ const STATES = {
   inactive: ["\u25cc", "inactive"],
   error: ["\u2715", "error"],
 };
-const BOX = { width: 196, height: 40, gapX: 64, gapY: 8, column: 210 };
+const BOX = { width: 196, height: 40, gapX: 64, gapY: 8, column: 228 };
 const MANY = 12; // packs without children beside each other make a block of columns from here on
 const NO_GROUP = "(no group)";
+const AT_ONCE = 80; // levels are open at first as long as no more packs than this are to be seen
+const LEGIBLE = 0.55;
 
 const graph = data.graph;
 const nodes = new Map();
@@ -22,6 +24,7 @@ for (const pack of graph.packs) {
   nodes.set(pack.path, { ...pack, shownState: state, children: [], owner: null, isOpen: true });
 }
 root.shownState = "present";
+[...nodes.values()].forEach((node, position) => { node.id = `n${position}`; });
 
 // Whoever cannot be reached from the root (only a part was asked for, or packs declare each other) stands below it.
 (function plant() {
@@ -196,7 +199,7 @@ const packView = (() => {
     const has = node.children.length > 0;
     const made = svg("g", {
       class: `node state-${node.shownState}${isFiltered() && !matches(node) ? " is-around" : ""}`,
-      transform: `translate(${node.left},${node.top})`, role: "treeitem", id: `n${[...nodes.keys()].indexOf(node.path)}`,
+      transform: `translate(${node.left},${node.top})`, role: "treeitem", id: node.id,
       "aria-level": node.level, "aria-label": `${node === root ? node.name : node.path}, ${sub}, ${word}`,
       "aria-selected": "false", ...(has ? { "aria-expanded": String(node.placed.length > 0) } : {}),
     },
@@ -206,10 +209,10 @@ const packView = (() => {
       svg("text", { class: "mark", x: 17, y: 18 }, glyph),
       svg("text", { x: 29, y: 18 }, shortened(label, 22)),
       svg("text", { class: "sub", x: 29, y: 33 }, shortened(sub, 27)));
-    if (has) {
+    if (has && !isFiltered()) {
       const hidden = node.children.length - node.placed.length;
       made.append(svg("g", { class: "toggle", transform: `translate(${BOX.width},${BOX.height / 2})` },
-        svg("circle", { r: hidden ? 11 : 8 }),
+        svg("circle", { r: hidden ? 13 : 8 }),
         svg("text", { y: 4 }, hidden ? `+${hidden > 99 ? "\u2026" : hidden}` : "\u2212")));
     }
     drawnNodes.set(node, made);
@@ -221,13 +224,32 @@ const packView = (() => {
     scene.classList.toggle("is-far", at.scale < 0.38);
   }
 
-  function fit() {
+  // The whole, or as much of it as can be read, with the root in sight.
+  function fit(least = LEGIBLE) {
     const view = tree.getBoundingClientRect();
     if (!view.width) return;
-    at.scale = clamp(Math.min((view.width - 48) / size.width, (view.height - 32) / size.height), 0.05, 1);
+    at.scale = clamp(Math.min((view.width - 48) / size.width, (view.height - 32) / size.height), least, 1);
     at.x = Math.max(20, (view.width - size.width * at.scale) / 2);
     at.y = Math.max(16, (view.height - size.height * at.scale) / 2);
+    if (size.height * at.scale > view.height - 32) {
+      const rootAt = (root.top + BOX.height / 2) * at.scale;
+      at.y = clamp(view.height / 2 - rootAt, view.height - 16 - size.height * at.scale, 16);
+    }
     move();
+  }
+
+  const fitAll = () => fit(0.05);
+
+  // Of many packs only the upper levels are open at first.
+  function openSome() {
+    let level = root.children, count = level.length;
+    while (level.length) {
+      const next = level.flatMap((node) => node.children);
+      count += next.length;
+      if (count > AT_ONCE) break;
+      level = next;
+    }
+    for (const node of level) node.isOpen = false;
   }
 
   function zoomed(factor, x, y) {
@@ -386,7 +408,7 @@ const packView = (() => {
     "+": () => zoomed(1.25),
     "=": () => zoomed(1.25),
     "-": () => zoomed(0.8),
-    0: fit,
+    0: fitAll,
   };
 
   function step(by) {
@@ -415,7 +437,7 @@ const packView = (() => {
       else choose(node || null, { reveals: false });
     },
   });
-  zoomButtons(byId("packs"), { zoomed, fit });
+  zoomButtons(byId("packs"), { zoomed, fit: fitAll });
   byId("search").addEventListener("input", (event) => {
     chosen.text = event.target.value.trim().toLowerCase();
     draw();
@@ -430,5 +452,6 @@ const packView = (() => {
   });
   byId("needs").hidden = !graph.dependencies.length;
   chips();
+  openSome();
   return { draw, fit, show, welcome: () => tell(current), has: (path) => nodes.has(path) && path !== "." };
 })();

@@ -270,7 +270,7 @@ const runView = data.run && (() => {
     }
     if (mostWaiting) {
       pen.fillStyle = colours.soft;
-      pen.fillText(`wait for a permit (max ${mostWaiting})`, 10, waiting.top + offset + ROW.area / 2);
+      pen.fillText(`permit waits, max ${mostWaiting}`, 10, waiting.top + offset + ROW.area / 2);
     }
     pen.restore();
     pen.strokeStyle = colours.line;

@@ -22,8 +22,8 @@ function help() {
     ? [["\u2190 \u2192", "slice"], ["\u2191 \u2193", "track"], ["Enter", "zoom to it"]]
     : [["\u2191 \u2193", "pack"], ["\u2190 \u2192", "close, open"]];
   keys.push(["+ \u2212 0", "zoom, fit"], ["/", "find"], ["Esc", "nothing chosen"]);
-  byId("help").replaceChildren(...keys.flatMap(([key, what]) => [el("kbd", {}, key), ` ${what}   `]),
-    "Wheel: scroll; Ctrl+wheel: zoom; drag: move.");
+  keys.push(["Wheel", "scroll"], ["Ctrl+wheel", "zoom"], ["Drag", "move"]);
+  byId("help").replaceChildren(...keys.map(([key, what]) => el("span", {}, el("kbd", {}, key), ` ${what}`)));
 }
 
 document.title = `${graph.name} - grex`;
