@@ -1,4 +1,4 @@
-"""What a person sees of the page of a graph, and can do with it, in a real browser.
+"""What a person sees of the page that `grex graph --format html` makes, and can do with it, in a real browser.
 
 Everything is done with the mouse and the keyboard. The page may say nothing on its console and ask for nothing but
 itself, which is looked at after each test.
