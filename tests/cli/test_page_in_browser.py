@@ -254,7 +254,7 @@ def test_the_chart_is_painted_in_the_colours_of_its_kinds(browser: Browser) -> N
 
 
 @pytest.mark.parametrize("is_dark", [False, True])
-def test_five_hundred_packs_are_drawn_and_moved_smoothly_and_can_be_read(tmp_path: Path, is_dark: bool) -> None:
+def test_five_hundred_packs_are_drawn_once_and_then_only_moved_and_can_be_read(tmp_path: Path, is_dark: bool) -> None:
     packs = [pack(f"repo-{number:03}", groups=(f"g{number % 7}",)) for number in range(400)]
     packs += [pack(f"repo-000/lib-{number:03}", "repo-000") for number in range(100)]
     page = tmp_path / "page.html"
@@ -263,21 +263,22 @@ def test_five_hundred_packs_are_drawn_and_moved_smoothly_and_can_be_read(tmp_pat
         browser.open(page)
         browser.click("#expand")
         assert len(shown(browser)) == 501
-        slow = browser.ask("""new Promise(done => {
-          const tree = document.getElementById('tree'), times = [];
-          let last = performance.now();
+        changed = browser.ask("""new Promise(done => {
+          const tree = document.getElementById('tree');
+          const seen = new Set();
+          const note = one => seen.add(`${one.type} ${one.attributeName} ${one.target.tagName}`);
+          new MutationObserver(all => all.forEach(note)).observe(tree, {subtree: true, childList: true, attributes: true});
+          let frames = 0;
           const frame = () => {
-            const now = performance.now();
-            times.push(now - last);
-            last = now;
-            const ctrlKey = times.length % 3 == 0;
+            const ctrlKey = frames % 3 == 0;
             tree.dispatchEvent(new WheelEvent('wheel', {deltaX: 7, deltaY: 9, ctrlKey, cancelable: true}));
-            if (times.length < 40) requestAnimationFrame(frame);
-            else done(times.sort((a, b) => a - b)[20]);
+            if (++frames < 12) requestAnimationFrame(frame);
+            else requestAnimationFrame(() => done([...seen].sort()));
           };
           requestAnimationFrame(frame);
         })""")
-        assert slow < 50  # 16.7 ms is every frame; an idle machine has that
+        # Moving and zooming draws no pack anew; how long a frame takes is no matter of a test on a busy machine.
+        assert changed == ["attributes transform g"]
         contrast = browser.ask("""(() => {
           const light = text => {
             const [r, g, b] = text.match(/[0-9.]+/g).map(Number).map(v => v / 255)
