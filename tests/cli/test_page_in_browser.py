@@ -55,6 +55,7 @@ def timeline(directory: Path) -> Timeline:
     made = ChromeTrace(directory / "run.json", "grex sync")
     facts = {"tier": "PACK", "path": "/work/space/tool"}
     made(HolderSeen("PACK", "/work/space/tool", 7, f"grex exec {HOSTILE}, pid 7", 10 * MS))
+    made(Slice("git status", "git", "tool", 6 * MS, 8 * MS, {}, "disk 1"))
     made(Slice("wait PACK", "wait", "tool", 10 * MS, 60 * MS, facts, "disk 1"))
     made(Slice("git fetch", "git", "tool", 65 * MS, 90 * MS, {"argv": f"git fetch {HOSTILE}"}, "disk 1"))
     made(Slice("PACK (disk)", "lock", "tool", 60 * MS, 95 * MS, facts, "disk 1"))
@@ -196,7 +197,7 @@ def test_dependencies_are_drawn_for_the_chosen_pack_or_all(browser: Browser) -> 
 def test_the_run_has_its_slices_and_says_who_was_waited_for(browser: Browser) -> None:
     browser.click("#tab-run")
     assert browser.ask("document.getElementById('run-shown').innerText").startswith(
-        "5 slices on 3 tracks in 95.0 ms; 1 ar"
+        "6 slices on 3 tracks in 95.0 ms; 1 ar"
     )
     chart = browser.ask(
         "(b => [b.x, b.y, b.width, b.height])(document.getElementById('chart').getBoundingClientRect())"
@@ -217,7 +218,7 @@ def test_the_run_has_its_slices_and_says_who_was_waited_for(browser: Browser) ->
     assert browser.ask("document.querySelector('#details h2').innerText") == "PACK held"
     browser.click("#run-search")
     browser.write("fetch")
-    assert browser.ask("document.getElementById('run-shown').innerText") == "1 of 5 slices match."
+    assert browser.ask("document.getElementById('run-shown').innerText") == "1 of 6 slices match."
 
 
 def test_from_a_slice_to_its_pack_and_back(browser: Browser) -> None:
@@ -267,7 +268,8 @@ def test_five_hundred_packs_are_drawn_once_and_then_only_moved_and_can_be_read(t
           const tree = document.getElementById('tree');
           const seen = new Set();
           const note = one => seen.add(`${one.type} ${one.attributeName} ${one.target.tagName}`);
-          new MutationObserver(all => all.forEach(note)).observe(tree, {subtree: true, childList: true, attributes: true});
+          const watched = {subtree: true, childList: true, attributes: true};
+          new MutationObserver(all => all.forEach(note)).observe(tree, watched);
           let frames = 0;
           const frame = () => {
             const ctrlKey = frames % 3 == 0;
