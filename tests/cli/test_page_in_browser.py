@@ -187,6 +187,13 @@ def test_dependencies_are_drawn_for_the_chosen_pack_or_all(browser: Browser) -> 
     assert browser.ask(drawn) == 0
     browser.click("#tree .node[aria-label^='tool']", dx=0.3)
     assert browser.ask(drawn) == 1
+    ends = browser.ask(
+        "(p => [0, p.getTotalLength()].map(at => p.getPointAtLength(at).y))(document.querySelector('.is-need'))"
+    )
+    tops = browser.ask("[...document.querySelectorAll('#tree .node')].map(n => n.transform.baseVal[0].matrix.f)")
+    source, target = tops[ALL.index("tool")], tops[ALL.index("app/auth")]
+    assert source < ends[0] < source + 40  # from who needs it
+    assert target < ends[1] < target + 40
     assert "not in this workspace" in details(browser)
     browser.click("#tree .node[aria-label^='app/ui']", dx=0.3)
     assert browser.ask(drawn) == 0
@@ -213,7 +220,7 @@ def test_the_run_has_its_slices_and_says_who_was_waited_for(browser: Browser) ->
     told = details(browser)
     assert "50.0 ms" in told
     assert "Waited for".upper() in told.upper()
-    assert "pid 7" in told
+    assert "PACK held (grex exec" in told
     browser.click("#details ul button.link")  # who it was
     assert browser.ask("document.querySelector('#details h2').innerText") == "PACK held"
     browser.click("#run-search")

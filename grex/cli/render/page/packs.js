@@ -65,7 +65,10 @@ root.shownState = "present";
 const packView = (() => {
   const tree = byId("tree");
   const scene = svg("g");
-  tree.append(scene);
+  tree.append(svg("defs", {}, svg("marker", {
+    id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto",
+    markerUnits: "userSpaceOnUse",
+  }, svg("path", { class: "head", d: "M0,0 L8,4 L0,8 Z" }))), scene);
   const chosen = { states: new Set(), groups: new Set(), text: "" };
   const at = { x: 20, y: 20, scale: 1 };
   let size = { width: 0, height: 0 };
@@ -139,6 +142,20 @@ const packView = (() => {
     return svg("path", { class: className, d: `M${x1},${y1} C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}` });
   }
 
+  // From who needs to what is needed: around the right of what stands in the same column or before.
+  function need(from, to) {
+    const x1 = from.left + BOX.width, y1 = middle(from) + 6, y2 = middle(to) - 6;
+    if (to.left > x1) {
+      const made = curve(x1, y1, to.left, y2, "edge is-need");
+      made.setAttribute("marker-end", "url(#arrow)");
+      return made;
+    }
+    const x2 = to.left + BOX.width, out = Math.max(x1, x2) + 30 + Math.min(60, Math.abs(y2 - y1) / 4);
+    return svg("path", {
+      class: "edge is-need", "marker-end": "url(#arrow)", d: `M${x1},${y1} C${out},${y1} ${out},${y2} ${x2},${y2}`,
+    });
+  }
+
   const middle = (node) => node.top + BOX.height / 2;
 
   function draw() {
@@ -147,7 +164,7 @@ const packView = (() => {
     drawn = [];
     drawnNodes.clear();
     let right = BOX.width;
-    const edges = svg("g"), boxes = svg("g");
+    const edges = svg("g"), boxes = svg("g"), needs = svg("g");
     const walk = (node, level) => {
       drawn.push(node);
       node.level = level;
@@ -175,14 +192,14 @@ const packView = (() => {
       }
       boxes.append(box(node));
     }
-    for (const need of graph.dependencies) {
-      const from = nodes.get(need.source), to = nodes.get(need.to);
+    for (const one of graph.dependencies) {
+      const from = nodes.get(one.source), to = nodes.get(one.to);
       const isAsked = showsNeeds || (current && (from === current || to === current));
       if (isAsked && from && to && here.has(from) && here.has(to)) {
-        edges.append(curve(from.left + BOX.width, middle(from), to.left, middle(to), "edge is-need"));
+        needs.append(need(from, to));
       }
     }
-    scene.replaceChildren(edges, boxes);
+    scene.replaceChildren(edges, boxes, needs);
     size = { width: right, height };
     byId("shown").textContent = isFiltered()
       ? `${count} of ${counted(graph.packs.length, "pack")} match.`

@@ -339,7 +339,10 @@ const runView = data.run && (() => {
   }
 
   const goTo = (slice, text) => el("button", { type: "button", class: "link", onclick: () => choose(slice) }, text);
-  const called = (slice) => `${slice.name} (${tracks[slice.track].name})`;
+  const called = (slice) => {
+    const { name, process } = tracks[slice.track];
+    return `${slice.name} (${process === tracks[0].process ? name : process})`;
+  };
 
   function tell(slice) {
     if (!slice) return welcome();
