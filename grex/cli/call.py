@@ -288,12 +288,12 @@ def execute(
 
 
 def _open_trace(call: Call) -> ChromeTrace | None:
-    from grex.progress import ChromeTrace  # noqa: PLC0415 - verbs only
-
     if call.trace is None:
         return None
+    from grex.progress import ChromeTrace  # noqa: PLC0415 - only where it is asked for
+
     try:
-        return ChromeTrace(call.trace)
+        return ChromeTrace(call.trace, f"grex {call.verb}")
     except OSError as error:
         raise UsageError(
             f"the trace file {call.trace} cannot be written: {error.strerror}", hint="Give another path."

@@ -11,6 +11,7 @@ reader who does not read (`| less`) keeps no pack from anybody.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -27,7 +28,7 @@ from grex.names import clean, redact
 from grex.plugin import Pack
 from grex.process import Finished, run_process
 from grex.process.lines import CommandLines
-from grex.progress import CommandOutput, CommandStarted, PackFinished, PackStarted
+from grex.progress import CommandOutput, CommandStarted, PackFinished, PackStarted, Slice
 
 __all__ = ["Command", "CommandOutcome", "CommandStatus", "Tell", "run_command"]
 
@@ -183,6 +184,7 @@ class _Run:
             sink(CommandStarted(member.path, label))
             on_stdout.append(lines.stdout)
             on_stderr.append(lines.stderr)
+        start = time.monotonic_ns()
         try:
             finished = await run_process(
                 self._command.argv,
@@ -203,6 +205,7 @@ class _Run:
             ) from error
         finally:
             lines.finish()
+            sink(Slice(label, "command", member.path, start, time.monotonic_ns(), {"cwd": str(member.root)}))
         return self._ended(member, finished, out, err)
 
     def _ended(self, member: Member, finished: Finished, out: Transcript, err: Transcript) -> CommandOutcome:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -31,6 +31,7 @@ from grex.errors import GrexError, LockUnavailableError
 from grex.locks import (
     BackendHold,
     BackendLock,
+    HolderRecord,
     ManifestHold,
     ManifestLock,
     MirrorHold,
@@ -45,7 +46,7 @@ from grex.locks import (
     WorkspaceHold,
     WorkspaceLock,
 )
-from grex.progress import LockWait, Sink, Slice
+from grex.progress import HolderSeen, LockWait, Sink, Slice, under_permit
 from grex.workspace import Layout
 
 __all__ = ["Holds", "PermitKind", "Permits"]
@@ -74,17 +75,50 @@ class Permits(Struct, frozen=True):
         return cls(jobs or os.cpu_count() or 1, network, per_host)
 
 
+class _Asked(Struct, frozen=True):
+    """What is asked for, as slices tell of it: `what` in their names, `track` for whose sake."""
+
+    what: str
+    track: str
+    tier: str
+    path: str
+    mode: str = "exclusive"
+
+    def facts(self) -> dict[str, str | int | float | bool | None]:
+        """What the slices of its wait and of its hold have in common."""
+        return {"tier": self.tier, "path": self.path, "mode": self.mode}
+
+
+class _Numbers:
+    """Which permits of a kind are taken, by number: a new one gets the lowest that is free."""
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self._last = 0
+
+    def take(self) -> int:
+        if self._free:
+            self._free.sort()
+            return self._free.pop(0)
+        self._last += 1
+        return self._last
+
+    def give(self, number: int) -> None:
+        self._free.append(number)
+
+
 class Holds:
     """Takes locks for one run of one workspace; made inside its event loop and used in that loop only."""
 
     def __init__(self, layout: Layout, *, permits: Permits, policy: WaitPolicy, sink: Sink) -> None:
         self._layout = layout
         self._sink = sink
-        self._policy = replace(policy, on_wait=self._report)
+        self._policy = policy
         self._pools: dict[PermitKind, PermitPool] = {
             "disk": PermitPool("disk", total=permits.disk, per_key=None),
             "network": PermitPool("network", total=permits.network, per_key=permits.per_host),
         }
+        self._numbers: dict[PermitKind, _Numbers] = {"disk": _Numbers(), "network": _Numbers()}
         self._manifest = ManifestLock(layout.root)
         self.waiting = Waiting()
         """For what other processes hold: WORKSPACE, packs and their git. MANIFEST is mostly held by this very run."""
@@ -92,15 +126,12 @@ class Holds:
     @asynccontextmanager
     async def workspace(self) -> AsyncGenerator[WorkspaceHold]:
         """Hold the workspace. Tier: WORKSPACE. Cancellation: nothing is held afterwards."""
-        start = time.monotonic_ns()
-        with self.waiting.one():
-            hold = await WorkspaceLock(self._layout.root).acquire_async(policy=self._policy)
+        asked = _Asked("WORKSPACE", "workspace", "WORKSPACE", str(self._layout.root))
+        with self._wait(asked) as policy:
+            hold = await WorkspaceLock(self._layout.root).acquire_async(policy=policy)
         async with hold:
-            got = self._waited("WORKSPACE", "workspace", start)
-            try:
+            with self._held(asked):
                 yield hold
-            finally:
-                self._held("WORKSPACE", "workspace", got)
 
     @asynccontextmanager
     async def pack(
@@ -120,15 +151,12 @@ class Holds:
             LockError: the pack could not be had under this run's wait policy.
         """
         async with self._permit(kind, name, host):
-            start = time.monotonic_ns()
-            with self.waiting.one():
-                hold = await PackLock.open(root).acquire_async(policy=self._policy)
+            asked = _Asked("PACK", name, "PACK", str(root))
+            with self._wait(asked) as policy:
+                hold = await PackLock.open(root).acquire_async(policy=policy)
             async with hold:
-                got = self._waited("PACK", name, start)
-                try:
+                with self._held(replace(asked, what=f"PACK ({kind})")):
                     yield hold
-                finally:
-                    self._held(f"PACK ({kind})", name, got)
 
     @asynccontextmanager
     async def disk_permit(self, name: str) -> AsyncGenerator[None]:
@@ -144,13 +172,17 @@ class Holds:
 
     @asynccontextmanager
     async def _permit(self, kind: PermitKind, name: str, host: str | None) -> AsyncGenerator[None]:
+        numbers = self._numbers[kind]
+        asked = _Asked(f"PERMIT {kind}", name, "PERMIT", kind)
         start = time.monotonic_ns()
         async with self._pools[kind].hold(host):
-            got = self._waited(f"PERMIT {kind}", name, start)
+            self._waited(asked, start)
+            number = numbers.take()
             try:
-                yield
+                with under_permit(f"{kind} {number}"), self._held(asked, category="permit"):
+                    yield
             finally:
-                self._held(f"PERMIT {kind}", name, got, category="permit")
+                numbers.give(number)
 
     @asynccontextmanager
     async def backend(self, name: str, real: Path) -> AsyncGenerator[BackendHold]:
@@ -158,26 +190,23 @@ class Holds:
 
         Every work tree of the repository has the same lock.
         """
-        start = time.monotonic_ns()
-        with self.waiting.one():
-            hold = await BackendLock.for_checkout(backend_place(real)).acquire_async(policy=self._policy)
+        place = backend_place(real)
+        asked = _Asked("BACKEND", name, "BACKEND", str(place))
+        with self._wait(asked) as policy:
+            hold = await BackendLock.for_checkout(place).acquire_async(policy=policy)
         async with hold:
-            got = self._waited("BACKEND", name, start)
-            try:
+            with self._held(asked):
                 yield hold
-            finally:
-                self._held("BACKEND", name, got)
 
     @asynccontextmanager
     async def manifest_shared(self) -> AsyncGenerator[ManifestHold]:
         """Hold the manifest for reading. Tier: MANIFEST, shared."""
-        start = time.monotonic_ns()
-        async with await self._manifest.acquire_shared(policy=self._policy) as hold:
-            got = self._waited("MANIFEST (shared)", "workspace", start)
-            try:
+        asked = _Asked("MANIFEST (shared)", "workspace", "MANIFEST", str(self._layout.root), "shared")
+        with self._wait(asked, is_counted=False) as policy:
+            hold = await self._manifest.acquire_shared(policy=policy)
+        async with hold:
+            with self._held(asked):
                 yield hold
-            finally:
-                self._held("MANIFEST (shared)", "workspace", got)
 
     async def read_manifest(self, read: Callable[[], T]) -> tuple[T, str | None]:
         """What `read` gives, read while nobody writes; and a note where the lock could not be had for that.
@@ -215,13 +244,12 @@ class Holds:
     @asynccontextmanager
     async def manifest_exclusive(self, name: str) -> AsyncGenerator[ManifestHold]:
         """Hold the manifest for writing, briefly and last. Tier: MANIFEST, exclusive."""
-        start = time.monotonic_ns()
-        async with await self._manifest.acquire_exclusive(policy=self._policy) as hold:
-            got = self._waited("MANIFEST", name, start)
-            try:
+        asked = _Asked("MANIFEST", name, "MANIFEST", str(self._layout.root))
+        with self._wait(asked, is_counted=False) as policy:
+            hold = await self._manifest.acquire_exclusive(policy=policy)
+        async with hold:
+            with self._held(asked):
                 yield hold
-            finally:
-                self._held("MANIFEST", name, got)
 
     @asynccontextmanager
     async def shared_file(self, path: Path, state_dir: Path) -> AsyncGenerator[SharedFileHold]:
@@ -241,16 +269,12 @@ class Holds:
 
     @asynccontextmanager
     async def _file(self, path: Path, lock: SharedFileLock) -> AsyncGenerator[SharedFileHold]:
-        policy = replace(self._policy, on_wait=partial(self._report, what="FILE"))
-        start = time.monotonic_ns()
-        with self.waiting.one():
+        asked = _Asked("FILE", str(path), "FILE", str(path))
+        with self._wait(asked) as policy:
             hold = await lock.acquire_async(policy=policy)
         async with hold:
-            got = self._waited("FILE", str(path), start)
-            try:
+            with self._held(asked):
                 yield hold
-            finally:
-                self._held("FILE", str(path), got)
 
     @asynccontextmanager
     async def mirror(self, path: Path, *, no_wait: bool = False) -> AsyncGenerator[MirrorHold]:
@@ -259,31 +283,63 @@ class Holds:
         It may be held for as long as a download takes, and nothing else is taken meanwhile. With `no_wait`, it is had
         at once or not at all.
         """
-        policy = replace(self._policy, on_wait=partial(self._report, what="CACHE"))
-        start = time.monotonic_ns()
-        with self.waiting.one():
+        asked = _Asked("CACHE", str(path), "CACHE", str(path))
+        with self._wait(asked) as policy:
             hold = await MirrorLock.for_mirror(path).acquire_async(
                 policy=replace(policy, no_wait=True) if no_wait else policy
             )
         async with hold:
-            got = self._waited("CACHE", str(path), start)
-            try:
+            with self._held(asked):
                 yield hold
-            finally:
-                self._held("CACHE", str(path), got)
 
-    def _report(self, report: WaitReport, *, what: str | None = None) -> None:
+    @contextmanager
+    def _wait(self, asked: _Asked, *, is_counted: bool = True) -> Generator[WaitPolicy]:
+        """The block waits, with this policy; it is told how long, and how it ended if it got nothing."""
+        is_blocked = False
+
+        def on_blocked(holder: HolderRecord) -> None:
+            nonlocal is_blocked
+            is_blocked = True
+            self._blocked(asked, holder)
+
+        policy = replace(self._policy, on_wait=partial(self._report, asked=asked), on_blocked=on_blocked)
+        start = time.monotonic_ns()
+        ended: str | None = "cancelled"
+        try:
+            with self.waiting.one() if is_counted else nullcontext():
+                yield policy
+            ended = None
+        except GrexError as error:
+            ended = error.code
+            raise
+        finally:
+            self._waited(asked, start, ended, is_told=is_blocked)
+
+    def _report(self, report: WaitReport, *, asked: _Asked | None = None) -> None:
         self.waiting.note(report)
+        if asked is not None and report.holder is not None:
+            self._blocked(asked, report.holder)
         holder = report.holder.describe() if report.holder is not None else None
-        tier = what or report.tier.name
+        tier = report.tier.name if asked is None else asked.tier
         self._sink(LockWait(tier, str(report.path), report.waited_s, holder, report.ahead, report.stopped))
 
-    def _waited(self, what: str, track: str, start: int) -> int:
+    def _blocked(self, asked: _Asked, holder: HolderRecord) -> None:
+        doing = f"grex {holder.verb}" if holder.verb else holder.program or "a process"
+        name = f"{doing}, pid {holder.pid}{'' if holder.is_local else f' on {holder.host}'}"
+        self._sink(HolderSeen(asked.tier, asked.path, holder.pid, name, time.monotonic_ns()))
+
+    def _waited(self, asked: _Asked, start: int, ended: str | None = None, *, is_told: bool = False) -> None:
         now = time.monotonic_ns()
         # Every grant takes a few microseconds; only a wait that somebody could notice is worth a slice.
-        if now - start > _NOTICEABLE_NS:
-            self._sink(Slice(f"wait {what}", "wait", track, start, now))
-        return now
+        if is_told or now - start > _NOTICEABLE_NS:
+            facts = asked.facts() if ended is None else {**asked.facts(), "ended": ended}
+            self._sink(Slice(f"wait {asked.what}", "wait", asked.track, start, now, facts))
 
-    def _held(self, what: str, track: str, start: int, *, category: str = "lock") -> None:
-        self._sink(Slice(what, category, track, start, time.monotonic_ns()))
+    @contextmanager
+    def _held(self, asked: _Asked, *, category: str = "lock") -> Generator[None]:
+        """The block holds it. The slice is told before it is given back, so whoever gets it next is told later."""
+        start = time.monotonic_ns()
+        try:
+            yield
+        finally:
+            self._sink(Slice(asked.what, category, asked.track, start, time.monotonic_ns(), asked.facts()))

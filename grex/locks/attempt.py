@@ -312,6 +312,12 @@ class Attempt:
             record = read_record(self._file())
             if record is not None:
                 held.check_ancestor(target.tier, target.subject, record)
+            if self._policy.on_blocked is not None:
+                from grex.locks.inspection import find_holder  # noqa: PLC0415 - most attempts do not wait
+
+                holder = find_holder(self._file())
+                if holder is not None:
+                    self._policy.on_blocked(holder)
 
     def _end_or_report(self) -> None:
         ticket = self._place()

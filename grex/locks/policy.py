@@ -41,6 +41,7 @@ class WaitPolicy(Struct, frozen=True):
         on_wait: Called when the wait has taken `first_report_s`, and then every `report_every_s`.
         first_report_s: See `on_wait`.
         report_every_s: See `on_wait`.
+        on_blocked: Called once, when it is found that another process is in the way, with who it is.
     """
 
     timeout_s: float | None = None
@@ -48,6 +49,7 @@ class WaitPolicy(Struct, frozen=True):
     on_wait: Callable[[WaitReport], None] | None = None
     first_report_s: float = 1.0
     report_every_s: float = 10.0
+    on_blocked: Callable[[HolderRecord], None] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a limit that is none: a deadline that is not a number is never reached, and never in the future."""

@@ -1,18 +1,26 @@
 """What a run says while it runs: typed events that are shown or traced, and never kept as state."""
 
+from typing import TYPE_CHECKING
+
+from grex.later import imported_later
 from grex.progress.events import (
     CommandOutput,
     CommandStarted,
     Event,
     FetchProgress,
     GitProgress,
+    HolderSeen,
     LockWait,
     PackFinished,
     PackStarted,
     PluginBlocks,
     Slice,
 )
-from grex.progress.sinks import ChromeTrace, Collector, Sink, Tee, null_sink
+from grex.progress.permit import under_permit
+from grex.progress.sinks import Collector, Sink, Tee, null_sink
+
+if TYPE_CHECKING:
+    from grex.progress.chrome_trace import ChromeTrace
 
 __all__ = [
     "ChromeTrace",
@@ -22,6 +30,7 @@ __all__ = [
     "Event",
     "FetchProgress",
     "GitProgress",
+    "HolderSeen",
     "LockWait",
     "PackFinished",
     "PackStarted",
@@ -30,4 +39,8 @@ __all__ = [
     "Slice",
     "Tee",
     "null_sink",
+    "under_permit",
 ]
+
+if not TYPE_CHECKING:  # most runs write no trace
+    __getattr__ = imported_later(__name__, {"ChromeTrace": "chrome_trace"})

@@ -7,12 +7,15 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from grex.progress.permit import current_permit
+
 __all__ = [
     "CommandOutput",
     "CommandStarted",
     "Event",
     "FetchProgress",
     "GitProgress",
+    "HolderSeen",
     "LockWait",
     "PackFinished",
     "PackStarted",
@@ -70,6 +73,20 @@ class LockWait(Struct, frozen=True):
     stopped: tuple[int, ...] = ()
 
 
+class HolderSeen(Struct, frozen=True):
+    """Somebody waits for a lock, and this is who has it, as of now: at the beginning of a wait, and again meanwhile.
+
+    `tier` and `path` are those of the slices of the lock. `name` is for people: `grex exec, pid 7`.
+    """
+
+    tier: str
+    path: str
+    pid: int
+    name: str
+    at_ns: int
+    """On CLOCK_MONOTONIC."""
+
+
 class PluginBlocks(Struct, frozen=True):
     """Code of a plugin has not let go of the event loop for `blocked_s`; `place` is `file:line` where it stands.
 
@@ -102,8 +119,10 @@ class FetchProgress(Struct, frozen=True):
 class Slice(Struct, frozen=True):
     """A stretch of time in which something was held or ran, for the trace.
 
-    `start_ns` and `end_ns` are CLOCK_MONOTONIC; slices of one `track` nest or follow each other, they never cross.
-    `category` is `permit`, `lock`, `wait`, `git`, `hook` or `action`.
+    `start_ns` and `end_ns` are CLOCK_MONOTONIC, and it is told of when it ends. `track` is the pack that it is about,
+    or `workspace`; slices of one pack nest or follow each other, they never cross. `category` is `permit`, `lock`,
+    `wait`, `git`, `hook`, `action` or `command`. Locks and waits have `tier` and `path` among their `args`. `permit`
+    is the one of the task that tells of it.
     """
 
     name: str
@@ -112,6 +131,7 @@ class Slice(Struct, frozen=True):
     start_ns: int
     end_ns: int
     args: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    permit: str = field(default_factory=current_permit)
 
 
 Event: TypeAlias = (
@@ -120,6 +140,7 @@ Event: TypeAlias = (
     | PackStarted
     | PackFinished
     | LockWait
+    | HolderSeen
     | GitProgress
     | FetchProgress
     | PluginBlocks

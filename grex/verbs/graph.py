@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from grex.engine import ROOT, Session, Settings, Survey
-from grex.errors import GrexError
+from grex.engine.graph import Node
+from grex.errors import GrexError, LockfileError
+from grex.manifest import LockLine, read_lockfile
 from grex.names import InvalidUrlError, parse_url, redact
 from grex.pack import PackSpec
 from grex.verbs.narrowed import look
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from grex.verbs.documents import GraphDocument
 
 __all__ = ["GraphDependency", "GraphPack", "GraphReport", "GraphRequest", "GraphState", "graph"]
+
+_SHORT = 10
 
 GraphState = Literal["present", "missing", "inactive", "error"]
 
@@ -42,6 +48,13 @@ class GraphPack(Struct, frozen=True):
     groups: tuple[str, ...]
     parents: tuple[str, ...]
     error: GrexError | None = None
+    commit: str | None = None
+    branch: str | None = None
+    locked: str | None = None
+    """The commit in the lockfile."""
+    drift: tuple[str, ...] = ()
+    """What can be seen without git of what is not as recorded."""
+    hooks: tuple[str, ...] = ()
 
 
 class GraphDependency(Struct, frozen=True):
@@ -95,7 +108,12 @@ class GraphReport(Struct, frozen=True):
                     "type": pack.type,
                     "url": pack.url,
                     "ref": pack.ref,
+                    "commit": pack.commit,
+                    "branch": pack.branch,
+                    "locked": pack.locked,
                     "state": pack.state,
+                    "drift": list(pack.drift),
+                    "hooks": list(pack.hooks),
                     "groups": list(pack.groups),
                     "parents": list(pack.parents),
                     "children": [child.path for child in self.children_of(pack.path)],
@@ -117,18 +135,9 @@ async def graph(request: GraphRequest, settings: Settings) -> GraphReport:
     """
     session = Session.open(request.root, settings)
     found, wanted = await look(session, request.packs, request.filters)
+    lines = _lines(session)
     packs = tuple(
-        GraphPack(
-            path=node.path,
-            name=node.name,
-            type=node.type,
-            url=node.url.redacted,
-            ref=node.ref,
-            state=_state(found, node.path, is_active=node.is_active),
-            groups=node.groups,
-            parents=node.parents,
-            error=found.errors.get(node.path),
-        )
+        _pack(session, found, node, lines.get(node.path))
         for node in found.nodes()
         if wanted is None or node.path in wanted
     )
@@ -145,6 +154,50 @@ async def graph(request: GraphRequest, settings: Settings) -> GraphReport:
         tuple(session.notes),
         wanted is not None,
     )
+
+
+def _lines(session: Session) -> Mapping[str, LockLine]:
+    """The lockfile; what is wrong with it is a note, for a graph can be drawn without."""
+    try:
+        return read_lockfile(session.layout.lockfile)
+    except LockfileError as error:
+        session.notes.append(f"what is locked cannot be told: {error.message}")
+        return {}
+
+
+def _pack(session: Session, found: Survey, node: Node, line: LockLine | None) -> GraphPack:
+    state = found.states.get(node.path)
+    is_here = state is not None and state.kind == "checkout"
+    commit = state.head_sha if state is not None and is_here else None
+    locked = None if line is None else line.sha
+    drift = []
+    if commit is not None and locked is not None and commit != locked:
+        drift.append(f"HEAD is {commit[:_SHORT]}, the lockfile says {locked[:_SHORT]}")
+    if state is not None and state.operation is not None:
+        drift.append(f"a {state.operation} is not finished")
+    return GraphPack(
+        path=node.path,
+        name=node.name,
+        type=node.type,
+        url=node.url.redacted,
+        ref=node.ref,
+        state=_state(found, node.path, is_active=node.is_active),
+        groups=node.groups,
+        parents=node.parents,
+        error=found.errors.get(node.path),
+        commit=commit,
+        branch=state.head_branch if state is not None and is_here else None,
+        locked=locked,
+        drift=tuple(drift),
+        hooks=_hooks(session.layout.pack_dir(node.path)) if is_here and node.type == "scripted" else (),
+    )
+
+
+def _hooks(pack: Path) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(entry.name for entry in os.scandir(pack / ".grex" / "hooks") if entry.is_file()))
+    except OSError:  # there are none, or they may not be looked at
+        return ()
 
 
 def _state(found: Survey, path: str, *, is_active: bool) -> GraphState:

@@ -98,6 +98,7 @@ UPSTREAMS: Mapping[str, Callable[[House], None]] = {
     "firmware": _firmware,
     "micro-services": _shop,
     "ros-workspace": _ros_workspace,
+    "seeing-a-run": _committed_shop,
     "several-agents": _committed_shop,
 }
 

@@ -24,8 +24,7 @@ MANY = 200
 def git_processes(trace: Path) -> Counter[str]:
     """How many git processes each pack cost."""
     events = json.loads(trace.read_text())
-    tracks = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
-    return Counter(tracks[event["tid"]] for event in events if event["ph"] == "X" and event["cat"] == "git")
+    return Counter(event["args"]["pack"] for event in events if event["ph"] == "X" and event["cat"] == "git")
 
 
 def stamps(workspace: Workspace) -> dict[str, tuple[int, ...]]:

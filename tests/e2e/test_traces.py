@@ -8,7 +8,6 @@ holds the pack, and no test of the outcome would notice. So the runs themselves 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,8 +15,10 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.support.git_server import GitServer
+from tests.support.lock_holder import Kind, LockHolder
 from tests.support.lock_trace_checker import check_file
-from tests.support.running import Gate, Running
+from tests.support.running import Gate, Running, eventually
+from tests.support.trace_format import faults, read_trace
 from tests.support.workspace import Workspace, pack_yaml
 
 pytestmark = pytest.mark.slow  # whole runs of the program; what they show in small is shown below
@@ -29,19 +30,21 @@ ODD = 0.001
 
 
 def read_slices(trace: Path) -> list[Slice]:
-    """The slices of a trace, each with the name of its track and with its end."""
+    """The slices of a trace, which is in order; each with its pack, the name of its track and its end."""
     events = json.loads(trace.read_text())
-    names = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    assert faults(events) == []
+    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
     return [
-        {**event, "track": names[event["tid"]], "end": event["ts"] + event["dur"]}
+        {**event, "pack": event["args"]["pack"], "track": names[event["tid"]], "end": event["ts"] + event["dur"]}
         for event in events
         if event["ph"] == "X"
     ]
 
 
 def contains(outer: Slice, inner: Slice) -> bool:
-    """Whether one slice lies within another of the same track."""
-    return bool(outer["track"] == inner["track"] and outer["ts"] <= inner["ts"] and inner["end"] <= outer["end"] + ODD)
+    """Whether one slice lies within another of the same track, and is about the same pack."""
+    is_one = (outer["track"], outer["pack"]) == (inner["track"], inner["pack"])
+    return bool(is_one and outer["ts"] <= inner["ts"] and inner["end"] <= outer["end"] + ODD)
 
 
 def unheld(slices: list[Slice], root: Path, packs: set[str]) -> list[str]:
@@ -51,31 +54,14 @@ def unheld(slices: list[Slice], root: Path, packs: set[str]) -> list[str]:
     for found in slices:
         if found["cat"] not in ("git", "hook", "action"):
             continue
-        where = Path(found["args"]["cwd"]) if "cwd" in found["args"] else root / found["track"]
+        where = Path(found["args"]["cwd"]) if "cwd" in found["args"] else root / found["pack"]
         inside = [pack for pack in packs if where == root / pack or (root / pack) in where.parents]
         # A clone is made beside its target, perhaps in the checkout around it, and a remote is asked from nowhere:
-        # for these the track says whose work it is.
+        # for these it says itself whose work it is.
         is_clone = found["name"] == "git clone" or any(part.startswith(".grex-tmp-") for part in where.parts)
-        pack = found["track"] if is_clone else max(inside, key=len, default=found["track"])
-        if pack != found["track"] or not any(contains(hold, found) for hold in holds):
-            wrong.append(f"{found['name']} on {found['track']} in {where}")
-    return wrong
-
-
-def crossing(slices: list[Slice]) -> list[str]:
-    """Pairs of slices of one track that overlap without one lying within the other."""
-    tracks: dict[str, list[Slice]] = defaultdict(list)
-    for found in slices:
-        tracks[found["track"]].append(found)
-    wrong = []
-    for track in tracks.values():
-        stack: list[Slice] = []
-        for later in sorted(track, key=lambda one: (one["ts"], -one["dur"])):
-            while stack and stack[-1]["end"] <= later["ts"] + ODD:
-                stack.pop()
-            if stack and not contains(stack[-1], later):
-                wrong.append(f"{stack[-1]['name']} and {later['name']} on {later['track']}")
-            stack.append(later)
+        pack = found["pack"] if is_clone else max(inside, key=len, default=found["pack"])
+        if pack != found["pack"] or not any(contains(hold, found) for hold in holds):
+            wrong.append(f"{found['name']} of {found['pack']} in {where}")
     return wrong
 
 
@@ -137,7 +123,6 @@ def traced(workspace: Workspace, name: str, *arguments: str) -> tuple[list[Slice
     workspace.sync("--trace", str(trace), *arguments, GREX_LOCK_TRACE=str(locks))
     slices = read_slices(trace)
     assert unheld(slices, workspace.root, PACKS) == []
-    assert crossing(slices) == []
     verdict = check_file(locks)
     assert verdict.findings == []
     return slices, {tier for tier, found in verdict.statistics.items() if found.holds}
@@ -152,12 +137,14 @@ def test_all_work_inside_a_checkout_lies_within_a_hold_of_that_pack(
     assert tiers == TIERS
     kinds = {(found["cat"], found["name"].split()[1]) for found in slices if found["cat"] in ("git", "action")}
     assert {("git", "clone")} | {("action", one) for one in ("mkdir", "symlink", "exec", "when", "hook")} <= kinds
-    assert {found["track"] for found in slices if found["cat"] == "hook"} == {"meta/scripted"}
-    assert {found["track"] for found in slices if found["name"] == "git clone"} == PACKS
+    assert {found["pack"] for found in slices if found["cat"] == "hook"} == {"meta/scripted"}
+    assert {found["pack"] for found in slices if found["name"] == "git clone"} == PACKS
     assert {"WORKSPACE", "BACKEND", "MANIFEST"} <= {found["name"] for found in slices if found["cat"] == "lock"}
     for kind in ("network", "disk"):
-        permits = sorted((found["ts"], found["end"]) for found in slices if found["name"] == f"PERMIT {kind}")
+        found_of = [found for found in slices if found["cat"] == "permit" and found["args"]["path"] == kind]
+        permits = sorted((found["ts"], found["end"]) for found in found_of)
         assert len(permits) > 1
+        assert {found["track"] for found in found_of} <= {f"{kind} {number}" for number in range(1, len(permits) + 1)}
         if jobs == "1":
             assert all(end <= start for (_, end), (start, _) in pairwise(permits))
 
@@ -191,7 +178,10 @@ def test_the_trace_of_a_killed_run_can_be_read(server: GitServer, tmp_path: Path
     with Running(workspace, *arguments, GREX_LOCK_TRACE=str(locks)) as run:
         gate.wait_entered()
         run.kill_with_children()
-    assert "git clone" in {event["name"] for event in json.loads(trace.read_text() + "\n]")}
+    events = read_trace(trace)
+    assert faults(events) == []
+    assert {"git clone", "install begins"} <= {event["name"] for event in events}
+    assert any(event["name"].startswith("hook") and event["name"].endswith("begins") for event in events)
     assert check_file(locks).findings == []
 
 
@@ -216,3 +206,51 @@ def test_a_trace_that_cannot_be_written_is_said_before_anything_is_done(
     assert why in lines[0]
     assert lines[1].startswith("  hint: ")
     assert workspace.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("held", "arguments"),
+    [
+        ("pack", ("exec", "--", "true")),
+        ("pack", ("fetch",)),
+        ("pack", ("fork", "../other")),
+        ("workspace", ("sync",)),
+        ("workspace", ("add", "{url}")),
+    ],
+    ids=["exec", "fetch", "fork", "sync", "add"],
+)
+def test_every_verb_shows_who_held_what_it_waited_for(
+    server: GitServer, tmp_path: Path, held: Kind, arguments: tuple[str, ...]
+) -> None:
+    """Killed in the middle of the wait it shows it too; the second time it is let go on."""
+    server.create("plain", {"file": "1\n"})
+    server.create("more", {"file": "1\n"})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("plain")})
+    workspace.sync()
+    trace = tmp_path / "run.trace"
+    place = workspace / "plain" if held == "pack" else workspace.root
+    command = [argument.format(url=server.url("more")) for argument in arguments]
+    with LockHolder(held, place) as other:
+        assert other.ask("take") == "held"
+
+        def is_blocked() -> bool:
+            return trace.exists() and f"pid {other.pid}" in trace.read_text()
+
+        with Running(workspace, "--trace", trace, *command) as run:
+            eventually("a wait in the trace", is_blocked)
+            run.kill_with_children()
+        assert faults(read_trace(trace)) == []
+        with Running(workspace, "--trace", trace, *command) as run:
+            eventually("a process that begins anew", lambda: str(run.pid) in trace.read_text())
+            eventually("a wait in the trace", is_blocked)
+            assert other.ask("release") == "ok"
+            run.finish()
+        events = json.loads(trace.read_text())
+        assert faults(events) == []
+        ends = {event["ph"]: event["pid"] for event in events if event["ph"] in "sf"}
+        assert ends == {"s": other.pid, "f": run.pid}
+    wait = next(event for event in events if event["ph"] == "X" and "handed_over_by" in event["args"])
+    assert (wait["args"]["tier"], wait["args"]["path"]) == (held.upper(), str(place))
+    if arguments[0] == "exec":
+        assert [event["name"] for event in events if event.get("cat") == "command" and event["ph"] == "X"] == ["true"]

@@ -12,7 +12,7 @@ import pytest
 from grex.cli import render
 from grex.cli.app import run
 from grex.verbs.graph import GraphDependency, GraphPack, GraphReport, GraphRequest, graph
-from tests.support.git_server import GitServer
+from tests.support.git_server import GitServer, git
 from tests.support.place import Place
 from tests.support.workspace import pack_yaml
 
@@ -70,6 +70,32 @@ async def test_the_tree_of_a_graph_shows_a_diamond_once_with_groups_states_and_n
     assert found["libs/common"]["parents"] == ["a", "b"]
     assert found["a"]["children"] == ["libs/common"]
     assert [one["to"] for one in report.to_json()["dependencies"]] == ["libs/common", None]
+
+
+async def test_a_graph_says_where_each_checkout_is_and_what_disagrees_with_the_records(
+    place: Place, server: GitServer
+) -> None:
+    server.create("moved", {"file": "1\n"})
+    hooks = {".grex/hooks/setup.sh": "#!/bin/sh\n", ".grex/hooks/teardown.sh": "#!/bin/sh\n"}
+    server.create("hooked", {".grex/pack.yaml": pack_yaml("hooked", "scripted"), **hooks})
+    place.declare({"url": server.url("moved")}, {"url": server.url("hooked")})
+    await place.sync()
+    hooked, moved = (await drawn(place)).to_json()["packs"]
+    assert hooked["hooks"] == ["setup.sh", "teardown.sh"]
+    assert (moved["hooks"], moved["branch"], moved["drift"]) == ([], "main", [])
+    assert moved["commit"] == moved["locked"] == git(place / "moved", "rev-parse", "HEAD")
+    git(place / "moved", "commit", "--quiet", "--allow-empty", "--message=mine")
+    (place / "moved/.git/MERGE_HEAD").write_text(f"{moved['commit']}\n")
+    moved = (await drawn(place, "moved")).to_json()["packs"][0]
+    assert moved["commit"] == git(place / "moved", "rev-parse", "HEAD") != moved["locked"]
+    assert moved["commit"] is not None
+    assert moved["locked"] is not None
+    head = f"HEAD is {moved['commit'][:10]}, the lockfile says {moved['locked'][:10]}"
+    assert moved["drift"] == [head, "a merge is not finished"]
+    (place / "grex.lock.jsonl").write_text("no\n")
+    report = await drawn(place)
+    assert [pack.locked for pack in report.packs] == [None, None]
+    assert report.notes[0].startswith("what is locked cannot be told: ")
 
 
 async def test_a_part_of_a_graph_begins_at_the_pack_that_was_named(family: Place) -> None:
@@ -147,4 +173,4 @@ def test_the_format_is_chosen_on_the_command_line(
     assert said("--format", "mermaid") == 'flowchart LR\n  n0["mine<br/>meta"]\n'
     assert said("--format", "dot").startswith('digraph "mine" {\n')
     assert '"schema": "grex.graph/1"' in said("--format", "json") == said("--json")
-    said("--format", "html", expect=2)
+    said("--format", "svg", expect=2)

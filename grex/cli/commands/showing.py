@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from msgspec.structs import replace
@@ -13,6 +15,10 @@ from msgspec.structs import replace
 from grex.cli.call import Call, execute
 from grex.cli.options import Filters, Packs
 from grex.cli.signature import takes
+from grex.errors import UsageError
+
+if TYPE_CHECKING:
+    from grex.verbs.graph import GraphReport
 
 __all__ = ["DiffFormat", "GraphFormat", "Shell", "completion", "diff", "graph", "help_"]
 
@@ -31,6 +37,7 @@ class GraphFormat(StrEnum):
     TREE = "tree"
     MERMAID = "mermaid"
     DOT = "dot"
+    HTML = "html"
     JSON = "json"
 
 
@@ -66,6 +73,14 @@ def graph(
     packs: Packs = None,
     filters: Filters = None,
     form: Annotated[GraphFormat, typer.Option("--format", help="How to draw it.")] = GraphFormat.TREE,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - options.py
+        typer.Option("--output", "-o", metavar="FILE", help="Write it there.", show_default="standard output"),
+    ] = None,
+    shown: Annotated[
+        Optional[Path],  # noqa: UP045 - options.py
+        typer.Option("--trace", metavar="FILE", help="html: show the run that this trace is of.", show_default=False),
+    ] = None,
 ) -> int:
     """Draw which pack declares, and which depends on, which."""
     from grex.cli import render  # noqa: PLC0415 - only when run
@@ -73,11 +88,42 @@ def graph(
     from grex.verbs.graph import graph as verb  # noqa: PLC0415 - only when run
 
     request = GraphRequest(call.root(), tuple(packs or ()), tuple(filters or ()))
-    if form is GraphFormat.JSON:
-        call = replace(call, as_json=True)
-    draw = {GraphFormat.MERMAID: render.graph_mermaid, GraphFormat.DOT: render.graph_dot}
-    drawn = draw.get(form) or partial(render.graph, width=call.width)
-    return execute(call, request.root, partial(verb, request), drawn, only_looks=True)
+    trace = shown or call.trace
+    call = replace(call, trace=None)  # one before the verb is meant to be shown too: written over, it would be lost
+    draw = {GraphFormat.MERMAID: render.graph_mermaid, GraphFormat.DOT: render.graph_dot}.get(form)
+    if form is GraphFormat.HTML and not call.as_json:
+        from grex.cli.render.page import graph_html, read_timeline  # noqa: PLC0415 - only when run
+
+        draw = partial(graph_html, timeline=None if trace is None else read_timeline(trace))
+    elif trace is not None:
+        raise UsageError("a trace is shown by --format html only", hint="Add --format html, or leave out --trace.")
+    is_json = form is GraphFormat.JSON or call.as_json
+    if output is None:
+        call = replace(call, as_json=is_json)
+        drawn = draw or partial(render.graph, width=call.width)
+        return execute(call, request.root, partial(verb, request), drawn, only_looks=True)
+    if is_json:
+        call, draw = replace(call, as_json=False), _document
+    written = partial(_written, output, draw or render.graph, is_quiet=call.quiet)
+    return execute(call, request.root, partial(verb, request), written, only_looks=True)
+
+
+def _document(report: GraphReport) -> str:
+    return json.dumps(report.to_json(), ensure_ascii=False, indent=2)
+
+
+def _written(path: Path, draw: Callable[[GraphReport], str], report: GraphReport, *, is_quiet: bool) -> str:
+    """Write what is drawn to a file, all of it or nothing, and say so."""
+    from grex.fs import replace_file  # noqa: PLC0415 - only when run
+
+    text = f"{draw(report)}\n"
+    try:
+        replace_file(path, text.encode("utf-8", "surrogateescape"), follow=True)
+    except OSError as error:
+        raise UsageError(
+            f"the file {path} cannot be written: {error.strerror or error}", hint="Give another path."
+        ) from error
+    return "" if is_quiet else f"Written to {path}."
 
 
 class Shell(StrEnum):

@@ -59,14 +59,24 @@ class DiffDocument(TypedDict):
 
 
 class GraphPackObject(TypedDict):
-    """One declared pack; `children` are the packs that it declares."""
+    """One declared pack; `children` are the packs that it declares.
+
+    `commit` and `branch` are where its HEAD is, `locked` is the commit in the lockfile, `drift` what of that disagrees
+    and what is begun there, each in a few words; whether files were edited is what `grex status` looks for. `hooks` are
+    the files of its hooks.
+    """
 
     path: str
     name: str
     type: str
     url: str
     ref: str | None
+    commit: str | None
+    branch: str | None
+    locked: str | None
     state: Literal["present", "missing", "inactive", "error"]
+    drift: list[str]
+    hooks: list[str]
     groups: list[str]
     parents: list[str]
     children: list[str]
