@@ -54,6 +54,7 @@ VERBS = {
     "plugins": "plugins",
     "demo": "demo",
     "schema": "schema",
+    "serve": "serve",
     "completion": "completion",
     "help": "help_",
     "merge-driver": "merge_driver",
