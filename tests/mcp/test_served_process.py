@@ -87,7 +87,7 @@ async def test_starting_takes_no_lock_and_writes_nothing(workspace: Workspace) -
     before = workspace.snapshot(times=True, roots=[workspace.home])
     with (
         LockHolder("workspace", workspace.root) as holder,
-        LockHolder("manifest", workspace.root) as other,
+        LockHolder("writer", workspace.root) as other,
         ServedProcess(workspace.root, environ=workspace.environ) as server,
     ):
         assert holder.ask("take") == "held"
