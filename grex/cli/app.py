@@ -59,6 +59,7 @@ VERBS = {
     "help": "help_",
     "merge-driver": "merge_driver",
     "cache": "cache_group",
+    "mcp": "mcp_group",
 }
 """Every verb in the order of the help, and what `grex.cli.commands` calls its command."""
 

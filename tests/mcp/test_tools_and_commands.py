@@ -310,7 +310,7 @@ def plain_request(request: Any) -> Any:
     return replace(request, **{key: value for key, value in set_by_people.items() if key in request.__struct_fields__})
 
 
-@pytest.mark.parametrize(("name", "position"), ALL, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "position"), ALL, ids=str)
 def test_a_tool_and_a_command_with_equal_arguments_ask_the_same(
     packs: Place, monkeypatch: pytest.MonkeyPatch, name: str, position: int
 ) -> None:
