@@ -5,7 +5,6 @@ Cancellation goes through: a call that is cancelled leaves as any cancelled verb
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +22,6 @@ from grex.verbs.report import first_error
 __all__ = ["ask", "call_tool"]
 
 _HOW = {argument.name for argument in LOCKING}
-
-_log = logging.getLogger(__name__)
 
 
 async def call_tool(

@@ -22,7 +22,7 @@ from grex.verbs.report import explained, failure_json
 if TYPE_CHECKING:
     from grex.verbs.report import Report
 
-__all__ = ["from_error", "from_report", "output_schema"]
+__all__ = ["as_json", "from_error", "from_report", "output_schema"]
 
 _FINE = frozenset({0, 7})
 
@@ -30,7 +30,7 @@ _FINE = frozenset({0, 7})
 def from_report(report: Report) -> types.CallToolResult:
     """The result of a verb that came to its end."""
     document = report.to_json()
-    return _result(document, _as_json(document), is_error=report.exit_code not in _FINE)
+    return _result(document, as_json(document), is_error=report.exit_code not in _FINE)
 
 
 def from_error(error: GrexError) -> types.CallToolResult:
@@ -45,7 +45,8 @@ def _result(document: Mapping[str, Any], text: str, *, is_error: bool) -> types.
     )
 
 
-def _as_json(document: Mapping[str, Any]) -> str:
+def as_json(document: Mapping[str, Any]) -> str:
+    """A document as text."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()
