@@ -94,6 +94,15 @@ async def test_the_end_of_the_input_ends_a_wait_in_flight(packs: Place, served: 
     assert [answer["error"]["message"] for answer in answers] == ["Connection closed"]
 
 
+async def test_what_was_answered_before_the_end_still_goes_out_as_a_whole(served: ServedPlace) -> None:
+    async with converse(served) as client:
+        await client.request("tools/list")  # more than a pipe holds
+        await anyio.wait_readable(client._in)
+        client.hang_up()
+        (answer,) = await client.rest()
+    assert len(answer["result"]["tools"]) > 20
+
+
 async def test_a_client_that_is_gone_ends_the_server_with_a_wait_in_flight(packs: Place, served: ServedPlace) -> None:
     with LockHolder("workspace", packs.root) as holder:
         assert holder.ask("take") == "held"

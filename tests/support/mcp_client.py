@@ -131,7 +131,7 @@ class Conversation:
             await anyio.wait_readable(self._in)
             data = os.read(self._in, 65536)
             if not data:
-                assert not self._kept, f"a torn line: {self._kept!r}"
+                assert not self._kept, f"a torn line: {self._kept[:100]!r}"
                 return b""
             self._kept += data
         line, _, self._kept = self._kept.partition(b"\n")
