@@ -23,6 +23,14 @@ def packs(tmp_path: Path) -> Place:
 
 
 @pytest.fixture
+def declared(tmp_path: Path) -> Place:
+    """A workspace whose packs nobody has brought, for what never gets to them."""
+    place = Place(tmp_path)
+    place.declare(*({"url": f"https://host.example/{name}"} for name in "abc"))
+    return place
+
+
+@pytest.fixture
 def served(packs: Place) -> ServedPlace:
     """That workspace, as a server knows it."""
     return place_of(packs.root, packs.defaults)

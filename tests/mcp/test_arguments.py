@@ -42,18 +42,18 @@ from tests.support.place import Place
     ],
 )
 def test_a_wrong_argument_is_one_short_sentence(
-    packs: Place, tool: str, arguments: dict[str, Any], message: str, hint: str | None
+    declared: Place, tool: str, arguments: dict[str, Any], message: str, hint: str | None
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        ask(place_of(packs.root, packs.defaults), TOOLS[tool], arguments)
+        ask(place_of(declared.root, declared.defaults), TOOLS[tool], arguments)
     assert caught.value.message.startswith(message)
     assert len(caught.value.message) < 160
     if hint is not None:
         assert (caught.value.hint or "").startswith(hint)
 
 
-def test_null_is_as_good_as_not_saying_it(packs: Place) -> None:
-    place = place_of(packs.root, packs.defaults)
+def test_null_is_as_good_as_not_saying_it(declared: Place) -> None:
+    place = place_of(declared.root, declared.defaults)
     said = {"packs": None, "fetch": None, "jobs": None}
     assert ask(place, TOOLS["status"], said)[0].request == ask(place, TOOLS["status"], None)[0].request
 
@@ -70,9 +70,9 @@ def test_null_is_as_good_as_not_saying_it(packs: Place) -> None:
         ("freeze", {"output": "there.yml"}),
     ],
 )
-def test_what_would_take_work_away_has_to_be_confirmed(packs: Place, tool: str, arguments: dict[str, Any]) -> None:
-    (packs / "there.yml").touch()
-    place = place_of(packs.root, packs.defaults)
+def test_what_would_take_work_away_has_to_be_confirmed(declared: Place, tool: str, arguments: dict[str, Any]) -> None:
+    (declared / "there.yml").touch()
+    place = place_of(declared.root, declared.defaults)
     with pytest.raises(UnconfirmedError) as caught:
         ask(place, TOOLS[tool], arguments)
     assert "`confirm`: true" in (caught.value.hint or "")
@@ -90,46 +90,46 @@ OUTSIDE = ["../x", "/etc/passwd", "out/../../x", "link/x", "", ".git/hooks/x", "
 @pytest.mark.parametrize("path", OUTSIDE)
 @pytest.mark.parametrize("tool", ["export", "freeze"])
 def test_nothing_is_written_outside_of_the_workspace_or_among_what_is_grexs_own(
-    packs: Place, tmp_path: Path, tool: str, path: str
+    declared: Place, tmp_path: Path, tool: str, path: str
 ) -> None:
-    (packs / "link").symlink_to(tmp_path)
+    (declared / "link").symlink_to(tmp_path)
     arguments = {"output": path, "confirm": True} | ({"format_name": "west"} if tool == "export" else {})
     with pytest.raises(UsageError, match="output"):
-        ask(place_of(packs.root, packs.defaults), TOOLS[tool], arguments)
+        ask(place_of(declared.root, declared.defaults), TOOLS[tool], arguments)
 
 
 @pytest.mark.parametrize("path", ["../west.yml", "/etc/passwd", "link/x", ""])
-def test_nothing_is_imported_from_outside(packs: Place, tmp_path: Path, path: str) -> None:
-    (packs / "link").symlink_to(tmp_path)
+def test_nothing_is_imported_from_outside(declared: Place, tmp_path: Path, path: str) -> None:
+    (declared / "link").symlink_to(tmp_path)
     with pytest.raises(UsageError, match="file"):
-        ask(place_of(packs.root, packs.defaults), TOOLS["import"], {"file": path})
+        ask(place_of(declared.root, declared.defaults), TOOLS["import"], {"file": path})
 
 
 @pytest.mark.parametrize(
     "between", ["/etc/passwd..HEAD", "HEAD..../outside", "../outside", "link..HEAD", "a/../../x.."]
 )
-def test_no_lockfile_outside_is_compared(packs: Place, tmp_path: Path, between: str) -> None:
+def test_no_lockfile_outside_is_compared(declared: Place, tmp_path: Path, between: str) -> None:
     (tmp_path / "outside").touch()
-    (packs / "link").symlink_to(tmp_path / "outside")
+    (declared / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(UsageError, match="leads out of the workspace"):
-        ask(place_of(packs.root, packs.defaults), TOOLS["diff"], {"between": between})
+        ask(place_of(declared.root, declared.defaults), TOOLS["diff"], {"between": between})
 
 
 @pytest.mark.parametrize("between", ["v1..v2", "v1..", "..v2", "HEAD~3", "old.jsonl..new.jsonl", "HEAD...x"])
-def test_ranges_of_revisions_pass(packs: Place, between: str) -> None:
-    ask(place_of(packs.root, packs.defaults), TOOLS["diff"], {"between": between})
+def test_ranges_of_revisions_pass(declared: Place, between: str) -> None:
+    ask(place_of(declared.root, declared.defaults), TOOLS["diff"], {"between": between})
 
 
 @pytest.mark.parametrize("path", ["/", "/etc/f", "../../f", "..", "../link/f", ""])
 @pytest.mark.parametrize("tool", ["fork", "fork_rm"])
 def test_a_fork_lies_beside_its_workspace(
-    packs: Place, tmp_path_factory: pytest.TempPathFactory, tool: str, path: str
+    declared: Place, tmp_path_factory: pytest.TempPathFactory, tool: str, path: str
 ) -> None:
-    (packs.root.parent / "link").symlink_to(tmp_path_factory.mktemp("elsewhere"))
-    place = place_of(packs.root, packs.defaults)
+    (declared.root.parent / "link").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    place = place_of(declared.root, declared.defaults)
     with pytest.raises(UsageError, match="directory"):
         ask(place, TOOLS[tool], {"directory": path})
-    assert ask(place, TOOLS[tool], {"directory": "../f"})[0].request.directory == packs.root / "../f"
+    assert ask(place, TOOLS[tool], {"directory": "../f"})[0].request.directory == declared.root / "../f"
 
 
 def test_the_schema_says_what_is_read() -> None:
@@ -146,8 +146,8 @@ def test_the_schema_says_what_is_read() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_error_is_a_result_with_the_object_of_json(packs: Place) -> None:
-    result = await call_tool(place_of(packs.root, packs.defaults), TOOLS["path"], {"pack": "nobody"})
+async def test_an_error_is_a_result_with_the_object_of_json(declared: Place) -> None:
+    result = await call_tool(place_of(declared.root, declared.defaults), TOOLS["path"], {"pack": "nobody"})
     assert result.is_error
     error = result.structured_content["error"]
     assert (error["code"], error["exit_code"]) == ("usage.invalid", 2)

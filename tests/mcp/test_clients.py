@@ -38,14 +38,14 @@ def test_the_command_line_knows_the_same_clients() -> None:
 
 
 def test_what_is_printed_can_be_pasted_and_starts_this_workspace(
-    packs: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    declared: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (packs.root / "out").mkdir()
-    monkeypatch.chdir(packs.root / "out")
+    (declared.root / "out").mkdir()
+    monkeypatch.chdir(declared.root / "out")
     assert run(["mcp", "config", "--client", "vscode"]) == 0
     printed = capsys.readouterr()
     entry = json.loads(printed.out)["servers"]["grex"]
-    assert entry["args"][-2:] == ["--workspace", str(packs.root)]
+    assert entry["args"][-2:] == ["--workspace", str(declared.root)]
     assert entry["command"] == sys.executable
     assert ".vscode/mcp.json" in printed.err
     assert run(["mcp", "config", "--quiet"]) == 0

@@ -34,7 +34,7 @@ def steady(value: Any) -> Any:
     return [steady(one) for one in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("mode", ["auto", pytest.param("legacy", marks=pytest.mark.slow)])
 async def test_success_drift_and_failures_are_as_the_command_line_has_them(
     tmp_path: Path, mode: Literal["legacy", "auto"]
 ) -> None:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.support.git_server import git
@@ -39,7 +40,7 @@ ENDS: dict[str, Callable[[ServedProcess], None]] = {
 }
 
 
-@pytest.mark.parametrize("end", list(ENDS))
+@pytest.mark.parametrize("end", ["eof", "sigterm", pytest.param("sigint", marks=pytest.mark.slow)])
 async def test_whatever_ends_it_ends_waits_and_commands_in_flight_within_two_seconds(
     workspace: Workspace, end: str
 ) -> None:
@@ -64,6 +65,22 @@ async def test_whatever_ends_it_ends_waits_and_commands_in_flight_within_two_sec
         assert {answer["error"]["message"] for answer in answers} == {"Connection closed"}
         with LockHolder("pack", workspace / "a") as again:
             assert again.ask("take") == "held"
+
+
+@pytest.mark.parametrize("end", ["sigterm", pytest.param("eof", marks=pytest.mark.slow)])
+async def test_a_client_that_does_not_read_does_not_hold_up_the_end(workspace: Workspace, end: str) -> None:
+    with (
+        LockHolder("workspace", workspace.root) as holder,
+        ServedProcess(workspace.root, environ=workspace.environ) as server,
+    ):
+        assert holder.ask("take") == "held"
+        await server.client.begin()
+        await server.client.call("sync", _meta={"progressToken": 1})
+        for _ in range(20):
+            await server.client.request("tools/list")
+        await anyio.wait_readable(server.client._in)
+        ENDS[end](server)
+        assert await server.ended() == 0
 
 
 async def test_only_messages_go_over_standard_output_whatever_a_command_prints(workspace: Workspace) -> None:

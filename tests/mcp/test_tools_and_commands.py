@@ -312,12 +312,12 @@ def plain_request(request: Any) -> Any:
 
 @pytest.mark.parametrize(("name", "position"), ALL, ids=str)
 def test_a_tool_and_a_command_with_equal_arguments_ask_the_same(
-    packs: Place, monkeypatch: pytest.MonkeyPatch, name: str, position: int
+    declared: Place, monkeypatch: pytest.MonkeyPatch, name: str, position: int
 ) -> None:
-    monkeypatch.chdir(packs.root)
+    monkeypatch.chdir(declared.root)
     argv, arguments = ([], {}) if position < 0 else CASES[name][4][position]
     typed, typed_settings = captured(name, argv, monkeypatch)
-    place = place_of(packs.root, packs.defaults)
+    place = place_of(declared.root, declared.defaults)
     asking, asked = ask(place, TOOLS[name], {**CASES[name][3], **arguments})
     if name == "config":
         assert type(asking.request) is type(typed)  # the server's own, made by the front end
@@ -341,8 +341,8 @@ def test_every_argument_of_a_tool_is_compared(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TOOLS))
-def test_every_field_of_a_request_is_reached_or_has_its_reason(packs: Place, name: str) -> None:
-    place = place_of(packs.root, packs.defaults)
+def test_every_field_of_a_request_is_reached_or_has_its_reason(declared: Place, name: str) -> None:
+    place = place_of(declared.root, declared.defaults)
     needed = CASES[name][3]
     reached: set[str] = set()
     by_default = seen(ask(place, TOOLS[name], needed)[0].request)
@@ -401,10 +401,10 @@ def test_hints_agree_with_each_other() -> None:
         assert tool.discards is None or tool.is_destructive, tool.name
 
 
-def test_what_a_path_leads_to_is_the_same_file_for_both(packs: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_path_leads_to_is_the_same_file_for_both(declared: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the person stands elsewhere: a client is always at the root."""
-    (packs.root / "out").mkdir()
-    monkeypatch.chdir(packs.root / "out")
+    (declared.root / "out").mkdir()
+    monkeypatch.chdir(declared.root / "out")
     typed, _ = captured("freeze", ["-o", "x.yml"], monkeypatch)
-    asking, _ = ask(place_of(packs.root, packs.defaults), TOOLS["freeze"], {"output": "out/x.yml"})
+    asking, _ = ask(place_of(declared.root, declared.defaults), TOOLS["freeze"], {"output": "out/x.yml"})
     assert Path(typed.output) == Path(asking.request.output)
