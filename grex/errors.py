@@ -37,7 +37,9 @@ __all__ = [
     "PluginError",
     "PluginLoadError",
     "SchemaVersionError",
+    "ServerError",
     "TierOrderError",
+    "UnconfirmedError",
     "UnknownActionError",
     "UnknownFetcherError",
     "UnknownPackTypeError",
@@ -87,6 +89,19 @@ class ConfigError(UsageError):
     """`.grex/config.toml`, `local.yaml` or an environment variable does not say something usable."""
 
     code = "usage.config"
+
+
+class UnconfirmedError(UsageError):
+    """A tool was called in a way that would take work away, and without `confirm`."""
+
+    code = "usage.unconfirmed"
+
+
+class ServerError(GrexError):
+    """The stream between `grex serve` and its client is broken."""
+
+    code = "mcp.stream"
+    exit_code = 6
 
 
 class ManifestError(GrexError):

@@ -31,6 +31,7 @@ NOT_FOR_A_CALL = {
     "http.client",
     "importlib.metadata",  # 15 ms: no call looks for plugins unless a pack wants one
     "mcp",
+    "mcp_types",
     "multiprocessing",
     "portalocker",
     "pydantic",
@@ -262,3 +263,10 @@ def _text_of(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(_text_of(part) or "{}" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def test_only_what_serves_loads_the_sdk_of_the_server() -> None:
+    names = [name for name in MODULES if not name.startswith("grex.mcp") or name in ("grex.mcp", "grex.mcp.clients")]
+    code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint('mcp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TOP)
+    assert done.stdout == "False\n"

@@ -54,10 +54,12 @@ VERBS = {
     "plugins": "plugins",
     "demo": "demo",
     "schema": "schema",
+    "serve": "serve",
     "completion": "completion",
     "help": "help_",
     "merge-driver": "merge_driver",
     "cache": "cache_group",
+    "mcp": "mcp_group",
 }
 """Every verb in the order of the help, and what `grex.cli.commands` calls its command."""
 

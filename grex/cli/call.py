@@ -264,10 +264,12 @@ def execute(
     except GrexError as error:
         return explain(error, as_json=call.as_json, lines=lines)
     except BaseExceptionGroup as group:
+        from grex.verbs.report import first_error  # noqa: PLC0415 - only for failures
+
         printer.tell_kept_back()
-        if caught and _first_error(group) is not None:
+        first = first_error(group)
+        if caught and first is not None:
             return _stopped(call, caught, lines)  # what fails while everything is being ended has no other cause
-        first = _first_error(group)
         if first is None:
             raise
         return explain(_with_choice_of_workspace(call, first), as_json=call.as_json, lines=lines)
@@ -414,21 +416,6 @@ async def _guarded(
             report = await verb(settings)
         watching.cancel_scope.cancel()
     return report
-
-
-def _first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
-    """The failure that a group of tasks ended with, if all of them are ours; the one with the lowest exit code."""
-    found: list[GrexError] = []
-    stack: list[BaseException] = [group]
-    while stack:
-        failure = stack.pop()
-        if isinstance(failure, BaseExceptionGroup):
-            stack.extend(failure.exceptions)
-        elif isinstance(failure, GrexError):
-            found.append(failure)
-        else:
-            return None
-    return min(found, key=lambda one: (one.exit_code, one.message), default=None)
 
 
 def _with_choice_of_workspace(call: Call, error: GrexError) -> GrexError:

@@ -6,7 +6,7 @@ What clones and installs is imported when it is first asked for: a verb that onl
 from typing import TYPE_CHECKING
 
 from grex.engine.graph import ROOT, Declaration, Graph, Node
-from grex.engine.holds import Holds, Permits
+from grex.engine.holds import Holds, Permits, SharedPermits
 from grex.engine.session import Session, Settings
 from grex.engine.survey import Survey, survey
 from grex.later import imported_later
@@ -44,6 +44,7 @@ __all__ = [
     "RunContext",
     "Session",
     "Settings",
+    "SharedPermits",
     "Step",
     "StepOutcome",
     "Survey",

@@ -49,7 +49,7 @@ from grex.locks import (
 from grex.progress import HolderSeen, LockWait, Sink, Slice, under_permit
 from grex.workspace import Layout
 
-__all__ = ["Holds", "PermitKind", "Permits"]
+__all__ = ["Holds", "PermitKind", "Permits", "SharedPermits"]
 
 PermitKind = Literal["disk", "network"]
 
@@ -107,17 +107,51 @@ class _Numbers:
         self._free.append(number)
 
 
+class SharedPermits:
+    """The permits that several runs of one process have together, in one event loop.
+
+    A server's calls are such runs: however many there are at once, they do not work on more packs than one would.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[PermitKind, PermitPool] = {}
+
+    def fit(self, permits: Permits) -> None:
+        """Make it so many from now on; who holds one keeps it."""
+        if not self._pools:
+            self._pools = _pools(permits)
+        self._pools["disk"].resize(permits.disk)
+        self._pools["network"].resize(permits.network)
+
+    def pools_for(self, permits: Permits) -> dict[PermitKind, PermitPool]:
+        """The pools of one run, which may want fewer for itself than there are for all."""
+        if not self._pools:
+            self.fit(permits)
+        return _pools(permits, self._pools)
+
+    def in_use(self, kind: PermitKind) -> int:
+        """How many are held at this moment."""
+        return self._pools[kind].in_use if self._pools else 0
+
+
+def _pools(permits: Permits, within: dict[PermitKind, PermitPool] | None = None) -> dict[PermitKind, PermitPool]:
+    around: dict[PermitKind, PermitPool] = within or {}
+    return {
+        "disk": PermitPool("disk", total=permits.disk, per_key=None, within=around.get("disk")),
+        "network": PermitPool("network", total=permits.network, per_key=permits.per_host, within=around.get("network")),
+    }
+
+
 class Holds:
     """Takes locks for one run of one workspace; made inside its event loop and used in that loop only."""
 
-    def __init__(self, layout: Layout, *, permits: Permits, policy: WaitPolicy, sink: Sink) -> None:
+    def __init__(
+        self, layout: Layout, *, permits: Permits, policy: WaitPolicy, sink: Sink, shared: SharedPermits | None = None
+    ) -> None:
         self._layout = layout
         self._sink = sink
         self._policy = policy
-        self._pools: dict[PermitKind, PermitPool] = {
-            "disk": PermitPool("disk", total=permits.disk, per_key=None),
-            "network": PermitPool("network", total=permits.network, per_key=permits.per_host),
-        }
+        self._pools = _pools(permits) if shared is None else shared.pools_for(permits)
         self._numbers: dict[PermitKind, _Numbers] = {"disk": _Numbers(), "network": _Numbers()}
         self._manifest = ManifestLock(layout.root)
         self.waiting = Waiting()

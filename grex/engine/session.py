@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
-from grex.engine.holds import Holds, Permits
+from grex.engine.holds import Holds, Permits, SharedPermits
 from grex.engine.watchdog import Watchdog
 from grex.errors import ConfigError, UnknownPackTypeError
 from grex.git import GitCommand, GitProgress, GitRunner, Logins
@@ -67,6 +67,7 @@ class Settings(Struct, frozen=True):
         rewrites: which addresses are asked for somewhere else.
         logins: answers git's questions for a user and a password; None where nobody can be asked.
         refused: why a file of settings was refused, where a verb goes on with the defaults for it.
+        shared_permits: what all runs of this process have together; None where this is the only one.
     """
 
     home: Path
@@ -86,6 +87,7 @@ class Settings(Struct, frozen=True):
     rewrites: Rewrites = field(default_factory=Rewrites)
     logins: Logins | None = None
     refused: tuple[ConfigError, ...] = ()
+    shared_permits: SharedPermits | None = None
 
 
 class Session(Struct):
@@ -127,7 +129,7 @@ class Session(Struct):
         return cls(
             layout=layout,
             settings=settings,
-            holds=Holds(layout, permits=permits, policy=policy, sink=settings.sink),
+            holds=Holds(layout, permits=permits, policy=policy, sink=settings.sink, shared=settings.shared_permits),
             registry=Registry(watchdog.expect_third_parties),
             trust=TrustStore(
                 settings.state_dir, root, tuple(canonical_prefix(prefix, base) for prefix in settings.trust)

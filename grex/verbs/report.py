@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from grex.git.history import History
     from grex.verbs.documents import FailureObject, HistoryObject, RemovedObject
 
-__all__ = ["Report", "exit_code_of", "explained", "failure_json", "history_json", "removed_json"]
+__all__ = ["Report", "exit_code_of", "explained", "failure_json", "first_error", "history_json", "removed_json"]
 
 _PRECEDENCE = (3, 8, 4, 7)
 
@@ -72,6 +72,21 @@ def exit_code_of(errors: Iterable[GrexError | None], also: Iterable[int] = ()) -
         if code in codes:
             return code
     return max(codes, default=0)
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> GrexError | None:
+    """The failure that a group of tasks ended with, if all of them are ours; the one with the lowest exit code."""
+    found: list[GrexError] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        failure = stack.pop()
+        if isinstance(failure, BaseExceptionGroup):
+            stack.extend(failure.exceptions)
+        elif isinstance(failure, GrexError):
+            found.append(failure)
+        else:
+            return None
+    return min(found, key=lambda one: (one.exit_code, one.message), default=None)
 
 
 def explained(error: GrexError | None) -> list[str]:

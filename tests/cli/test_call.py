@@ -14,12 +14,13 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from grex.cli.app import VERBS, _app_for, app_with, run
-from grex.cli.call import Call, _first_error, explain
+from grex.cli.call import Call, explain
 from grex.cli.interrupts import endings
 from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
 from grex.locks import file_system
 from grex.pack import parse_pack_spec
 from grex.verbs.init import InitRequest
+from grex.verbs.report import first_error
 from tests.support.lock_holder import LockHolder
 
 Grex = Callable[..., tuple[int, str, str]]
@@ -237,9 +238,9 @@ def test_version_and_help_need_no_workspace(grex: Grex) -> None:
 def test_errors_of_a_task_group_come_out_as_the_first_of_them() -> None:
     one, other = PackError("b"), LockfileError("a")
     group = BaseExceptionGroup("", [ExceptionGroup("", [one]), other])
-    assert _first_error(group) is other
-    assert _first_error(BaseExceptionGroup("", [one, KeyError("bug")])) is None
-    assert _first_error(BaseExceptionGroup("", [PackError("z"), one])) is one
+    assert first_error(group) is other
+    assert first_error(BaseExceptionGroup("", [one, KeyError("bug")])) is None
+    assert first_error(BaseExceptionGroup("", [PackError("z"), one])) is one
 
 
 def test_every_problem_of_a_file_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

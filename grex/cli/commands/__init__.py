@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from grex.cli.commands.packs import add, run, sync, teardown, update
     from grex.cli.commands.place import demo, init, merge_driver, trust
     from grex.cli.commands.removal import rm
+    from grex.cli.commands.serving import mcp_group, serve
     from grex.cli.commands.setting import clone, config, override, set_
     from grex.cli.commands.showing import completion, diff, graph, help_
 
@@ -41,6 +42,7 @@ __all__ = [
     "init",
     "locks",
     "ls",
+    "mcp_group",
     "merge_driver",
     "override",
     "path",
@@ -49,6 +51,7 @@ __all__ = [
     "rm",
     "run",
     "schema",
+    "serve",
     "set_",
     "status",
     "switch",
@@ -78,6 +81,7 @@ _LATER = {
     "init": "place",
     "locks": "looking",
     "ls": "looking",
+    "mcp_group": "serving",
     "merge_driver": "place",
     "override": "setting",
     "path": "over",
@@ -86,6 +90,7 @@ _LATER = {
     "rm": "removal",
     "run": "packs",
     "schema": "looking",
+    "serve": "serving",
     "set_": "setting",
     "status": "looking",
     "switch": "over",

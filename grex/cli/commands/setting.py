@@ -17,7 +17,7 @@ from grex.errors import NotAWorkspaceError
 if TYPE_CHECKING:
     from grex.verbs.config import ConfigRequest
 
-__all__ = ["clone", "config", "override", "set_"]
+__all__ = ["clone", "config", "config_request", "override", "set_"]
 
 _NoSync = Annotated[bool, typer.Option("--no-sync", help="Only write it; leave the pack as it is.")]
 _Ref = Annotated[
@@ -168,7 +168,7 @@ def clone(
     )
 
 
-def _config_request(call: Call) -> ConfigRequest:
+def config_request(call: Call) -> ConfigRequest:
     """What options and variables say, with the name of each."""
     from platformdirs import user_config_path  # noqa: PLC0415 - only when run
 
@@ -216,7 +216,7 @@ def config(
     from grex.cli.render.setting import config as render_config  # noqa: PLC0415 - only when run
     from grex.verbs.config import config as verb  # noqa: PLC0415 - only when run
 
-    report = verb(_config_request(call))
+    report = verb(config_request(call))
     if call.as_json:
         return print_document(report)
     say(render_config(report, show_origin=show_origin))

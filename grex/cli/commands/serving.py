@@ -1,0 +1,90 @@
+"""The commands for agents: `serve`, and `mcp` with `mcp config`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import typer
+from msgspec.structs import replace
+
+from grex.cli.call import Call
+from grex.cli.interrupts import cancel_on_signal
+from grex.cli.signature import takes
+
+if TYPE_CHECKING:
+    import signal
+
+    from grex.engine import Settings
+    from grex.mcp.place import Asked
+
+__all__ = ["McpClient", "mcp_config", "mcp_group", "serve"]
+
+mcp_group = typer.Typer(
+    name="mcp",
+    help="Set up clients of grex serve.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+
+class McpClient(StrEnum):
+    """For which client `grex mcp config` prints a snippet."""
+
+    CLAUDE_CODE = "claude-code"
+    CLAUDE_DESKTOP = "claude-desktop"
+    CODEX = "codex"
+    CURSOR = "cursor"
+    VSCODE = "vscode"
+
+
+@mcp_group.command("config")
+@takes("quiet", "workspace")
+def mcp_config(
+    call: Call,
+    client: Annotated[McpClient, typer.Option("--client", help="For which client.")] = McpClient.CLAUDE_CODE,
+) -> int:
+    """Print what a client has to read to serve this workspace."""
+    from grex.cli.streams import say  # noqa: PLC0415 - only when run
+    from grex.mcp.clients import Client, snippet  # noqa: PLC0415 - only when run
+
+    # As it was started here: a client knows neither the PATH of this shell nor its virtual environment.
+    program = Path(sys.argv[0])
+    is_script = program.name == "grex" and program.is_file()
+    command = [str(program.absolute())] if is_script else [sys.executable, "-m", "grex"]
+    found = snippet(Client(client.value), command, call.root())
+    say(found.text)
+    if not call.quiet:
+        print(f"grex: this goes into {found.file}", file=sys.stderr)
+    return 0
+
+
+@takes("workspace", "jobs", "trust")
+def serve(call: Call) -> int:
+    """Serve the workspace to an agent, by MCP over stdin and stdout."""
+    from functools import partial  # noqa: PLC0415 - only when run
+
+    from grex.cli.commands.setting import config_request  # noqa: PLC0415 - only when run
+    from grex.mcp.place import Place  # noqa: PLC0415 - only when run
+    from grex.mcp.server import serve as verb  # noqa: PLC0415 - only when run
+    from grex.mcp.stdio import claim  # noqa: PLC0415 - only when run
+
+    root = call.root()
+    if sys.stdin.isatty():
+        print("grex: a client speaks here, not a person: `grex mcp config` says how to set it up.", file=sys.stderr)
+
+    def settings(asked: Asked) -> Settings:
+        how = replace(call, verb=asked.verb, no_wait=asked.no_wait, lock_timeout_s=asked.lock_timeout_s)
+        return how.settings(root, asked.sink)
+
+    caught: list[signal.Signals] = []
+
+    async def watch(scope: anyio.CancelScope, group: anyio.abc.TaskGroup) -> None:
+        await group.start(cancel_on_signal, scope, caught)
+
+    place = Place(root, settings, partial(config_request, call))
+    anyio.run(verb, place, claim(), watch)
+    return 0
