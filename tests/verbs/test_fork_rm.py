@@ -141,7 +141,9 @@ def test_the_repositories_of_submodules_of_a_fork_that_is_gone_are_in_the_trash(
     assert removed.is_removed
     assert removed.removal.trash is not None
     kept = removed.removal.trash / "sub"
-    git(kept, "config", "--file", "config", "--unset", "core.worktree")  # it names the directory that is gone
+    git(
+        forks.base, "config", "--file", str(kept / "config"), "--unset", "core.worktree"
+    )  # it names the directory that is gone
     git(kept, "--git-dir=.", "cat-file", "-e", mine)
 
 
