@@ -29,9 +29,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tests.support.die_at import DeathTrap
 from tests.support.nursery import Forked, Nursery, serve
 
-__all__ = ["run", "start"]
+__all__ = ["Trap", "run", "start"]
+
+Trap = tuple[str, str, int]
 
 _AT_PYTHONS_START = re.compile(r"PYTHON(?!PYCACHEPREFIX|DONTWRITEBYTECODE)|LC_|LANG|LD_|VIRTUAL_ENV")
 _COMMAND_LINE_BYTES = 4096
@@ -39,7 +42,7 @@ _IMPORTED_BEFORE = ("anyio._backends._asyncio", "asyncio", "ctypes", "importlib.
 
 
 def start(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], streams: Sequence[int]
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], streams: Sequence[int], trap: Trap | None = None
 ) -> Forked | subprocess.Popen[bytes]:
     """Start `grex` with these arguments; whoever starts it waits for it.
 
@@ -48,16 +51,18 @@ def start(
         cwd: where it is to run.
         env: its whole environment.
         streams: its standard input, output and error.
+        trap: where it kills itself, see `tests.support.die_at`.
     """
+    words = [] if trap is None else list(map(str, trap))
     if _at_start(env) == _at_start(_environ_of_nursery()):
-        return _nursery().start(arguments, env=env, streams=streams, cwd=cwd)
+        return _nursery().start([str(len(words)), *words, *arguments], env=env, streams=streams, cwd=cwd)
     stdin, stdout, stderr = streams
-    command = [sys.executable, "-m", "grex", *arguments]
+    command = [sys.executable, "-m", "grex" if trap is None else "tests.support.die_at", *words, *arguments]
     return subprocess.Popen(command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float, trap: Trap | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `grex` without input until it has ended and its output is closed.
 
@@ -71,7 +76,7 @@ def run(
         for fd in outputs:
             stack.callback(os.close, fd)
         try:
-            process = start(arguments, cwd=cwd, env=env, streams=(nothing.fileno(), out_w, err_w))
+            process = start(arguments, cwd=cwd, env=env, streams=(nothing.fileno(), out_w, err_w), trap=trap)
         finally:
             os.close(out_w)
             os.close(err_w)
@@ -155,7 +160,10 @@ def main() -> None:
     gc.freeze()
     arguments = serve(int(sys.argv[2]))
     if arguments is not None:
+        trap, arguments = arguments[1 : 1 + int(arguments[0])], arguments[1 + int(arguments[0]) :]
         _be_typed(arguments)
+        if trap:
+            DeathTrap(trap[0], trap[1], int(trap[2])).install()
         try:
             importlib.import_module("grex.__main__").main()
         except SystemExit as end:
