@@ -139,8 +139,8 @@ def _be_typed(arguments: Sequence[str]) -> None:
     words = b"".join(os.fsencode(word) + b"\0" for word in (sys.executable, "-m", "grex", *arguments))
     ctypes.memset(begin, 0, end - begin)
     ctypes.memmove(begin, words[: end - begin - 1], min(len(words), end - begin - 1))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that started the parent had it ignored
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        signal.signal(signum, handler)  # the shell that started the parent had them ignored
     sys.argv = ["grex", *arguments]
     sys.path[0] = os.getcwd()  # noqa: PTH109 - a text
     time.tzset()

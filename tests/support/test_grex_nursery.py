@@ -98,6 +98,9 @@ def test_others_see_the_command_and_its_directory_and_ctrl_c_ends_it(
         gate.wait_entered()
         assert command_summary(run.pid) == "grex exec"
         assert Path(f"/proc/{run.pid}/cwd").readlink() == workspace.root
+        ignored = re.search(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{run.pid}/status").read_text(), re.MULTILINE)
+        assert ignored is not None
+        assert not int(ignored[1], 16) & (1 << signal.SIGINT - 1 | 1 << signal.SIGQUIT - 1)
         assert not run.has_ended
         os.kill(run.pid, signal.SIGINT)
         run.finish(expect=130)
