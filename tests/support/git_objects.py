@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["Objects", "Tree", "UnknownError", "identity", "write_bare", "write_worktree"]
+__all__ = ["Objects", "Tree", "UnknownError", "borrow_objects", "identity", "write_bare", "write_worktree"]
 
 Tree = dict[str, tuple[str, str]]
 """What a commit has in it: by path, the mode as git writes it and the id of the blob."""
@@ -42,8 +42,14 @@ def write_worktree(path: Path, branch: str, origin: str) -> None:
         origin: the bare repository, seen from the work tree.
     """
     remote = f'[remote "origin"]\n\turl = {origin}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+    tracked = f'[branch "{branch}"]\n\tremote = origin\n\tmerge = refs/heads/{branch}\n'
     core = _CORE.format(bare="false") + "\tlogallrefupdates = true\n"
-    _write_skeleton(path / ".git", branch, core + remote)
+    _write_skeleton(path / ".git", branch, core + remote + tracked)
+    borrow_objects(path, origin)
+
+
+def borrow_objects(path: Path, origin: str) -> None:
+    """Let a work tree find the objects of its origin, which is named as it is seen from the work tree."""
     (path / ".git/objects/info/alternates").write_text(f"../../{origin}/objects\n")
 
 

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.git_objects import Objects, Tree, UnknownError, identity, write_bare, write_worktree
+from tests.support.git_objects import Objects, Tree, UnknownError, borrow_objects, identity, write_bare, write_worktree
 
 __all__ = ["GitServer", "git"]
 
@@ -116,6 +116,13 @@ class GitServer:
     def push(self, name: str, branch: str) -> None:
         """Push a branch as it is in the work tree."""
         git(self.work(name), "push", "--quiet", "--force", "origin", f"refs/heads/{branch}:refs/heads/{branch}")
+
+    def rename(self, name: str, other: str) -> None:
+        """Give a repository another name, and with it another URL."""
+        self.path(name).rename(self.path(other))
+        work = self._work(name).rename(self._work(other))
+        borrow_objects(work, f"../{other}.git")
+        git(work, "config", "remote.origin.url", f"../{other}.git")
 
     def work(self, name: str) -> Path:
         """The work tree in which commits are made, for whatever else a test wants to do there."""
