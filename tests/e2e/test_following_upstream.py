@@ -282,9 +282,7 @@ def test_another_url_is_another_repository_until_origin_says_so(server: GitServe
     workspace.sync()
     git(workspace / "a", "commit", "--quiet", "--allow-empty", "-m", "mine")
     mine = _head(workspace / "a")
-    server.path("a").rename(server.path("moved"))
-    server.work("a").rename(server.work("moved"))
-    git(server.work("moved"), "remote", "set-url", "origin", server.url("moved"))
+    server.rename("a", "moved")
     workspace.declare({"url": server.url("moved"), "path": "a"})
     for _ in range(2):
         pack = workspace.sync(expect=4).packs["a"]

@@ -9,12 +9,11 @@ against an undisturbed sync, byte for byte. `test_kill_and_resume` does the same
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from tests.support.crash_scenario import ColdClones, NewsUpstream, Scenario, scenario
+from tests.support.grex_nursery import Trap, run
 from tests.support.workspace import Workspace
 
 BEFORE_AND_AFTER = ("before", "after")
@@ -61,19 +60,9 @@ def news(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     return scenario(NewsUpstream, tmp_path_factory.getbasetemp(), small=True)
 
 
-def die_at(workspace: Workspace, step: tuple[str, str, int], *arguments: str) -> None:
+def die_at(workspace: Workspace, step: Trap, *arguments: str) -> None:
     """Run grex until it is killed at the step; a step that is never reached is a mistake in the test."""
-    where, when, nth = step
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.die_at", where, when, str(nth), *arguments],
-        cwd=workspace.root,
-        env=workspace.environ | {"PYTHONPATH": ":".join(path for path in sys.path if path)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
-        text=True,
-    )
+    done = run(arguments, cwd=workspace.root, env=workspace.environ, timeout_s=60, trap=step)
     assert done.returncode == -signal.SIGKILL, f"{step} was not reached: {done.stdout}\n{done.stderr}"
 
 
@@ -83,7 +72,7 @@ def name(step: object) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [*CLONE, *INSTALL_AND_FINISH], ids=name)
-def test_a_first_sync_killed_at_a_step_is_completed_by_the_next(cold: Scenario, step: tuple[str, str, int]) -> None:
+def test_a_first_sync_killed_at_a_step_is_completed_by_the_next(cold: Scenario, step: Trap) -> None:
     workspace = cold.begin()
     die_at(workspace, step, "sync", "--jobs", "1")
     cold.check(workspace)
@@ -91,7 +80,7 @@ def test_a_first_sync_killed_at_a_step_is_completed_by_the_next(cold: Scenario, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", MOVE, ids=name)
-def test_a_move_killed_at_a_step_is_completed_by_the_next_sync(news: Scenario, step: tuple[str, str, int]) -> None:
+def test_a_move_killed_at_a_step_is_completed_by_the_next_sync(news: Scenario, step: Trap) -> None:
     workspace = news.begin()
     die_at(workspace, step, "sync", "--jobs", "1")
     news.check(workspace)

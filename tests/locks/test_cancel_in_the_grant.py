@@ -26,6 +26,7 @@ from tests.support.lock_holder import LockHolder
 pytestmark = [pytest.mark.anyio, pytest.mark.invariant("L7")]
 
 TRIES = 1_000
+SOME_OR_ALL = pytest.mark.parametrize("tries", [200, pytest.param(TRIES, marks=pytest.mark.slow)])
 LEAST_OF_EITHER = 10  # of a hundred tries
 PATIENCE_S = 20.0
 
@@ -109,19 +110,21 @@ def hold_for_others(lock: PackLock) -> PackHold:
     return hold
 
 
+@SOME_OR_ALL
 async def test_against_a_holder_in_another_thread(
-    tmp_path: Path, release_elsewhere: Callable[[PackHold], None]
+    tmp_path: Path, tries: int, release_elsewhere: Callable[[PackHold], None]
 ) -> None:
     lock = PackLock.open(tmp_path / "pack")
     moment = Moment()
-    for _ in range(TRIES):
+    for _ in range(tries):
         hold = hold_for_others(lock)
         moment.note(await Pair(lock).run(lambda hold=hold: release_elsewhere(hold), moment))  # type: ignore[misc]  # mypy cannot type a default in a lambda
     lock.try_acquire().release()
-    assert min(moment.outcomes["held"], moment.outcomes["cancelled"]) >= TRIES * LEAST_OF_EITHER // 100
+    assert min(moment.outcomes["held"], moment.outcomes["cancelled"]) >= tries * LEAST_OF_EITHER // 100
 
 
-async def test_against_a_holder_in_the_same_loop(tmp_path: Path) -> None:
+@SOME_OR_ALL
+async def test_against_a_holder_in_the_same_loop(tmp_path: Path, tries: int) -> None:
     """Here the release is one step of the loop, and the cancellation comes 0, 1, 2 ... steps later."""
     lock = PackLock.open(tmp_path / "pack")
     outcomes: Counter[str] = Counter()
@@ -132,14 +135,14 @@ async def test_against_a_holder_in_the_same_loop(tmp_path: Path) -> None:
             for _ in range(steps.randrange(5)):
                 await anyio.lowlevel.checkpoint()
 
-    for _ in range(TRIES):
+    for _ in range(tries):
         hold = hold_for_others(lock)
         outcomes[await Pair(lock).run(hold.release, InSteps())] += 1
     lock.try_acquire().release()
-    assert min(outcomes["held"], outcomes["cancelled"]) >= TRIES * LEAST_OF_EITHER // 100
+    assert min(outcomes["held"], outcomes["cancelled"]) >= tries * LEAST_OF_EITHER // 100
 
 
-@pytest.mark.parametrize("tries", [200, pytest.param(TRIES, marks=pytest.mark.slow)])
+@SOME_OR_ALL
 async def test_against_a_holder_in_another_process(tmp_path: Path, tries: int) -> None:
     lock = PackLock.open(tmp_path / "pack")
     moment = Moment()

@@ -1,4 +1,4 @@
-"""A `grex` that is killed at a chosen step: `python -m tests.support.die_at WHERE WHEN NTH ARGUMENT...`.
+"""A `grex` that is killed at a chosen step: `python -m tests.support.die_at WHERE WHEN NTH ARGUMENT...`, or a fork.
 
 WHERE is `module:function` or `module:Class.method` as its caller finds it, with `[word]` for the calls that have this
 word as their first argument or at its head (`grex.git.command:GitRunner.run[checkout]`). WHEN is `before` or `after`

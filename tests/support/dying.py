@@ -1,9 +1,9 @@
 """A call that is killed before the nth change that it makes to the disk: by SIGKILL, in a fork of this process.
 
 A fork has everything imported already, so a kill costs hundredths of a second, and every single step can have its own:
-`tests.support.die_at` starts a Python for each, and is for what only a whole `grex` shows. Counted are the calls by
-which a program changes files. Not counted: what the locks write (they have tests of their own, and the kernel frees
-them), flushes, and what happens before the chosen function is first called.
+`tests.support.die_at` is for what only a whole `grex` shows. Counted are the calls by which a program changes files.
+Not counted: what the locks write (they have tests of their own, and the kernel frees them), flushes, and what happens
+before the chosen function is first called.
 
 Between two changes nothing on the disk differs, so "killed before the next one" is also "killed after this one".
 """

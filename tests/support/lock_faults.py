@@ -1,4 +1,4 @@
-"""What is broken for one process that takes locks: installed before anything of grex is imported there.
+"""What is broken for one process that takes locks: installed before it does anything with grex.
 
 enolck               every flock fails with ENOLCK
 no-ofd               open file description locks are unknown, as to an old kernel

@@ -88,7 +88,7 @@ class LockHolder(Dialogue):
         arguments = [*options, kind, str(path)]
         environ = {**os.environ, **(env or {})}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-        if within or fault or kind == "flock":  # what is not like the nursery, or starts faster without
+        if within or kind == "flock":  # what is not like the nursery, or starts faster without
             errors = self._errors.fileno()
             started = start_module(__name__, *arguments, env=environ, within=within, stderr=errors)
             super().__init__(*started)

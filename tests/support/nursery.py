@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +24,6 @@ from pathlib import Path
 __all__ = ["Forked", "Nursery", "serve"]
 
 _MESSAGE_BYTES = 1 << 17
-_POLL_S = 0.001
 
 
 class Nursery:
@@ -30,30 +31,41 @@ class Nursery:
 
     Args:
         module: what to run with `-m`; given `nursery FD` it calls `serve(FD)`, and goes on as that tells it in a child.
+        more: further arguments, which nobody looks at.
+        env: the environment of the parent; that of the tests if none is given.
     """
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, *more: str, env: Mapping[str, str] | None = None) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._turn = threading.Lock()
         with theirs:
             subprocess.run(
-                ["sh", "-c", '"$@" &', "sh", sys.executable, "-m", module, "nursery", str(theirs.fileno())],
+                ["sh", "-c", '"$@" &', "sh", sys.executable, "-m", module, "nursery", str(theirs.fileno()), *more],
                 check=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 cwd=Path(__file__).resolve().parents[2],
+                env=env,
                 pass_fds=[theirs.fileno()],
             )
 
-    def start(self, arguments: Sequence[str], *, env: Mapping[str, str], streams: Sequence[int]) -> Forked:
-        """Fork a child with these arguments, this environment and these three standard streams."""
-        request = json.dumps({"arguments": list(arguments), "env": dict(env)}).encode()
-        socket.send_fds(self._socket, [request], list(streams))
-        return Forked(int(self._socket.recv(_MESSAGE_BYTES)), self)
+    def start(
+        self, arguments: Sequence[str], *, env: Mapping[str, str], streams: Sequence[int], cwd: Path | None = None
+    ) -> Forked:
+        """Fork a child with these arguments, this environment, these three standard streams, in this directory.
+
+        Where no directory is given it is that of the parent.
+        """
+        request = {"arguments": list(arguments), "env": dict(env), "cwd": None if cwd is None else str(cwd)}
+        with self._turn:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], list(streams))
+            return Forked(int(self._socket.recv(_MESSAGE_BYTES)), self)
 
     def reap(self, pid: int) -> int | None:
         """The exit code of a child, negative for a signal; nothing while it lives."""
-        self._socket.send(json.dumps({"reap": pid}).encode())
-        code = self._socket.recv(_MESSAGE_BYTES)
+        with self._turn:
+            self._socket.send(json.dumps({"reap": pid}).encode())
+            code = self._socket.recv(_MESSAGE_BYTES)
         return int(code) if code != b"alive" else None
 
 
@@ -73,12 +85,21 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end and give the exit code; TimeoutExpired after that many seconds."""
-        began = time.monotonic()
+        end = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
-            if timeout is not None and time.monotonic() - began > timeout:
-                raise subprocess.TimeoutExpired(f"pid {self.pid}", timeout)
-            time.sleep(_POLL_S)
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                raise subprocess.TimeoutExpired(f"pid {self.pid}", timeout or 0.0)
+            self._wait_for_end(left)
         return code
+
+    def _wait_for_end(self, at_most_s: float | None) -> None:
+        """Sleep until the end, or for that long; only its parent may reap it, but anybody may look."""
+        process = os.pidfd_open(self.pid)
+        try:
+            select.select([process], [], [], at_most_s)
+        finally:
+            os.close(process)
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it is known to have ended."""
@@ -116,5 +137,7 @@ def serve(fd: int) -> list[str] | None:
         os.close(stream)
     os.environ.clear()
     os.environ.update(request["env"])
+    if request["cwd"] is not None:
+        os.chdir(request["cwd"])
     arguments: list[str] = request["arguments"]
     return arguments

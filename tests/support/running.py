@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.grex_nursery import start
 from tests.support.workspace import Run, Workspace
 
 __all__ = ["Gate", "Running", "error_of", "eventually", "together"]
@@ -38,14 +39,16 @@ class Running:
     def __init__(self, workspace: Workspace, *arguments: str | Path, **environ: str) -> None:
         self._log = workspace.home / f"run-{time.monotonic_ns()}"
         self._log.mkdir()
-        with (self._log / "out").open("wb") as out, (self._log / "err").open("wb") as err:
-            self._process = subprocess.Popen(
-                workspace.command(*arguments),
+        with (
+            open(os.devnull, "rb") as nothing,  # noqa: PTH123 - a descriptor is wanted
+            (self._log / "out").open("wb") as out,
+            (self._log / "err").open("wb") as err,
+        ):
+            self._process = start(
+                list(map(str, arguments)),
                 cwd=workspace.root,
                 env=workspace.environ | environ,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
+                streams=(nothing.fileno(), out.fileno(), err.fileno()),
             )
 
     @property
@@ -77,7 +80,7 @@ class Running:
     def _gone(self, text: str) -> bool:
         if not self.has_ended or text in self.stderr:
             return False
-        raise AssertionError(f"it ended with {self._process.returncode} before it said {text!r}:\n{self.stderr}")
+        raise AssertionError(f"it ended with {self._process.poll()} before it said {text!r}:\n{self.stderr}")
 
     def finish(self, *, expect: int | None = 0, deadline_s: float = DEADLINE_S) -> Run:
         """Wait for its end; an exit code other than the expected one fails the test with all that it said."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.grex_nursery import run
 
 __all__ = ["Run", "Workspace", "pack_yaml"]
 
@@ -105,17 +106,9 @@ class Workspace:
 
     def grex(self, *arguments: str | Path, expect: int | None = 0, cwd: Path | None = None, **environ: str) -> Run:
         """Run `grex` to its end; an exit code other than the expected one fails the test with all that it said."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=cwd or self.root,
-            env=self.environ | environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-            text=True,
-        )
-        told = f"grex {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        words = list(map(str, arguments))
+        done = run(words, cwd=cwd or self.root, env=self.environ | environ, timeout_s=_TIMEOUT_S)
+        told = f"grex {' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback (most recent call last)" not in done.stderr, told
         assert expect is None or done.returncode == expect, told
         return Run(done.returncode, done.stdout, done.stderr)
