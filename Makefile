@@ -23,10 +23,10 @@ demo: $(READY) ## Build local upstream repositories, sync a nested workspace, sh
 	$(BIN)/grex --quiet demo build/demo
 
 test: $(READY) ## Run the tests (the fast ones, in parallel).
-	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not slow and not exhaustive"
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m "not slow and not exhaustive"
 
 test-slow: $(READY) ## Run the tests that take more than a few seconds each.
-	$(BIN)/python -m pytest -n $(TEST_JOBS) -m "slow and not exhaustive"
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m "slow and not exhaustive"
 
 format: $(READY) ## Check the formatting.
 	$(BIN)/ruff format --check .
@@ -58,7 +58,7 @@ mutants: $(READY) ## Make every mistake of a list in a copy of the code, and see
 torture: $(READY) ## Kill syncs at random moments, torture the locks for a while, and judge what is left; try other examples.
 	$(BIN)/python -m bench.torture
 	$(BIN)/python -m bench.lock_torture
-	$(BIN)/python -m pytest -n $(TEST_JOBS) -m exhaustive
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist worksteal -m exhaustive
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --hypothesis-profile=random $$(grep -rlw '@given' tests)
 
 bench: $(READY) ## Measure ratios against peers and floors in one interleaved run.
