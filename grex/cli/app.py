@@ -8,7 +8,9 @@ costs more than what many a verb does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +19,7 @@ from typer.core import TyperGroup
 from grex import __version__
 from grex.cli import commands
 from grex.cli.call import Call, explain
+from grex.cli.colours import ColourChoice
 from grex.cli.signature import COMMON, CommandBehindDashes, takes
 from grex.cli.streams import give_up, say
 from grex.errors import GrexError
@@ -82,7 +85,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@takes(*COMMON)
+@takes(*COMMON, "no_pager")
 def _options_before_the_verb(
     call: Call,
     version: Annotated[
@@ -136,6 +139,7 @@ def run(arguments: list[str] | None = None) -> int:
     Anything that is not a `GrexError` is a bug and leaves as a traceback.
     """
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    told = partial(explain, as_json="--json" in given, as_lines="--json-lines" in given, colour=_colour_of(given))
     try:
         code = _app_for(given)(args=given, standalone_mode=False, prog_name="grex")
     except typer.Exit as leaving:
@@ -145,14 +149,25 @@ def run(arguments: list[str] | None = None) -> int:
     except typer.TyperException as error:
         from grex.cli.meant import usage_error  # noqa: PLC0415 - only after a mistake
 
-        return explain(usage_error(error), as_json="--json" in given, as_lines="--json-lines" in given)
+        return told(usage_error(error))
     except GrexError as error:
-        return explain(error, as_json="--json" in given, as_lines="--json-lines" in given)
+        return told(error)
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):
+            give_up(leaving.__context__)  # the framework printed a help that nobody read, and calls that an error
+        raise
     except OSError as error:
         if not {"--help", "-h"}.intersection(given):
             raise
         give_up(error)  # the framework prints the help, and nothing else was done
     return code if isinstance(code, int) else 0
+
+
+def _colour_of(given: Sequence[str]) -> ColourChoice | None:
+    """What `--color` says in arguments that may not be readable."""
+    said = [one.removeprefix("--color=") for one in given if one.startswith("--color=")]
+    said += [value for name, value in pairwise(given) if name == "--color"]
+    return next((choice for choice in ColourChoice if choice in said), None)
 
 
 def _app_for(arguments: list[str]) -> typer.Typer:

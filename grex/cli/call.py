@@ -15,7 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -23,23 +23,30 @@ import anyio
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from grex.cli.colours import ColourChoice, colours, has_colours, in_role
 from grex.cli.interrupts import cancel_on_signal
 from grex.cli.lines import fitted
 from grex.cli.progress import LinePrinter
-from grex.cli.streams import is_one_place, say, terminal_width
+from grex.cli.streams import is_one_place, say, terminal_height, terminal_width
 from grex.errors import ConfigError, GrexError, LockDeadlockError, LockFallbackWarning, UsageError
 from grex.loop import begin
 from grex.names import clean
 
 if TYPE_CHECKING:
     from grex.cli.event_lines import EventLines
+    from grex.cli.live import LiveView
     from grex.engine import Settings
     from grex.progress import ChromeTrace
     from grex.verbs.report import Report
 
-__all__ = ["Call", "execute", "explain", "output_kept_for_the_report", "print_document"]
+__all__ = ["Call", "execute", "explain", "output_kept_for_the_report", "print_document", "tell"]
 
 _SHOWN_CHARACTERS = 40
+_LONG = frozenset(
+    {"add", "clone", "fetch", "fork", "import", "override", "push", "rm", "run", "set", "switch", "sync", "teardown"}
+    | {"update"}
+)
+"""The verbs that may run long; what `exec` shows is what its commands say."""
 
 R = TypeVar("R", bound="Report")
 
@@ -61,6 +68,8 @@ class Call(Struct, frozen=True):
     trace: Path | None = None
     trust: tuple[str, ...] = ()
     behind_dashes: tuple[str, ...] | None = None
+    colour: ColourChoice | None = None
+    no_pager: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     is_lenient: bool = False
     """Whether the verb goes on with the defaults where a file of settings is refused, and tells of it itself."""
@@ -92,6 +101,8 @@ class Call(Struct, frozen=True):
             lock_timeout_s=lock_timeout_s,
             trace=after.trace if after.trace is not None else self.trace,
             trust=(*after.trust, *self.environ.get("GREX_TRUST", "").split()),
+            colour=after.colour or self.colour,
+            no_pager=self.no_pager or after.no_pager,
         )
 
     @property
@@ -103,6 +114,17 @@ class Call(Struct, frozen=True):
     def width(self) -> int | None:
         """How wide the terminal is that the report goes to; None where it goes elsewhere."""
         return terminal_width(sys.stdout, self.environ.get("COLUMNS"))
+
+    @property
+    def has_view(self) -> bool:
+        """Whether somebody watches at a terminal that can show how a long run goes on."""
+        return (
+            self.verb in _LONG
+            and not self.quiet
+            and not self.as_json
+            and self.environ.get("TERM", "dumb") != "dumb"
+            and terminal_width(sys.stderr, self.environ.get("COLUMNS")) is not None
+        )
 
     def root(self) -> Path:
         """The workspace of this call.
@@ -235,18 +257,21 @@ def execute(
     render: Callable[[R], str],
     *,
     only_looks: bool = False,
+    pages: bool = False,
 ) -> int:
     """Run a verb to its end, print its report, and give the exit code.
 
     It gets an event loop of its own, with `only_looks` when it asks for one: what only looks mostly waits for nothing.
-    """
-    from grex.progress import Tee  # noqa: PLC0415 - verbs only
 
+    With `pages`, a report that a terminal has no room for goes to a pager.
+    """
     printer = LinePrinter(
-        sys.stderr,
+        None,
         quiet=call.quiet or call.as_json,
         is_shared=call.has_one_place,
         width=terminal_width(sys.stderr, call.environ.get("COLUMNS")),
+        has_view=call.has_view,
+        has_colours=has_colours(sys.stderr, call.colour, call.environ),
     )
     trace = _open_trace(call)
     lines: EventLines | None = None
@@ -254,15 +279,14 @@ def execute(
         from grex.cli.event_lines import EventLines  # noqa: PLC0415 - only where it is asked for
 
         lines = EventLines()
-    watching: Callable[[Any], None] = printer if lines is None else lines
-    sink: Callable[[Any], None] = watching if trace is None else Tee(watching, trace)
+    view = _view_of(call)
     caught: list[signal.Signals] = []
     try:
-        settings = call.settings(root, sink)
-        with _warnings_for_people(quiet=call.quiet), output_kept_for_the_report():
+        settings = call.settings(root, _together(lines or printer, view, trace))
+        with view or nullcontext(), _warnings_for_people(quiet=call.quiet), output_kept_for_the_report():
             report = _run(verb, settings, caught, call, only_looks=only_looks)
     except GrexError as error:
-        return explain(error, as_json=call.as_json, lines=lines)
+        return explain(error, as_json=call.as_json, lines=lines, colour=call.colour)
     except BaseExceptionGroup as group:
         from grex.verbs.report import first_error  # noqa: PLC0415 - only for failures
 
@@ -272,7 +296,7 @@ def execute(
             return _stopped(call, caught, lines)  # what fails while everything is being ended has no other cause
         if first is None:
             raise
-        return explain(_with_choice_of_workspace(call, first), as_json=call.as_json, lines=lines)
+        return explain(_with_choice_of_workspace(call, first), as_json=call.as_json, lines=lines, colour=call.colour)
     finally:
         if trace is not None:
             trace.close()
@@ -283,10 +307,38 @@ def execute(
         return lines.report(report.to_json(), report.exit_code)
     if call.as_json:
         return print_document(report)
-    text = render(report)
+    with colours(has_colours(sys.stdout, call.colour, call.environ)):
+        text = render(report)
     if text:
-        say(text)
+        tell(call, text, pages=pages)
     return report.exit_code
+
+
+def _view_of(call: Call) -> LiveView | None:
+    if not call.has_view:
+        return None
+    from grex.cli.live import watch  # noqa: PLC0415 - only where somebody watches
+
+    return watch(call)
+
+
+def _together(*sinks: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    """Those of the sinks that are there, as one."""
+    from grex.progress import Tee  # noqa: PLC0415 - verbs only
+
+    there = [sink for sink in sinks if sink is not None]
+    return there[0] if len(there) == 1 else Tee(*there)
+
+
+def tell(call: Call, text: str, *, pages: bool) -> None:
+    """Print a report; where it `pages`, and the terminal has no room for it, through a pager."""
+    height = terminal_height(sys.stdout) if pages and not call.no_pager else None
+    if height is not None and text.count("\n") + 1 >= height:
+        from grex.cli.pager import page  # noqa: PLC0415 - only for what is long
+
+        if page(text, call.environ):
+            return
+    say(text)
 
 
 def _open_trace(call: Call) -> ChromeTrace | None:
@@ -432,7 +484,14 @@ def _with_choice_of_workspace(call: Call, error: GrexError) -> GrexError:
     return error
 
 
-def explain(error: GrexError, *, as_json: bool, as_lines: bool = False, lines: EventLines | None = None) -> int:
+def explain(
+    error: GrexError,
+    *,
+    as_json: bool,
+    as_lines: bool = False,
+    lines: EventLines | None = None,
+    colour: ColourChoice | None = None,
+) -> int:
     """Say what went wrong, and give its exit code; `lines` is the stream that it ends, where one has begun."""
     from grex.verbs.report import explained, failure_json  # noqa: PLC0415 - only for failures
 
@@ -445,7 +504,8 @@ def explain(error: GrexError, *, as_json: bool, as_lines: bool = False, lines: E
     if as_json:
         _print_json({"error": failure_json(error)})
     else:
-        told = [f"grex: {error.message}", *(f"  {line}" for line in explained(error))]
+        with colours(has_colours(sys.stderr, colour, os.environ)):
+            told = [f"{in_role('error', 'grex:')} {error.message}", *(f"  {line}" for line in explained(error))]
         for line in fitted(told, terminal_width(sys.stderr, os.environ.get("COLUMNS"))):
             print(line, file=sys.stderr)
     return error.exit_code

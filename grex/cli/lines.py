@@ -7,8 +7,9 @@ as it happens, and what somebody has to look at in the report, where its hint is
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
+
+from grex.cli.colours import cells, in_role, plain, role_of
 
 __all__ = ["LINE_WIDTH", "fitted", "is_for_the_report", "pack_line", "step_lines"]
 
@@ -25,7 +26,8 @@ _FOR_THE_REPORT = frozenset(
 def pack_line(status: str, pack: str, text: str) -> str:
     """What became of a pack; its name stands there once, also where a message begins with it."""
     text = text.removeprefix(f"{pack}: ").removeprefix(f"{pack} is ")
-    return f"{status:<{_STATUS_WIDTH}} {pack}: {text}" if text else f"{status:<{_STATUS_WIDTH}} {pack}"
+    lead = in_role(role_of(status), f"{status:<{_STATUS_WIDTH}}")
+    return f"{lead} {pack}: {text}" if text else f"{lead} {pack}"
 
 
 def is_for_the_report(status: str) -> bool:
@@ -43,7 +45,7 @@ def step_lines(status: str, pack: str, told: Sequence[str], width: int | None) -
         width: of the terminal; None where it goes elsewhere.
     """
     line = pack_line(status, pack, "; ".join(told))
-    if len(told) < 2 or len(line) <= (width or LINE_WIDTH):  # noqa: PLR2004 - one thing has its line anyway
+    if len(told) < 2 or cells(line) <= (width or LINE_WIDTH):  # noqa: PLR2004 - one thing has its line anyway
         return [line]
     texts = (told[0].removeprefix(f"{pack}: "), *told[1:])
     return [pack_line(status, pack, ""), *(f"{'':<{_STATUS_WIDTH}} {text}" for text in texts)]
@@ -60,19 +62,30 @@ def fitted(lines: Iterable[str], width: int | None) -> list[str]:
         return list(lines)
     found: list[str] = []
     for line in lines:
-        if len(line) <= width or _SAID.match(line):
+        bare = plain(line)
+        if cells(bare) <= width or _SAID.match(bare):
             found.append(line)
             continue
-        begins = _BEGIN.match(line)
-        indent = " " * (begins.end() if begins is not None else 2)
-        kept = _COMMAND.sub(lambda command: command.group().replace(" ", _BLANK), line)
-        broken = textwrap.wrap(kept, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        found += [part.replace(_BLANK, " ") for part in broken]
+        begins = _BEGIN.match(bare)
+        found += _broken(line, width, " " * (begins.end() if begins is not None else 2))
     return found
 
 
-_COMMAND = re.compile(r"`[^`]*`")
-_BLANK = "\0"
+def _broken(line: str, width: int, indent: str) -> list[str]:
+    """A line as several: its blanks stay as they are, but for those at which it is broken."""
+    found, built, used = [], "", 0
+    for blank, word in _WORD.findall(line):
+        wide = cells(word)
+        if used + len(blank) + wide > width and built.strip():
+            found.append(built.rstrip())
+            built, used = indent + word, len(indent) + wide
+        else:
+            built, used = built + blank + word, used + len(blank) + wide
+    return [*found, built]
+
+
+# A command in backticks is one word, with what stands around it.
+_WORD = re.compile(r"( *)((?:`[^`]*`|[^ ])+)")
 _SAID = re.compile(r" *\| |[^ |]+ \| ")
 # The column of statuses, or the indentation of what stands below a line; a hint is indented below its own word.
 _BEGIN = re.compile(rf"(?=.{{{_STATUS_WIDTH}}} )[a-z-]+ +| +(?:hint: )?")

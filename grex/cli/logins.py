@@ -28,6 +28,7 @@ import anyio
 from anyio.abc import SocketStream, TaskStatus
 from msgspec import Struct, field
 
+from grex.cli.streams import terminal_for_a_question
 from grex.fs import remove_tree
 from grex.git import askpass
 from grex.names import clean
@@ -211,13 +212,14 @@ async def _read_line(question: str, is_shown: bool) -> str:
     before = termios.tcgetattr(number)
     hidden = [*before]
     hidden[3] &= ~termios.ECHO
-    try:
-        if not is_shown:
-            termios.tcsetattr(number, termios.TCSADRAIN, hidden)  # before the question: people type fast
-        print(question, end="", file=sys.stderr, flush=True)
-        await anyio.wait_readable(sys.stdin)  # a read would keep Ctrl-C from ending the run
-        return os.read(number, _LIMIT_BYTES).decode("utf-8", "surrogateescape")
-    finally:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
-        if not is_shown:
-            print(file=sys.stderr)
+    with terminal_for_a_question() as out:
+        try:
+            if not is_shown:
+                termios.tcsetattr(number, termios.TCSADRAIN, hidden)  # before the question: people type fast
+            print(question, end="", file=out, flush=True)
+            await anyio.wait_readable(sys.stdin)  # a read would keep Ctrl-C from ending the run
+            return os.read(number, _LIMIT_BYTES).decode("utf-8", "surrogateescape")
+        finally:
+            termios.tcsetattr(number, termios.TCSADRAIN, before)
+            if not is_shown:
+                print(file=out)

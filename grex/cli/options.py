@@ -9,9 +9,11 @@ from typing import Annotated, Optional
 
 import typer
 
+from grex.cli.colours import ColourChoice
 from grex.names import clean
 
 __all__ = [
+    "Color",
     "DryRun",
     "FailFast",
     "Filters",
@@ -23,6 +25,7 @@ __all__ = [
     "KeepPartial",
     "LockTimeout",
     "NoInstall",
+    "NoPager",
     "NoWait",
     "Offline",
     "Packs",
@@ -85,6 +88,11 @@ Trace = Annotated[
     Optional[Path],  # noqa: UP045 - see above
     typer.Option("--trace", metavar="FILE", help="Record what ran when, for Perfetto or chrome://tracing."),
 ]
+Color = Annotated[
+    Optional[ColourChoice],  # noqa: UP045 - see above
+    typer.Option("--color", metavar="WHEN", help="auto (on a terminal, unless NO_COLOR is set), always or never."),
+]
+NoPager = Annotated[bool, typer.Option("--no-pager", help="Send no long report to a pager (GREX_PAGER, PAGER).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Begin nothing more after a failure.")]
 KeepPartial = Annotated[bool, typer.Option("--keep-partial", help="Do not undo what a failed install had done.")]

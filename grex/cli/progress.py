@@ -6,8 +6,10 @@ without a report tells them then: what failed before a Ctrl-C is worth knowing.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, TextIO
 
+from grex.cli.colours import colours, in_role
 from grex.cli.lines import fitted, is_for_the_report, step_lines
 
 if TYPE_CHECKING:
@@ -39,23 +41,44 @@ class LinePrinter:
     Each line is written at once and as a whole, so that lines of packs that run at the same time do not mix.
 
     Args:
-        stream: where to.
+        stream: where to; None is standard error as it is when something is said.
         quiet: print nothing.
         is_shared: whether the report comes out in the same place.
         width: of the terminal; None where it goes elsewhere.
+        has_view: whether a live view shows what is being done and waited for, so that only what is done is a line.
+        has_colours: whether the lines are coloured.
     """
 
-    def __init__(self, stream: TextIO, *, quiet: bool, is_shared: bool = False, width: int | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None,
+        *,
+        quiet: bool,
+        is_shared: bool = False,
+        width: int | None = None,
+        has_view: bool = False,
+        has_colours: bool = False,
+    ) -> None:
         self._stream = stream
         self._quiet = quiet
         self._is_shared = is_shared
         self._width = width
+        self._has_view = has_view
+        self._has_colours = has_colours
         self._kept_back: list[str] = []
         self._doing: dict[str, str] = {}
 
     def __call__(self, event: Event, /) -> None:
         """Print the event if it is one for people."""
-        from grex.progress import (  # noqa: PLC0415 - loaded by the run anyway
+        from grex.progress import CommandStarted, LockWait, PluginBlocks  # noqa: PLC0415 - loaded by the run anyway
+
+        if self._quiet or (self._has_view and isinstance(event, CommandStarted | LockWait | PluginBlocks)):
+            return
+        with colours(self._has_colours):
+            self._print(event)
+
+    def _print(self, event: Event) -> None:
+        from grex.progress import (  # noqa: PLC0415 - as above
             CommandOutput,
             CommandStarted,
             LockWait,
@@ -64,10 +87,8 @@ class LinePrinter:
             PluginBlocks,
         )
 
-        if self._quiet:
-            return
         if isinstance(event, CommandOutput):
-            self._say(f"{event.pack} | {event.line}")
+            self._say(in_role("dim", f"{event.pack} |") + f" {event.line}")
         elif isinstance(event, CommandStarted):
             self._say(f"{_CALLS.get(self._doing.get(event.pack, ''), 'running'):<12} {event.pack}: {event.label}")
         elif isinstance(event, PackStarted):
@@ -104,8 +125,9 @@ class LinePrinter:
     def _say(self, text: str) -> None:
         if self._quiet:
             return
+        stream = self._stream or sys.stderr
         try:
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            stream.write(f"{text}\n")
+            stream.flush()
         except OSError:  # a closed terminal must not end the run half-way
             self._quiet = True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import anyio
 
+from grex.cli.streams import terminal_for_a_question
 from grex.names import clean
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def trust_question(*, as_json: bool) -> Callable[[Sequence[Step]], Awaitable[Seq
 
 
 async def _ask_on_terminal(steps: Sequence[Step]) -> Sequence[str]:
-    return await ask_for_trust(steps, _read_line, sys.stderr)
+    with terminal_for_a_question() as out:
+        return await ask_for_trust(steps, _read_line, out)
 
 
 async def _read_line() -> str:

@@ -22,11 +22,11 @@ from msgspec.structs import replace
 from typer.core import TyperCommand
 
 from grex.cli.call import Call
-from grex.cli.options import Jobs, Json, JsonLines, LockTimeout, NoWait, Quiet, Trace, Trust, Workspace
+from grex.cli.options import Color, Jobs, Json, JsonLines, LockTimeout, NoPager, NoWait, Quiet, Trace, Trust, Workspace
 
 __all__ = ["COMMON", "CommandBehindDashes", "takes"]
 
-COMMON = ("json", "json_lines", "quiet", "workspace", "jobs", "no_wait", "lock_timeout", "trace")
+COMMON = ("json", "json_lines", "quiet", "workspace", "jobs", "no_wait", "lock_timeout", "trace", "color")
 """What may stand before the verb as well, in the order in which the help lists it."""
 
 R = TypeVar("R")
@@ -66,6 +66,8 @@ def _given(
     no_wait: NoWait = False,
     lock_timeout: LockTimeout = None,
     trace: Trace = None,
+    color: Color = None,
+    no_pager: NoPager = False,
 ) -> Call:
     """The call that these options make; those that a command does not take have their defaults."""
     return Call(
@@ -78,6 +80,8 @@ def _given(
         no_wait=no_wait,
         lock_timeout_s=lock_timeout,
         trace=trace,
+        colour=color,
+        no_pager=no_pager,
         trust=tuple(trust or ()),
     )
 

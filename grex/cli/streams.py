@@ -11,11 +11,34 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn, Protocol, TextIO
 
-__all__ = ["give_up", "is_one_place", "prepare_streams", "say", "terminal_width"]
+__all__ = [
+    "View",
+    "give_up",
+    "is_one_place",
+    "prepare_streams",
+    "say",
+    "terminal_for_a_question",
+    "terminal_height",
+    "terminal_width",
+    "views_on_the_terminal",
+]
+
+
+class View(Protocol):
+    """Something that paints on the terminal of standard error as the run goes on."""
+
+    def suspended(self) -> AbstractContextManager[TextIO]:
+        """Away for the block, which is given the terminal to write to."""
+
+
+views_on_the_terminal: list[View] = []
+"""The one that is there now, if there is one: like `sys.stderr` itself, there is one terminal for the process."""
 
 READER_GONE_EXIT_CODE = 128 + 13
 """As of a program that SIGPIPE ends."""
@@ -58,6 +81,24 @@ def terminal_width(stream: TextIO, columns: str | None) -> int | None:
         return (asked or os.get_terminal_size(stream.fileno()).columns) or None
     except (OSError, ValueError):  # closed, or no file at all
         return None
+
+
+def terminal_height(stream: TextIO) -> int | None:
+    """How many lines the terminal has that the stream leads to; None where it leads elsewhere, or nobody knows."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).lines or None) if stream.isatty() else None
+    except (OSError, ValueError):  # closed, or no file at all
+        return None
+
+
+@contextmanager
+def terminal_for_a_question() -> Generator[TextIO]:
+    """Standard error for as long as somebody is asked there; nothing is painted over the question."""
+    if not views_on_the_terminal:
+        yield sys.stderr
+        return
+    with views_on_the_terminal[-1].suspended() as stream:
+        yield stream
 
 
 def say(text: str) -> None:

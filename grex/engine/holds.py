@@ -46,7 +46,7 @@ from grex.locks import (
     WorkspaceHold,
     WorkspaceLock,
 )
-from grex.progress import HolderSeen, LockWait, Sink, Slice, under_permit
+from grex.progress import HolderSeen, LockHad, LockWait, PermitReturned, PermitTaken, Sink, Slice, under_permit
 from grex.workspace import Layout
 
 __all__ = ["Holds", "PermitKind", "Permits", "SharedPermits"]
@@ -83,6 +83,11 @@ class _Asked(Struct, frozen=True):
     tier: str
     path: str
     mode: str = "exclusive"
+
+    @property
+    def pack(self) -> str:
+        """The pack that is waited for; empty where it is no lock of a pack."""
+        return self.track if self.tier in ("PACK", "BACKEND") else ""
 
     def facts(self) -> dict[str, str | int | float | bool | None]:
         """What the slices of its wait and of its hold have in common."""
@@ -213,10 +218,12 @@ class Holds:
             self._waited(asked, start)
             number = numbers.take()
             try:
+                self._sink(PermitTaken(name, kind))
                 with under_permit(f"{kind} {number}"), self._held(asked, category="permit"):
                     yield
             finally:
                 numbers.give(number)
+                self._sink(PermitReturned(name))
 
     @asynccontextmanager
     async def backend(self, name: str, real: Path) -> AsyncGenerator[BackendHold]:
@@ -330,13 +337,14 @@ class Holds:
     def _wait(self, asked: _Asked, *, is_counted: bool = True) -> Generator[WaitPolicy]:
         """The block waits, with this policy; it is told how long, and how it ended if it got nothing."""
         is_blocked = False
+        told: list[LockWait] = []
 
         def on_blocked(holder: HolderRecord) -> None:
             nonlocal is_blocked
             is_blocked = True
             self._blocked(asked, holder)
 
-        policy = replace(self._policy, on_wait=partial(self._report, asked=asked), on_blocked=on_blocked)
+        policy = replace(self._policy, on_wait=partial(self._report, asked=asked, told=told), on_blocked=on_blocked)
         start = time.monotonic_ns()
         ended: str | None = "cancelled"
         try:
@@ -348,14 +356,20 @@ class Holds:
             raise
         finally:
             self._waited(asked, start, ended, is_told=is_blocked)
+            if told:
+                self._sink(LockHad(told[-1].tier, told[-1].path, told[-1].pack))
 
-    def _report(self, report: WaitReport, *, asked: _Asked | None = None) -> None:
+    def _report(self, report: WaitReport, *, asked: _Asked | None = None, told: list[LockWait] | None = None) -> None:
         self.waiting.note(report)
         if asked is not None and report.holder is not None:
             self._blocked(asked, report.holder)
         holder = report.holder.describe() if report.holder is not None else None
         tier = report.tier.name if asked is None else asked.tier
-        self._sink(LockWait(tier, str(report.path), report.waited_s, holder, report.ahead, report.stopped))
+        pack = "" if asked is None else asked.pack
+        event = LockWait(tier, str(report.path), report.waited_s, holder, report.ahead, report.stopped, pack)
+        if told is not None:
+            told.append(event)
+        self._sink(event)
 
     def _blocked(self, asked: _Asked, holder: HolderRecord) -> None:
         doing = f"grex {holder.verb}" if holder.verb else holder.program or "a process"

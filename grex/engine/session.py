@@ -222,16 +222,16 @@ class Session(Struct):
         )
 
     def git_progress(self, pack: str) -> Callable[[GitProgress], None]:
-        """What is told how far git is with a pack: the sink is, once for each hundredth of a stage."""
+        """What is told how far git is with a pack: the sink is, once for each hundredth of a stage and each rate."""
         sink = self.settings.sink
-        last = ("", -1)
+        last: tuple[str, int, int | None] = ("", -1, None)
 
         def on_progress(progress: GitProgress) -> None:
             nonlocal last
-            now = (progress.stage, progress.percent)
+            now = (progress.stage, progress.percent, progress.bytes_per_s)
             if now != last:
                 last = now
-                sink(events.GitProgress(pack, progress.stage, progress.percent))
+                sink(events.GitProgress(pack, *now))
 
         return on_progress
 

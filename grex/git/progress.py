@@ -22,7 +22,11 @@ _STAGES = {
     b"Updating files": "checking out",
     b"Filtering content": "filtering",
 }
-_LINE = re.compile(rb"(?:remote: )?([A-Z][a-z]+ [a-z]+): +(\d{1,3})% \((\d{1,12})/(\d{1,12})\)")
+_LINE = re.compile(
+    rb"(?:remote: )?([A-Z][a-z]+ [a-z]+): +(\d{1,3})% \((\d{1,12})/(\d{1,12})\)"
+    rb"(?:, [\d.]{1,12} (?:bytes|[KMG]iB) \| ([\d.]{1,12}) (bytes|[KMG]iB)/s)?"
+)
+_BYTES = {b"bytes": 1, b"KiB": 1 << 10, b"MiB": 1 << 20, b"GiB": 1 << 30}
 _LONGEST_LINE = 4096
 
 
@@ -34,6 +38,8 @@ class GitProgress(Struct, frozen=True):
     percent: int
     done: int
     total: int
+    bytes_per_s: int | None = None
+    """How fast it comes, of stages in which something does, as git rounds it."""
 
 
 class ProgressParser:
@@ -52,7 +58,17 @@ class ProgressParser:
             match = _LINE.match(line)
             if match is None or match[1] not in _STAGES:
                 continue
-            progress = GitProgress(_STAGES[match[1]], min(int(match[2]), 100), int(match[3]), int(match[4]))
+            progress = GitProgress(
+                _STAGES[match[1]], min(int(match[2]), 100), int(match[3]), int(match[4]), _rate(match[5], match[6])
+            )
             if progress != self._last:
                 self._last = progress
                 self._sink(progress)
+
+
+def _rate(number: bytes | None, unit: bytes) -> int | None:
+    """Bytes a second; None where git tells none, or nothing that is a number."""
+    try:
+        return None if number is None else int(float(number) * _BYTES[unit])
+    except ValueError:
+        return None

@@ -16,9 +16,12 @@ __all__ = [
     "FetchProgress",
     "GitProgress",
     "HolderSeen",
+    "LockHad",
     "LockWait",
     "PackFinished",
     "PackStarted",
+    "PermitReturned",
+    "PermitTaken",
     "PluginBlocks",
     "Slice",
 ]
@@ -62,7 +65,8 @@ class CommandOutput(Struct, frozen=True):
 class LockWait(Struct, frozen=True):
     """A lock has been waited for so long that it is worth saying who has it, and how many are `ahead` of this wait.
 
-    `stopped` has the pids of those ahead that stand still.
+    `stopped` has the pids of those ahead that stand still. `pack` is what it is waited for in; empty where that is no
+    pack, but the workspace or a file of several packs.
     """
 
     tier: str
@@ -71,6 +75,28 @@ class LockWait(Struct, frozen=True):
     holder: str | None
     ahead: int | None = None
     stopped: tuple[int, ...] = ()
+    pack: str = ""
+
+
+class LockHad(Struct, frozen=True):
+    """A wait that was told of as `LockWait` is over, whether or not it got the lock."""
+
+    tier: str
+    path: str
+    pack: str = ""
+
+
+class PermitTaken(Struct, frozen=True):
+    """A pack was given a permit, of `kind` `disk` or `network`: from now on it is worked at."""
+
+    pack: str
+    kind: str
+
+
+class PermitReturned(Struct, frozen=True):
+    """A pack gave its permit back; it may need another one before it is done."""
+
+    pack: str
 
 
 class HolderSeen(Struct, frozen=True):
@@ -100,11 +126,15 @@ class PluginBlocks(Struct, frozen=True):
 
 
 class GitProgress(Struct, frozen=True):
-    """What git says of its own progress: `stage` as git names it, `percent` of that stage."""
+    """What git says of its own progress: `stage` as git names it, `percent` of that stage.
+
+    `bytes_per_s` is how fast it comes, of stages in which something does.
+    """
 
     pack: str
     stage: str
     percent: int
+    bytes_per_s: int | None = None
 
 
 class FetchProgress(Struct, frozen=True):
@@ -141,6 +171,9 @@ Event: TypeAlias = (
     | PackFinished
     | LockWait
     | HolderSeen
+    | LockHad
+    | PermitTaken
+    | PermitReturned
     | GitProgress
     | FetchProgress
     | PluginBlocks

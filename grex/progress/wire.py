@@ -109,12 +109,13 @@ class BlockedLine(_Line):
 
 
 class ProgressLine(_Line):
-    """How far git is with one stage of its work on a pack."""
+    """How far git is with one stage of its work on a pack; `bytes_per_s` is null where nothing is transferred."""
 
     event: Literal["progress"]
     pack: str
     stage: str
     percent: int
+    bytes_per_s: int | None
 
 
 class DownloadLine(_Line):
@@ -186,8 +187,8 @@ def line_of(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911 - a kind of
             return stamped("lock-wait", tier=tier, path=path, **waited)
         case PluginBlocks(pack, plugin, place, blocked_s):
             return stamped("blocked", pack=pack, plugin=plugin, place=place, blocked_s=round(blocked_s, 3))
-        case GitProgress(pack, stage, percent):
-            return stamped("progress", pack=pack, stage=stage, percent=percent)
+        case GitProgress(pack, stage, percent, bytes_per_s):
+            return stamped("progress", pack=pack, stage=stage, percent=percent, bytes_per_s=bytes_per_s)
         case FetchProgress(pack, label, received, total):
             return stamped("download", pack=pack, label=label, received_bytes=received, total_bytes=total)
     return None

@@ -74,4 +74,4 @@ def test_a_name_that_is_no_shared_option_is_a_mistake_of_the_import() -> None:
 
 
 def test_what_may_stand_before_the_verb_is_every_shared_option_but_trust_in_the_same_order() -> None:
-    assert list(inspect.signature(_given).parameters) == ["verb", "trust", *COMMON]
+    assert list(inspect.signature(_given).parameters) == ["verb", "trust", *COMMON, "no_pager"]

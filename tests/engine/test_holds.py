@@ -12,13 +12,16 @@ import anyio
 import pytest
 
 from grex.engine import Permits
+from grex.engine.holds import _Asked
 from grex.errors import LockBusyError, TierOrderError
 from grex.locks import Tier, WaitReport
 from grex.locks.environment import forget_environment
 from grex.locks.trace import close_trace
-from grex.progress import LockWait, Slice
+from grex.progress import LockHad, LockWait, PermitReturned, PermitTaken, Slice
 from tests.support.git_server import git
 from tests.support.place import Place
+
+ASKED = _Asked("PACK", "a", "PACK", "/ws/a")
 
 pytestmark = pytest.mark.anyio
 
@@ -164,10 +167,29 @@ def test_one_job_is_serial_in_both_kinds(jobs: int | None, permits: Permits) -> 
 
 async def test_a_long_wait_is_told_with_its_holder_and_how_many_are_ahead(place: Place) -> None:
     holds = place.session().holds
-    holds._report(WaitReport(Tier.PACK, "/ws/a", 1.5, None, ahead=2))
-    assert [event for event in place.seen.events if isinstance(event, LockWait)] == [
-        LockWait("PACK", "/ws/a", 1.5, None, ahead=2)
-    ]
+    told = LockWait("PACK", "/ws/a", 1.5, None, ahead=2, pack="a")
+
+    def give_up() -> None:
+        with holds._wait(ASKED) as policy:
+            assert policy.on_wait is not None
+            policy.on_wait(WaitReport(Tier.PACK, "/ws/a", 1.5, None, ahead=2))
+            assert place.seen.events == [told]
+            raise LockBusyError("it is not to be had")
+
+    with pytest.raises(LockBusyError):
+        give_up()
+    assert LockHad("PACK", "/ws/a", "a") in place.seen.events
+
+
+async def test_the_end_of_a_wait_is_told_where_the_wait_was_and_permits_always_are(place: Place) -> None:
+    holds = place.session().holds
+    with holds._wait(ASKED) as policy:
+        assert policy.on_wait is not None
+        policy.on_wait(WaitReport(Tier.PACK, "/ws/a", 1.5, None))
+    async with holds.pack("a", place / "a", "disk"):
+        pass
+    over = [event for event in place.seen.events if isinstance(event, LockHad | PermitTaken | PermitReturned)]
+    assert over == [LockHad("PACK", "/ws/a", "a"), PermitTaken("a", "disk"), PermitReturned("a")]
 
 
 async def test_work_trees_of_one_repository_are_packs_of_their_own_and_have_one_backend(

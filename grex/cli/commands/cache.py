@@ -33,18 +33,18 @@ def _days(text: str) -> int:
 
 
 @cache_group.command("ls")
-@takes("json", "quiet")
+@takes("json", "quiet", "color", "no_pager")
 def cache_ls(call: Call) -> int:
     """List the mirrors: what of, how large, when last used."""
     from grex.cli import render  # noqa: PLC0415 - only when run
     from grex.verbs.cache import CacheLsRequest  # noqa: PLC0415 - only when run
     from grex.verbs.cache import cache_ls as verb  # noqa: PLC0415 - only when run
 
-    return execute(call, call.place(Path()), partial(verb, CacheLsRequest()), render.cache_ls)
+    return execute(call, call.place(Path()), partial(verb, CacheLsRequest()), render.cache_ls, pages=True)
 
 
 @cache_group.command("gc")
-@takes("json", "quiet")
+@takes("json", "quiet", "color")
 def cache_gc(
     call: Call,
     keep_days: Annotated[

@@ -29,7 +29,7 @@ class _Flags(TypedDict):
     trash: Annotated[bool, typer.Option("--trash", help="List what the trash holds, the newest first.")]
 
 
-@takes("trust", *COMMON)
+@takes("trust", *COMMON, "no_pager")
 def doctor(
     call: Call,
     packs: Packs = None,
@@ -54,5 +54,9 @@ def doctor(
         root=call.root(), packs=tuple(packs or ()), restore=tuple(restore or ()), keep_days=keep_days, **how
     )
     return execute(
-        replace(call, is_lenient=True), request.root, partial(verb, request), partial(render.doctor, width=call.width)
+        replace(call, is_lenient=True),
+        request.root,
+        partial(verb, request),
+        partial(render.doctor, width=call.width),
+        pages=True,
     )

@@ -87,7 +87,7 @@ _import.__name__ = "import"  # the verb, which no function can be called by in P
 import_packs = takes("trust", *COMMON)(_import)
 
 
-@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout", "color")
 def export(
     call: Call,
     format_: Annotated[str, typer.Option("--format", metavar="FORMAT", help="west or vcs.")],
@@ -103,7 +103,7 @@ def export(
     return execute(call, request.root, partial(verb, request), _with_notes(render.export))
 
 
-@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout", "color")
 def freeze(
     call: Call,
     output: Output = None,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from grex.cli.call import Call, execute, output_kept_for_the_report, print_document
+from grex.cli.call import Call, execute, output_kept_for_the_report, print_document, tell
+from grex.cli.colours import colours, has_colours
 from grex.cli.options import Filters, Packs
 from grex.cli.signature import COMMON, takes
 
 __all__ = ["locks", "ls", "plugins", "schema", "status"]
 
 
-@takes(*COMMON)
+@takes(*COMMON, "no_pager")
 def status(
     call: Call,
     packs: Packs = None,
@@ -41,10 +43,11 @@ def status(
         partial(verb, request),
         partial(render.status, short=short, width=call.width),
         only_looks=not fetch,
+        pages=True,
     )
 
 
-@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout", "color", "no_pager")
 def ls(
     call: Call,
     packs: Packs = None,
@@ -59,11 +62,16 @@ def ls(
 
     request = ListRequest(call.root(), tuple(packs or ()), tuple(filters or ()))
     return execute(
-        call, request.root, partial(verb, request), partial(render.ls, tree=tree, long=long), only_looks=True
+        call,
+        request.root,
+        partial(verb, request),
+        partial(render.ls, tree=tree, long=long),
+        only_looks=True,
+        pages=True,
     )
 
 
-@takes("json", "quiet", "workspace")
+@takes("json", "quiet", "workspace", "color", "no_pager")
 def locks(call: Call) -> int:
     """Show who holds which lock of this workspace, and who waits."""
     from grex.cli import render  # noqa: PLC0415 - only when run
@@ -71,14 +79,13 @@ def locks(call: Call) -> int:
     from grex.verbs.locks import locks as verb  # noqa: PLC0415 - only when run
 
     request = LocksRequest(call.root())
-    return execute(call, request.root, partial(verb, request), render.locks, only_looks=True)
+    return execute(call, request.root, partial(verb, request), render.locks, only_looks=True, pages=True)
 
 
-@takes("json", "quiet")
+@takes("json", "quiet", "color", "no_pager")
 def plugins(call: Call) -> int:
     """Show the plugins that are installed, and which are broken."""
     from grex.cli import render  # noqa: PLC0415 - only when run
-    from grex.cli.streams import say  # noqa: PLC0415 - only when run
     from grex.verbs.plugins import PluginsRequest  # noqa: PLC0415 - only when run
     from grex.verbs.plugins import plugins as verb  # noqa: PLC0415 - only when run
 
@@ -86,7 +93,9 @@ def plugins(call: Call) -> int:
         report = verb(PluginsRequest())
     if call.as_json:
         return print_document(report)
-    say(render.plugins(report))
+    with colours(has_colours(sys.stdout, call.colour, call.environ)):
+        text = render.plugins(report)
+    tell(call, text, pages=True)
     return report.exit_code
 
 

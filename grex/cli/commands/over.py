@@ -117,7 +117,7 @@ def push(
     return execute(call, request.root, partial(verb, request), partial(render.push, brief=call.has_one_place))
 
 
-@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout", "color")
 def path(
     call: Call,
     pack: Annotated[

@@ -14,7 +14,7 @@ from grex.cli.signature import takes
 __all__ = ["demo", "init", "merge_driver", "trust"]
 
 
-@takes("json", "quiet", "no_wait", "lock_timeout")
+@takes("json", "quiet", "no_wait", "lock_timeout", "color")
 def init(
     call: Call,
     directory: Annotated[
@@ -35,7 +35,7 @@ def init(
     return execute(call, request.root, partial(verb, request), partial(render.init, width=call.width))
 
 
-@takes("json", "json_lines", "quiet", "jobs", "no_wait", "lock_timeout", "trace")
+@takes("json", "json_lines", "quiet", "jobs", "no_wait", "lock_timeout", "trace", "color")
 def demo(
     call: Call,
     directory: Annotated[
@@ -51,7 +51,7 @@ def demo(
     return execute(call, request.workspace, partial(verb, request), render.demo)
 
 
-@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout", "color")
 def trust(
     call: Call,
     prefix: Annotated[

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Optional, TypedDict, Unpack
 
 import typer
 
-from grex.cli.call import Call, execute, print_document
+from grex.cli.call import Call, execute, print_document, tell
 from grex.cli.options import DryRun, Groups, NoInstall
 from grex.cli.signature import COMMON, takes
-from grex.cli.streams import say
 from grex.errors import NotAWorkspaceError
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def override(
     )
 
 
-@takes("json", "quiet", "jobs", "no_wait", "lock_timeout", "trace", "trust")
+@takes("json", "quiet", "jobs", "no_wait", "lock_timeout", "trace", "trust", "color")
 def clone(
     call: Call,
     url: Annotated[str, typer.Argument(metavar="URL", help="A workspace's repository: what git can clone.")],
@@ -207,7 +206,7 @@ def config_request(call: Call) -> ConfigRequest:
     )
 
 
-@takes("json", "workspace", "jobs", "no_wait", "lock_timeout", "trust")
+@takes("json", "workspace", "jobs", "no_wait", "lock_timeout", "trust", "color", "no_pager")
 def config(
     call: Call,
     show_origin: Annotated[bool, typer.Option("--show-origin", help="Say where each one is set.")] = False,
@@ -219,5 +218,5 @@ def config(
     report = verb(config_request(call))
     if call.as_json:
         return print_document(report)
-    say(render_config(report, show_origin=show_origin))
+    tell(call, render_config(report, show_origin=show_origin), pages=True)
     return report.exit_code

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from msgspec.structs import replace
 
-from grex.cli.call import Call, execute
+from grex.cli.call import Call, execute, tell
 from grex.cli.options import Filters, Packs
 from grex.cli.signature import takes
 from grex.errors import UsageError
@@ -41,7 +41,7 @@ class GraphFormat(StrEnum):
     JSON = "json"
 
 
-@takes("json", "quiet", "workspace", "jobs", "no_wait", "lock_timeout")
+@takes("json", "quiet", "workspace", "jobs", "no_wait", "lock_timeout", "color", "no_pager")
 def diff(
     call: Call,
     between: Annotated[
@@ -64,10 +64,10 @@ def diff(
     if form is DiffFormat.JSON:
         call = replace(call, as_json=True)
     say = render.diff_markdown if form is DiffFormat.MARKDOWN else partial(render.diff, width=call.width)
-    return execute(call, request.root, partial(verb, request), say)
+    return execute(call, request.root, partial(verb, request), say, pages=True)
 
 
-@takes("json", "quiet", "workspace", "no_wait", "lock_timeout")
+@takes("json", "quiet", "workspace", "no_wait", "lock_timeout", "color", "no_pager")
 def graph(
     call: Call,
     packs: Packs = None,
@@ -101,7 +101,7 @@ def graph(
     if output is None:
         call = replace(call, as_json=is_json)
         drawn = draw or partial(render.graph, width=call.width)
-        return execute(call, request.root, partial(verb, request), drawn, only_looks=True)
+        return execute(call, request.root, partial(verb, request), drawn, only_looks=True, pages=True)
     if is_json:
         call, draw = replace(call, as_json=False), _document
     written = partial(_written, output, draw or render.graph, is_quiet=call.quiet)
@@ -143,8 +143,19 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
     return 0
 
 
-def help_(verb: Annotated[Optional[list[str]], typer.Argument(metavar="[VERB]...", help="A verb.")] = None) -> int:  # noqa: UP045 - options.py
+@takes("no_pager")
+def help_(
+    call: Call,
+    verb: Annotated[Optional[list[str]], typer.Argument(metavar="[VERB]...", help="A verb.")] = None,  # noqa: UP045 - options.py
+) -> int:
     """Show the help of a verb."""
+    from contextlib import redirect_stdout  # noqa: PLC0415 - only when run
+    from io import StringIO  # noqa: PLC0415 - only when run
+
     from grex.cli.app import run  # noqa: PLC0415 - the app knows this command
 
-    return run([*(verb or ()), "--help"])
+    with redirect_stdout(StringIO()) as said:
+        code = run([*(verb or ()), "--help"])
+    if text := said.getvalue().rstrip("\n"):
+        tell(call, text, pages=True)
+    return code

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from grex.cli.colours import cells
+
 __all__ = ["WIDTH", "aligned", "counted", "note_lines", "wrapped"]
 
 WIDTH = 80
@@ -14,9 +16,12 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Columns padded to their widest cell, the last one as it is."""
     if not rows:
         return []
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    padded = ([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]] for row in rows)
-    return ["  ".join(cells).rstrip() for cells in padded]
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    padded = (
+        [*(cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=False)), row[-1]]
+        for row in rows
+    )
+    return ["  ".join(row).rstrip() for row in padded]
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
