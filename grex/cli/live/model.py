@@ -43,6 +43,7 @@ Span: TypeAlias = tuple[Role | None, str]
 
 _SLOW_S = 10.0
 _NARROW = 60
+_SHORT_TEXT = 15
 _CALLS = {"install": "installing", "update": "updating", "sync": "syncing", "teardown": "tearing down"}
 _DOING = {
     ("checkout", "network"): "asking the remote",
@@ -281,11 +282,11 @@ class LiveModel:
         room = width - max(map(len, ages), default=0) - 2
         # What was once so wide stays so wide: columns that move with every pack cannot be read.
         widest = self._widest = max(self._widest, *(cells(row.tree) for row in rows), 0)
-        # Where there is little room for both, what is done is worth less than whose it is.
-        column = min(widest, max(room * 3 // 5 if width < _NARROW else room // 2, 1)) if widest else 0
+        # Where there is little room for both, as much of what is done as `receiving 45%`.
+        column = min(widest, max(room - _SHORT_TEXT if width < _NARROW else room // 2, 1))
         drawn: list[list[Span]] = []
         for row, age in zip(rows, ages, strict=True):
-            gap = "  " if column else ""
+            gap = "  "
             tree = _padded(_cut_front(row.tree, column, more), column) + gap
             what = _cut(row.what, max(room - cells(tree), 0), more)
             blank = width - cells(tree) - cells(what) - len(age)

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from grex.cli.render.forks import fork, fork_ls, fork_rm
     from grex.cli.render.interchange import export, freeze, import_packs
     from grex.cli.render.over import exec_, fetch, path, push, switch
-    from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, status, sync, teardown, trust, update
+    from grex.cli.render.packs import add, demo, init, locks, ls, plugins, run, sync, teardown, trust, update
     from grex.cli.render.removal import rm
     from grex.cli.render.setting import clone, config, override, set_pack
     from grex.cli.render.showing import diff, diff_markdown, graph, graph_dot, graph_mermaid
+    from grex.cli.render.standing import status
 
 __all__ = [
     "add",
@@ -85,7 +86,7 @@ _LATER = {
     "rm": "removal",
     "run": "packs",
     "set_pack": "setting",
-    "status": "packs",
+    "status": "standing",
     "switch": "over",
     "sync": "packs",
     "teardown": "packs",

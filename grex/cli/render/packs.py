@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from grex.cli.colours import in_role, role_of
 from grex.cli.lines import fitted, is_for_the_report, pack_line, step_lines
 from grex.cli.render.layout import WIDTH, aligned, counted, note_lines, wrapped
 from grex.cli.render.removal import removed_lines
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from grex.verbs.ls import ListedPack, ListReport
     from grex.verbs.plugins import PluginsReport
     from grex.verbs.run import RunReport
-    from grex.verbs.status import PackStatus, RepositoryStatus, StatusReport
     from grex.verbs.sync import PackReport, SyncReport
     from grex.verbs.teardown import TeardownReport
     from grex.verbs.trust import TrustReport
     from grex.verbs.update import UpdateReport
 
-__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "status", "sync", "teardown", "trust", "update"]
+__all__ = ["add", "demo", "init", "locks", "ls", "plugins", "run", "sync", "teardown", "trust", "update"]
 
 _SHORT = 10
 _NAMED = 3
@@ -153,83 +153,6 @@ def _listed(pack: ListedPack, *, long: bool) -> tuple[str, ...]:
     return (pack.path, pack.type, where, (pack.sha or "-")[:_SHORT], pack.ref or "-", pack.url)
 
 
-_URGENT_FIRST = (
-    "error",
-    "conflicted",
-    "in-the-way",
-    "interrupted",
-    "in-progress",
-    "missing",
-    "wrong-ref",
-    "diverged",
-    "install-failed",
-    "untrusted",
-    "install-tampered",
-    "install-unknown",
-    "not-installed",
-    "install-outdated",
-    "undeclared",
-    "behind",
-    "ahead",
-    "edited",
-    "untracked",
-)
-
-
-def _urgency(pack: PackStatus) -> tuple[int, str]:
-    """What needs attention first: what is broken, then what is not as declared, then what somebody works on."""
-    places = [_URGENT_FIRST.index(state) for state in pack.states if state in _URGENT_FIRST]
-    return min(places, default=len(_URGENT_FIRST)), pack.path
-
-
-def status(report: StatusReport, *, short: bool = False, width: int | None = None) -> str:
-    """What status says; what needs attention comes first, and of that what is broken.
-
-    Args:
-        report: the report.
-        short: a line for each pack that is not clean and nothing else: its states, a blank, its path.
-        width: of the terminal, where lines are broken; None where it goes elsewhere.
-    """
-    attention = sorted((pack for pack in report.packs if not pack.is_clean), key=_urgency)
-    if short:
-        return "\n".join(f"{','.join(pack.states)} {pack.path}" for pack in attention)
-    notes = note_lines(report.notes)
-    lines = [] if report.repository is None else [_repository(report.repository)]
-    for failed in report.not_fetched:
-        lines.append(pack_line("not fetched", failed.path, failed.text))
-        lines.extend(f"{'':<12} {line}" for line in explained(failed.error))
-    inactive = sum(1 for pack in report.packs if "inactive" in pack.states)
-    beside = f", {inactive} inactive" if inactive else ""
-    if not attention:
-        count = len(report.packs) - inactive
-        if count or inactive:
-            lead = f"Clean: {counted(count, 'pack')}, all as declared{beside}."
-        else:
-            lead = "Clean: there is no such pack." if report.is_narrowed else "Clean: no packs are declared."
-        return "\n".join(fitted([*lines, lead, *notes], width))
-    rows = aligned([(pack.path, pack.text) for pack in attention])
-    for row, pack in zip(rows, attention, strict=True):
-        lines.append(row)
-        lines.extend(f"  tampered: {line}" for line in pack.tampered)
-        lines.extend(f"  {line}" for line in explained(pack.error))
-        if pack.hint:
-            lines.append(f"  hint: {pack.hint}")
-    as_declared = len(report.packs) - len(attention) - inactive
-    tail = (
-        f"{counted(len(attention), 'pack')} to look at{f', {as_declared} as declared' if as_declared else ''}{beside}."
-    )
-    return "\n".join(fitted([*lines, *notes, tail], width))
-
-
-def _repository(found: RepositoryStatus) -> str:
-    """The line about the workspace's own repository."""
-    if found.problem is not None:
-        return f"Workspace: its own repository cannot be looked at: {found.problem}"
-    where = f"on {found.branch}" if found.branch else f"detached at {(found.sha or 'no commit')[:_SHORT]}"
-    counts = (("ahead", found.ahead), ("behind", found.behind), ("edited", found.edited))
-    return f"Workspace: {', '.join([where, *(f'{count} {what}' for what, count in counts if count)])}."
-
-
 def sync(report: SyncReport, *, brief: bool = False, width: int | None = None) -> str:
     """What sync says: what moved, what was left alone and why, what to do next.
 
@@ -327,7 +250,7 @@ def _summary(report: SyncReport) -> str:
     told = _counted(list(found.values()), order) or "nothing to do"
     lead = "Plan" if report.dry_run else "Synced"
     packs = counted(len(found) - ("." in found), "pack") + (" and the root" if "." in found else "")
-    return f"{lead}: {packs}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."
+    return f"{in_role('heading', lead)}: {packs}: {told}; {report.elapsed_s:.2f} s{_of_them_waiting(report)}."
 
 
 def _of_them_waiting(report: SyncReport) -> str:
@@ -377,7 +300,9 @@ def _step_lines(step: StepOutcome[str], *, brief: bool, width: int | None, outpu
 
 
 def _counted(statuses: Sequence[str], order: Sequence[str]) -> str:
-    return ", ".join(f"{statuses.count(status)} {status}" for status in order if status in statuses)
+    return ", ".join(
+        in_role(role_of(status), f"{statuses.count(status)} {status}") for status in order if status in statuses
+    )
 
 
 def plugins(report: PluginsReport) -> str:
