@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["watch"]
 
+_LINES = 24
+"""Where the terminal does not say how many it has."""
+
 
 def watch(call: Call) -> LiveView:
     """The live view of a call whose standard error is a terminal."""
@@ -25,7 +28,7 @@ def watch(call: Call) -> LiveView:
         found = os.get_terminal_size(fd)
         asked = call.environ.get("COLUMNS", "")
         columns = int(asked) if asked.isascii() and asked.isdecimal() and int(asked) else found.columns
-        return max(min(columns, found.columns or columns), 1), max(found.lines, 2)
+        return max(min(columns, found.columns or columns), 1), found.lines or _LINES
 
     is_ascii = (sys.stderr.encoding or "").lower().replace("-", "") != "utf8"
     model = LiveModel(call.verb, time.monotonic(), is_ascii=is_ascii)

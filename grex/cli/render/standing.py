@@ -94,7 +94,7 @@ def _status_rows(packs: Sequence[PackStatus], width: int | None) -> list[list[st
         commits = _counts((pack.ahead, "ahead"), (pack.behind, "behind"))
         conflicted = next((part for part in pack.text.split(", ") if part.endswith(" conflicted")), "")
         files = ", ".join(filter(None, (conflicted, _counts((pack.edited, "edited"), (pack.untracked, "untracked")))))
-        told = {*commits.split(", "), *files.split(", ")}
+        told = {*commits.split(", "), *files.split(", "), f"on {pack.branch}", f"on branch {pack.branch}"}
         rests.append(", ".join(part for part in pack.text.split(", ") if part not in told))
         rows.append((pack.path, pack.branch or "", commits, files))
     used = [any(row[column] for row in rows) for column in range(4)]
