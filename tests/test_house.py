@@ -50,6 +50,8 @@ NOT_FOR_A_LOOK = NOT_FOR_A_CALL | {
     "filelock",  # 8 ms; a look takes only the lock that is shared
     "grex.builtin.actions.copy",
     "grex.cli.commands.packs",
+    "grex.cli.live",
+    "grex.cli.pager",
     "grex.engine.checkout",
     "grex.engine.cloning",
     "grex.engine.recovery",

@@ -23,6 +23,8 @@ from grex.verbs.init import InitRequest
 from grex.verbs.report import first_error
 from tests.support.lock_holder import LockHolder
 
+XTERM = {"TERM": "xterm", "COLUMNS": "80"}
+
 Grex = Callable[..., tuple[int, str, str]]
 
 
@@ -358,3 +360,23 @@ def test_the_list_of_verbs_cuts_no_sentence_off(grex: Grex) -> None:
     assert code == 0
     assert len(listed) > 5
     assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (Call(verb="sync", environ=XTERM), True),
+        (Call(verb="status", environ=XTERM), False),
+        (Call(verb="exec", environ=XTERM), False),
+        (Call(verb="sync", quiet=True, environ=XTERM), False),
+        (Call(verb="sync", as_json=True, environ=XTERM), False),
+        (Call(verb="sync", environ={"TERM": "dumb", "COLUMNS": "80"}), False),
+        (Call(verb="sync", environ={"COLUMNS": "80"}), False),
+    ],
+)
+def test_there_is_a_live_view_of_long_runs_where_somebody_watches(
+    call: Call, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not call.has_view  # standard error is no terminal here
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert call.has_view is expected

@@ -65,6 +65,18 @@ def test_what_the_report_will_have_is_kept_back_where_it_comes_out_in_the_same_p
     assert len(out.getvalue().splitlines()) == 5
 
 
+def test_beside_a_live_view_only_what_is_done_is_a_line() -> None:
+    out = io.StringIO()
+    printer = LinePrinter(out, quiet=False, has_view=True, has_colours=True)
+    for event in (*EVENTS, CommandStarted("a", "exec make"), CommandOutput("a", "exec make", "made", "stdout")):
+        printer(event)
+    assert out.getvalue().splitlines() == [
+        "\x1b[36mcloned\x1b[0m       a: cloned at 1234",
+        "\x1b[2munchanged\x1b[0m    b",
+        "\x1b[2ma |\x1b[0m made",
+    ]
+
+
 def test_quiet_is_quiet() -> None:
     out = io.StringIO()
     for event in EVENTS:

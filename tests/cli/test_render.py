@@ -154,6 +154,37 @@ def test_a_clean_workspace_says_so_and_one_that_is_not_puts_attention_first() ->
     assert text.splitlines() == ["libs/b  1 edited", "1 pack to look at, 1 as declared."]
 
 
+def test_a_status_has_columns_for_what_there_is_and_fits_the_terminal() -> None:
+    packs = (
+        PackStatus(
+            "a/b",
+            ("edited", "untracked", "diverged"),
+            "main",
+            edited=2,
+            untracked=1,
+            ahead=3,
+            behind=4,
+            text="2 edited, 1 untracked, 3 ahead, 4 behind",
+        ),
+        PackStatus("c", ("missing",), text="not cloned yet; `grex sync` brings it"),
+        PackStatus("d/long/path", ("wrong-ref", "conflicted"), "topic/x", text="on topic/x, not on main, 5 conflicted"),
+        PackStatus("e", ("detached", "ahead"), None, ahead=1, text="detached at v1, 1 ahead"),
+    )
+    assert render.status(StatusReport(ROOT, packs)).splitlines() == [
+        "d/long/path  topic/x                     5 conflicted           not on main",
+        "c                                                               not cloned yet; `grex sync` brings it",
+        "a/b          main     3 ahead, 4 behind  2 edited, 1 untracked",
+        "e                     1 ahead                                   detached at v1",
+        "4 packs to look at.",
+    ]
+    assert render.status(StatusReport(ROOT, packs), width=80).splitlines()[:3] == [
+        "d/long/path  topic/x                     5 conflicted           not on main",
+        "c",
+        "  not cloned yet; `grex sync` brings it",
+    ]
+    assert render.status(StatusReport(ROOT, packs[1:2])).splitlines()[0] == "c  not cloned yet; `grex sync` brings it"
+
+
 def test_empty_reports_say_what_to_do_and_end_with_a_period_or_a_path() -> None:
     assert render.trust(TrustReport((), changed=False)) == "Nothing is trusted in this workspace."
     assert render.trust(TrustReport((".",), changed=True)) == "Trusted in this workspace:\n  ."

@@ -51,10 +51,14 @@ def test_progress_does_not_go_to_the_output_when_there_is_no_error_stream(worksp
 def test_a_reader_that_goes_away_is_no_bug(workspace: Workspace) -> None:
     done = _sh(workspace, '{ "$@"; echo "code $?" >&2; } | true; sleep 0', "schema", "sync")
     assert done.stderr in (b"code 141\n", b"code 0\n")  # 0: it was all written before `true` had ended
+
+
+@pytest.mark.parametrize("arguments", [("schema", "sync"), ("--help",), ("sync", "--help"), ("help", "sync")])
+def test_a_reader_that_has_gone_before_is_none_either(workspace: Workspace, arguments: tuple[str, ...]) -> None:
     gone_r, gone_w = os.pipe()
     os.close(gone_r)
     late = subprocess.run(
-        workspace.command("schema", "sync"), env=workspace.environ, stdout=gone_w, stderr=subprocess.PIPE, check=False
+        workspace.command(*arguments), env=workspace.environ, stdout=gone_w, stderr=subprocess.PIPE, check=False
     )
     os.close(gone_w)
     assert (late.returncode, late.stderr) == (141, b"")

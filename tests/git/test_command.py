@@ -257,6 +257,7 @@ def test_progress_is_read_from_pieces_cut_anywhere() -> None:
         b"Cloning into 'x'...\nremote: Counting objects:  50% (1/2)        \r"
         b"remote: Counting objects: 100% (2/2), done.\n"
         b"remote: Evil words:  10% (1/10)\nReceiving objects:   0% (0/7)\rReceiving objects:   0% (0/7)\r"
+        b"Receiving objects:  50% (4/7), 800 bytes | 1.50 KiB/s\r"
         b"Receiving objects: 100% (7/7), 1.2 KiB | 3 MiB/s, done.\nUpdating files:  33% (1/3)\r"
     )
     for size in (1, 7, len(stream)):
@@ -268,7 +269,8 @@ def test_progress_is_read_from_pieces_cut_anywhere() -> None:
             GitProgress("counting", 50, 1, 2),
             GitProgress("counting", 100, 2, 2),
             GitProgress("receiving", 0, 0, 7),
-            GitProgress("receiving", 100, 7, 7),
+            GitProgress("receiving", 50, 4, 7, 1536),
+            GitProgress("receiving", 100, 7, 7, 3 << 20),
             GitProgress("checking out", 33, 1, 3),
         ]
 

@@ -266,9 +266,9 @@ class LiveModel:
         age_s = now_s - pack.begun_s
         if pack.waits:
             wait = min(pack.waits.values(), key=lambda one: one.since_s)
-            whom = f"held by {_who(wait.holder)}" if wait.holder else "holder unknown"
-            ahead = f"; {wait.ahead} before it" if wait.ahead else ""
-            return _Row(tree, f"waits for {_LOCKS.get(wait.tier, wait.tier)}, {whom}{ahead}", "attention", age_s)
+            lock = _LOCKS.get(wait.tier, wait.tier)
+            told = f"waits: {_who(wait.holder)}, has {lock}" if wait.holder else f"waits for {lock}, holder unknown"
+            return _Row(tree, told + (f"; {wait.ahead} before it" if wait.ahead else ""), "attention", age_s)
         if pack.blocks:
             return _Row(tree, pack.blocks, "error", age_s)
         doing = _CALLS.get(pack.doing) or _DOING.get((pack.doing, pack.kind)) or pack.doing or "at work"

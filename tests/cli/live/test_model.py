@@ -71,7 +71,7 @@ def test_a_wait_says_for_whom_counts_on_and_ends() -> None:
     model.take(LockWait("PACK", "/ws/libs/a", 1.5, HOLDER, 2, pack="libs/a"), 10.0)
     assert shown(model, 20.0) == [
         row("sync: checkout 0 of 1, 1 waiting for a lock", "20 s"),
-        row("libs/a  waits for the pack, held by pid 4242, grex sync; 2 before it", "11 s"),
+        row("libs/a  waits: pid 4242, grex sync, has the pack; 2 before it", "11 s"),
     ]
     model.take(LockHad("PACK", "/ws/libs/a", "libs/a"), 20.0)
     assert shown(model, 21.0)[1] == row("libs/a  checking out", "slow 21 s")
@@ -89,7 +89,7 @@ def test_what_the_run_itself_waits_for_comes_first_before_any_pack_is_known() ->
     model = after(LockWait("WORKSPACE", "/ws", 1.0, HOLDER), at_s=1.0)
     assert shown(model, 8.0) == [
         row("sync, 1 waiting for a lock", "8 s"),
-        row("(workspace)  waits for the workspace, held by pid 4242, grex sync", "8 s"),
+        row("(workspace)  waits: pid 4242, grex sync, has the workspace", "8 s"),
     ]
 
 
