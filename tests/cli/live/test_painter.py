@@ -202,7 +202,7 @@ def test_standard_error_comes_above_the_view_and_a_question_has_the_terminal_to_
         assert out is stderr
 
 
-def test_a_run_never_waits_for_a_terminal_that_takes_nothing(place: Place) -> None:
+def test_a_run_never_waits_for_a_terminal_that_takes_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipe is full: the painter stands still, and who tells it something does not."""
     os.set_blocking(place.fd, False)
     try:
@@ -211,7 +211,12 @@ def test_a_run_never_waits_for_a_terminal_that_takes_nothing(place: Place) -> No
     except BlockingIOError:
         os.set_blocking(place.fd, True)
     place.now_s = 1.0
+    writes = threading.Event()
+    write = place.view._write
+    monkeypatch.setattr(place.view, "_write", lambda text: (writes.set(), write(text)))
     with place.view:
+        place.view.say("stands still")
+        assert writes.wait(PATIENCE_S)
         for number in range(2000):
             place.view(PackFinished(f"p{number}", "cloned", ""))
             place.view.say(f"cloned  p{number}" + " " * 100)
