@@ -213,7 +213,12 @@ def test_a_run_never_waits_for_a_terminal_that_takes_nothing(place: Place, monke
     place.now_s = 1.0
     writes = threading.Event()
     write = place.view._write
-    monkeypatch.setattr(place.view, "_write", lambda text: (writes.set(), write(text)))
+
+    def telling(text: str) -> None:
+        writes.set()
+        write(text)
+
+    monkeypatch.setattr(place.view, "_write", telling)
     with place.view:
         place.view.say("stands still")
         assert writes.wait(PATIENCE_S)
