@@ -177,10 +177,10 @@ def test_a_status_has_columns_for_what_there_is_and_fits_the_terminal() -> None:
         "e                     1 ahead                                   detached at v1",
         "4 packs to look at.",
     ]
-    assert render.status(StatusReport(ROOT, packs), width=80).splitlines()[:3] == [
-        "d/long/path  topic/x                     5 conflicted           not on main",
-        "c",
-        "  not cloned yet; `grex sync` brings it",
+    assert render.status(StatusReport(ROOT, packs), width=60).splitlines()[:3] == [
+        "d/long/path  topic/x                     5 conflicted",
+        "  not on main",
+        "c  not cloned yet; `grex sync` brings it",
     ]
     assert render.status(StatusReport(ROOT, packs[1:2])).splitlines()[0] == "c  not cloned yet; `grex sync` brings it"
 

@@ -104,10 +104,13 @@ def _status_rows(packs: Sequence[PackStatus], width: int | None) -> list[list[st
     for pack, line, rest in zip(packs, drawn, rests, strict=True):
         lead = line[:-1]
         lead = in_role(_role_of_states(pack.states), lead[: len(pack.path)]) + lead[len(pack.path) :]
-        if width is not None and cells(lead) + cells(rest) > width and rest:
-            found.append([lead.rstrip(), *wrapped(rest, width, "  ")])
-        else:
+        bare = lead.rstrip()
+        if not rest or width is None or cells(lead) + cells(rest) <= width:
             found.append([(lead + rest).rstrip()])
+        elif cells(bare) + 2 + cells(rest) <= width:  # out of its column, but on its line
+            found.append([f"{bare}  {rest}"])
+        else:
+            found.append([bare, *wrapped(rest, width, "  ")])
     return found
 
 
