@@ -111,7 +111,7 @@ async def test_what_upstream_has_beyond_the_lockfile_is_drift_only_where_it_was_
     assert (await synced.sync(locked=True)).exit_code == 0
     report = await synced.status(fail_on_drift=True)
     assert (report.exit_code, report.is_drift, report.is_clean) == (0, False, False)
-    assert "a  1 behind" in render.status(report).splitlines()[0]
+    assert "a  main  1 behind" in render.status(report).splitlines()[0]
     assert [(pack["path"], pack["drift"]) for pack in report.to_json()["packs"]] == [("a", False), ("pin", False)]
     assert (await synced.status(fail_on_drift=True, fetch=True)).exit_code == 7
     git(synced / "a", "reset", "--quiet", "--hard", "origin/main")  # now it is not what the lockfile says
