@@ -94,6 +94,8 @@ class LinePrinter:
         elif isinstance(event, PackStarted):
             self._doing[event.pack] = event.doing
         elif isinstance(event, PackFinished):
+            if self._has_view and event.status == "unchanged":
+                return  # the view has counted it, and the summary will: the lines that stay are of what was done
             told = event.told or (event.text,)
             lines = "\n".join(fitted(step_lines(event.status, event.pack, told, self._width), self._width))
             if self._is_shared and is_for_the_report(event.status):

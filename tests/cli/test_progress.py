@@ -72,7 +72,6 @@ def test_beside_a_live_view_only_what_is_done_is_a_line() -> None:
         printer(event)
     assert out.getvalue().splitlines() == [
         "\x1b[36mcloned\x1b[0m       a: cloned at 1234",
-        "\x1b[2munchanged\x1b[0m    b",
         "\x1b[2ma |\x1b[0m made",
     ]
 
