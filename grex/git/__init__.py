@@ -41,7 +41,7 @@ from grex.git.records import CompletionRecord, MoveNote, noted, read_note, read_
 from grex.git.recover import RecoveryReport, recover
 from grex.git.refs import GitDirs, Head, RefsUnreadableError, find_git_dirs, has_plain_refs, read_head, read_ref
 from grex.git.remote import LocalRemoteRefs, RemoteRef, local_remote_refs, parse_ref, resolve_remote
-from grex.git.status import WorkTreeStatus, ahead_behind, ask_head, porcelain
+from grex.git.status import WorkTreeStatus, ahead_behind, ask_head, porcelain, unpushed_count
 from grex.git.work import (
     LocalWork,
     SubmoduleLoss,
@@ -170,6 +170,7 @@ __all__ = [
     "submodule_losses",
     "switch_branch",
     "unmerged_count",
+    "unpushed_count",
     "unstage",
     "untracked_hint",
     "upstream_of",

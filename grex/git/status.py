@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from grex.git.command import GitRunner, require_sha
 from grex.git.observe import CheckoutState
 
-__all__ = ["WorkTreeStatus", "ahead_behind", "ask_head", "porcelain"]
+__all__ = ["WorkTreeStatus", "ahead_behind", "ask_head", "porcelain", "unpushed_count"]
 
 _SHOWN = 100
 
@@ -93,6 +93,17 @@ async def ahead_behind(runner: GitRunner, state: CheckoutState, local: str, remo
     )
     ahead, behind = finished.stdout.split()
     return int(ahead), int(behind)
+
+
+async def unpushed_count(runner: GitRunner, state: CheckoutState) -> int:
+    """How many commits HEAD has that no remote is known to have.
+
+    Raises:
+        GitError: there is no HEAD.
+    """
+    not_ours = ["--not", "--remotes", "--glob=refs/grex/tags/*"]
+    finished = await runner.run(["rev-list", "--count", "HEAD", *not_ours, "--"], cwd=state.real)
+    return int(finished.stdout)
 
 
 async def ask_head(runner: GitRunner, state: CheckoutState) -> CheckoutState:

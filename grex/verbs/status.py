@@ -21,7 +21,7 @@ from grex.engine.situation import ref_of
 from grex.engine.survey import Survey, known_paths, undeclared
 from grex.errors import GrexError, PackError
 from grex.exclude import enclosing_repository, exclude_file_of, read_block
-from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, untracked_hint
+from grex.git import CheckoutState, ahead_behind, edited_paths, observe, porcelain, unpushed_count, untracked_hint
 from grex.loop import has_event_loop
 from grex.names import clean, is_full_sha
 from grex.verbs.install_status import Installs
@@ -235,6 +235,10 @@ async def _pack_status(
         states.append("ahead")
     elif behind:
         states.append("behind")
+    unpushed = await _unpushed(session, node, state)
+    if unpushed:
+        states.append("unpushed")
+        told.append(f"{unpushed} not pushed")
     if ahead:
         told.append(f"{ahead} ahead")
     if behind:
@@ -253,6 +257,7 @@ async def _pack_status(
         untracked=untracked,
         ahead=ahead,
         behind=behind,
+        unpushed=unpushed,
         tampered=install.tampered,
         text=", ".join(told) or "clean",
         hint=install.hint,
@@ -311,3 +316,21 @@ async def _ahead_behind(session: Session, state: CheckoutState) -> tuple[int, in
     if upstream is None or upstream == state.head_sha:
         return 0, 0
     return await ahead_behind(session.git_for("status"), state, state.head_sha, upstream)
+
+
+async def _unpushed(session: Session, node: Node, state: CheckoutState) -> int:
+    """How many commits no remote has, of a HEAD that follows nothing; what grex checked out itself came from one.
+
+    A fork is there to make commits: those on its branch are told by `fork ls`.
+    """
+    branch = state.head_branch
+    if state.head_sha is None or (branch is not None and ref_of(state, f"refs/remotes/origin/{branch}") is not None):
+        return 0
+    if branch is not None and branch == session.fork_branch(node.path):
+        return 0
+    line = session.lines.get(node.path)
+    if (line is not None and state.head_sha == line.sha) or (
+        state.record is not None and state.head_sha == state.record.sha
+    ):
+        return 0
+    return await unpushed_count(session.git_for("status"), state)

@@ -19,6 +19,7 @@ __all__ = ["PackStatus", "RepositoryStatus", "StatusReport"]
 _DRIFT_EXIT_CODE = 7
 _AS_DECLARED = frozenset({"detached", "inactive"})
 _UPSTREAM_ONLY = frozenset({"ahead", "behind", "diverged"})
+_NO_DRIFT = _AS_DECLARED | {"unpushed"}
 
 
 class PackStatus(Struct, frozen=True):
@@ -28,7 +29,7 @@ class PackStatus(Struct, frozen=True):
         path: the pack.
         states: what is not as declared; empty for a clean pack. Of: `missing`, `in-the-way`, `interrupted`,
             `wrong-ref`, `detached`, `edited`, `untracked`, `conflicted`, `ahead`, `behind`,
-            `diverged`, `in-progress`, `not-installed`, `install-outdated`, `install-failed` (the last one),
+            `diverged`, `unpushed`, `in-progress`, `not-installed`, `install-outdated`, `install-failed` (the last one),
             `untrusted` (its install is due and would run something that this user has not allowed),
             `install-tampered`, `install-unknown`, `undeclared`, `inactive`, `error`.
         branch: the branch that HEAD is on, None when detached.
@@ -38,6 +39,7 @@ class PackStatus(Struct, frozen=True):
         untracked: how many paths git does not know.
         ahead: commits that the upstream lacks, as of the last fetch.
         behind: commits that are missing here, as of the last fetch.
+        unpushed: commits that no remote has, where HEAD follows nothing that could be ahead of.
         tampered: what was changed by hand since it was installed, a line for each thing.
         text: what `states` means here, in one line.
         hint: what to do about an install that failed or is not trusted.
@@ -54,6 +56,7 @@ class PackStatus(Struct, frozen=True):
     untracked: int = 0
     ahead: int = 0
     behind: int = 0
+    unpushed: int = 0
     tampered: tuple[str, ...] = ()
     text: str = ""
     hint: str | None = None
@@ -70,9 +73,9 @@ class PackStatus(Struct, frozen=True):
         """Whether it is not in the state that the last sync was asked for.
 
         What upstream has beyond the lockfile's commit is none, unless it was asked for: a pipeline that has just run
-        `sync --locked` must not fail because somebody pushes.
+        `sync --locked` must not fail because somebody pushes. Nor are commits that nobody else has.
         """
-        return bool(set(self.states) - _AS_DECLARED - (_UPSTREAM_ONLY if self.is_at_lock else set()))
+        return bool(set(self.states) - _NO_DRIFT - (_UPSTREAM_ONLY if self.is_at_lock else set()))
 
     def to_json(self) -> PackStatusObject:
         """The pack's entry in the document."""
@@ -87,6 +90,7 @@ class PackStatus(Struct, frozen=True):
             "untracked": self.untracked,
             "ahead": self.ahead,
             "behind": self.behind,
+            "unpushed": self.unpushed,
             "tampered": list(self.tampered),
             "text": self.text,
             "hint": self.hint,

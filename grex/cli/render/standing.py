@@ -35,6 +35,7 @@ _URGENT_FIRST = (
     "undeclared",
     "behind",
     "ahead",
+    "unpushed",
     "edited",
     "untracked",
 )
@@ -91,7 +92,7 @@ def _status_rows(packs: Sequence[PackStatus], width: int | None) -> list[list[st
     """
     rows, rests = [], []
     for pack in packs:
-        commits = _counts((pack.ahead, "ahead"), (pack.behind, "behind"))
+        commits = _counts((pack.ahead, "ahead"), (pack.behind, "behind"), (pack.unpushed, "not pushed"))
         conflicted = next((part for part in pack.text.split(", ") if part.endswith(" conflicted")), "")
         files = ", ".join(filter(None, (conflicted, _counts((pack.edited, "edited"), (pack.untracked, "untracked")))))
         told = {*commits.split(", "), *files.split(", "), f"on {pack.branch}", f"on branch {pack.branch}"}

@@ -202,6 +202,7 @@ class PackStatusObject(TypedDict):
     untracked: int
     ahead: int
     behind: int
+    unpushed: int
     tampered: list[str]
     text: str
     hint: str | None
