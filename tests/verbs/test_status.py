@@ -142,7 +142,7 @@ async def test_a_pin_that_was_moved_or_put_on_a_branch_is_at_the_wrong_ref(synce
 async def test_commits_that_no_remote_has_are_counted_until_one_has_them(synced: Place) -> None:
     git(synced / "a", "switch", "-qc", "mine")
     commit(synced / "a")
-    commit(synced / "a")
+    git(synced / "a", "commit", "--quiet", "--allow-empty", "-m", "mine as well")
     found = await synced.state_of("a")
     assert (found.ahead, found.unpushed, found.text) == (0, 2, "on mine, not on main, 2 not pushed")
     git(synced / "a", "push", "-q", "origin", "mine:elsewhere")
