@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Three workers unless told otherwise: the suite is written for two cores, and a good part of it waits for other processes.
 TEST_JOBS ?= 3
 
-.PHONY: help demo test check format lint types layers test-slow man reference verify mutants torture bench peers clean
+.PHONY: help demo test check format lint types layers test-slow man reference verify mutants torture bench peers mcp-clients clean
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -66,6 +66,14 @@ bench: $(READY) ## Measure ratios against peers and floors in one interleaved ru
 
 peers: $(READY) ## Install the tools that benchmarks and slow tests compare with.
 	$(BIN)/python -m pip install --quiet west vcs2l tsrc fasteners portalocker
+
+# Without a lock file: the four are pinned, and a lock file would name a registry. A registry that is not there is given
+# up after one try.
+mcp-clients: ## Install the MCP clients that slow tests drive `grex serve` with (needs npm).
+	mkdir -p build/mcp-clients
+	cp tests/mcp_clients/package.json build/mcp-clients/package.json
+	npm install --prefix build/mcp-clients --no-package-lock --no-audit --no-fund --loglevel=error \
+	  --fetch-retries=0 --fetch-timeout=30000
 
 clean: ## Remove what make made.
 	rm -rf $(VENV) build
