@@ -27,6 +27,19 @@ def _told(result: CallToolResult) -> dict[str, Any]:
     return {"is_error": bool(result.is_error), "document": result.structured_content, "text": content.text}
 
 
+async def _document(client: Client, uri: str) -> dict[str, Any]:
+    contents = (await client.read_resource(uri)).contents[0]
+    assert isinstance(contents, TextResourceContents)
+    found = json.loads(contents.text)
+    assert isinstance(found, dict)
+    return found
+
+
+async def _waiters(client: Client) -> int:
+    locks = await _document(client, "grex://locks")
+    return sum(len(lock["queue"]) + len(lock["blocked"]) for lock in (*locks["held"], *locks["others"]))
+
+
 async def _cancelled(client: Client, root: Path) -> dict[str, Any]:
     waits = anyio.Event()
     found: dict[str, Any] = {}
@@ -50,6 +63,9 @@ async def _cancelled(client: Client, root: Path) -> dict[str, Any]:
             group.cancel_scope.cancel()
         assert "result" not in found, found
         found["then"] = _told(await client.call_tool("path", {"pack": "a"}))
+        with anyio.move_on_after(5):
+            while found.setdefault("left", 1):
+                found["left"] = await _waiters(client)
     return found
 
 
@@ -119,9 +135,7 @@ async def converse(setting: dict[str, Any]) -> dict[str, Any]:
             "again": await call("sync"),
             "resources": [str(resource.uri) for resource in (await client.list_resources()).resources],
         }
-        contents = (await client.read_resource("grex://packs/a")).contents[0]
-        assert isinstance(contents, TextResourceContents)
-        seen["read"] = json.loads(contents.text)
+        seen["read"] = await _document(client, "grex://packs/a")
         seen["changed"] = await _changed(client, setting, updated, is_updated)
         closing = time.monotonic()
     return {**seen, "closed_s": time.monotonic() - closing, "errors": errors}

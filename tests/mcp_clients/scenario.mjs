@@ -35,7 +35,13 @@ function told(result) {
   return { is_error: result.isError === true, document: result.structuredContent, text: result.content[0].text };
 }
 
-async function cancelled(call) {
+// How many wait for a lock, of this server and of others.
+async function waiters(client) {
+  const { held, others } = JSON.parse((await client.readResource({ uri: "grex://locks" })).contents[0].text);
+  return [...held, ...others].reduce((found, lock) => found + lock.queue.length + lock.blocked.length, 0);
+}
+
+async function cancelled(client, call) {
   const holder = await lockHolder();
   try {
     const controller = new AbortController();
@@ -47,7 +53,11 @@ async function cancelled(call) {
       setTimeout(() => reject(new Error("it said nothing of a wait")), 20_000).unref();
     }).finally(() => controller.abort("not wanted any more"));
     const then = told(await call("path", { pack: "a" }));
-    return { waiting, holder: holder.pid, then };
+    const until = performance.now() + 5000;
+    let left;
+    do left = await waiters(client);
+    while (left > 0 && performance.now() < until);
+    return { waiting, holder: holder.pid, then, left };
   } finally {
     await holder.end();
   }
@@ -81,7 +91,7 @@ export async function converse({ client, call, watch, version }) {
   seen.exec = told(await call("exec", { command: ["cat", "file"] }));
   seen.graph = told(await call("graph", {}));
   seen.usage = told(await call("status", { packs: "a" }));
-  seen.cancelled = await cancelled(call);
+  seen.cancelled = await cancelled(client, call);
   seen.again = told(await call("sync", {}));
   seen.resources = (await client.listResources()).resources.map((resource) => resource.uri);
   seen.read = JSON.parse((await client.readResource({ uri: "grex://packs/a" })).contents[0].text);

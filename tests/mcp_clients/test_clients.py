@@ -92,7 +92,9 @@ class Recorded:
 
     def inspect(self, *options: str, server: list[str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run the inspector's command line with this server, or none where a file names it."""
-        target = ["--", *self.server] if server is None else server
+        # Of the environment it gives servers a few names only; these are those of the test.
+        environ = [f"{name}={value}" for name, value in self.environ.items() if is_of_the_test(name, value)]
+        target = ["--", "env", *environ, *self.server] if server is None else server
         return self._run([str(NODE), str(INSPECTOR), "--cli", "--format", "json", *options, *target])
 
     def _run(self, command: list[str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -106,6 +108,11 @@ class Recorded:
             check=False,
             text=True,
         )
+
+
+def is_of_the_test(name: str, value: str) -> bool:
+    """Whether a variable is not just what the environment has."""
+    return name == "PYTHONPATH" or os.environ.get(name) != value
 
 
 def with_packages(recorded: Recorded) -> Path:
@@ -156,6 +163,7 @@ def test_a_whole_conversation(recorded: Recorded, request: pytest.FixtureRequest
         f"waiting for the workspace, held by pid {seen['cancelled']['holder']}"
     )
     assert seen["cancelled"]["then"]["is_error"] is False
+    assert seen["cancelled"]["left"] == 0  # while the lock is still held, nobody waits for it any more
     assert seen["again"]["is_error"] is False
     assert seen["resources"] == ["grex://workspace", "grex://locks"]
     assert [pack["path"] for pack in seen["read"]["packs"]] == ["a"]
@@ -252,6 +260,9 @@ def test_the_inspector_starts_what_grex_mcp_config_prints(recorded: Recorded, cl
         snippet(client, [sys.executable, "-m", "grex"], recorded.workspace.root).text
     )
     file.write_text(printed)
-    done = recorded.inspect("--config", str(file), "--server", "grex", "--method", "resources/list", server=[])
+    imported = f"PYTHONPATH={REPOSITORY}"
+    done = recorded.inspect(
+        "--config", str(file), "--server", "grex", "-e", imported, "--method", "resources/list", server=[]
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["result"]["resources"]
