@@ -24,7 +24,7 @@ ERAS = pytest.mark.parametrize("is_modern", [False, True], ids=["handshake", "mo
 
 async def still_there(client: Conversation) -> None:
     """The session answers; whatever else it had to say before is heard by then."""
-    if client._is_modern:
+    if client.is_modern:
         await client.result(await client.request("server/discover"))
     else:
         await client.result(await client.request("ping"))
@@ -43,7 +43,7 @@ async def test_a_tool_gives_the_document_of_the_verb(packs: Place, served: Serve
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
 async def test_every_version_of_the_handshake_is_spoken(served: ServedPlace, version: str) -> None:
     async with converse(served, is_modern=True) as client:
-        client._is_modern = False  # no handshake was made yet
+        client.is_modern = False  # no handshake was made yet
         await client.send(*handshake(version))
         found = await client.result(0)
         assert found["protocolVersion"] == version

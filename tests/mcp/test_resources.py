@@ -84,7 +84,7 @@ async def test_what_is_not_there_is_an_error_of_the_protocol(served: ServedPlace
 @asynccontextmanager
 async def subscribed(client: Conversation, *uris: str) -> AsyncGenerator[None]:
     """Subscribed to these, in the way of the era."""
-    if not client._is_modern:
+    if not client.is_modern:
         for uri in uris:
             await client.result(await client.request("resources/subscribe", uri=uri))
         yield

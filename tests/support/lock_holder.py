@@ -47,7 +47,7 @@ from tests.support.nursery import Nursery, serve
 
 __all__ = ["Kind", "LockHolder", "lock_file", "nursery"]
 
-Kind = Literal["flock", "pack", "workspace", "backend", "reader", "writer", "command"]
+Kind = Literal["flock", "pack", "workspace", "backend", "reader", "writer", "mirror", "command"]
 _IMPORTED_BEFORE = ("anyio._backends._asyncio", "anyio._backends._trio", "grex.locks", "grex.locks.inspection")
 _ATTEMPTS = {"take", "pass", "take-aloud", "pass-aloud", "try", "churn"}
 
@@ -57,6 +57,8 @@ def lock_file(kind: Kind, path: Path) -> Path:
     names = {"pack": ".grex-lock", "workspace": ".grex.sync.lock", "command": ".grex.sync.lock", "flock": ""}
     if kind == "backend":
         return path.parent / f".{path.name}.grex-backend.lock"
+    if kind == "mirror":
+        return path.with_name(f"{path.name}.lock")
     return path / names.get(kind, ".grex.jsonl.lock")
 
 
@@ -276,7 +278,13 @@ class _Grex:
             _say("passed" if command == "pass" else "ok", name)
 
     def _acquires(self) -> Iterator[Any]:
-        from grex.locks import BackendLock, ManifestLock, PackLock, WorkspaceLock  # noqa: PLC0415 - as above
+        from grex.locks import (  # noqa: PLC0415 - as above
+            BackendLock,
+            ManifestLock,
+            MirrorLock,
+            PackLock,
+            WorkspaceLock,
+        )
 
         if self._kind in {"workspace", "command"}:
             yield WorkspaceLock(self._path).acquire_async
@@ -289,6 +297,8 @@ class _Grex:
             yield ManifestLock(self._path).acquire_shared
         if self._kind == "writer":
             yield ManifestLock(self._path).acquire_exclusive
+        if self._kind == "mirror":
+            yield MirrorLock.for_mirror(self._path).acquire_async
 
     def _child(self, command: list[str]) -> int:
         # Its standard input never ends, for it has the other end as well.

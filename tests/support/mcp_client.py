@@ -59,7 +59,7 @@ class Conversation:
     def __init__(self, to_server: int, from_server: int, *, is_modern: bool = False) -> None:
         self._out = to_server
         self._in = from_server
-        self._is_modern = is_modern
+        self.is_modern = is_modern
         self._kept = b""
         self._heard: list[dict[str, Any]] = []
         self._last_id = 0
@@ -78,7 +78,7 @@ class Conversation:
     async def request(self, method: str, /, **params: Any) -> int:
         """Send a request; gives its id."""
         self._last_id += 1
-        said = modern(**params) if self._is_modern else params
+        said = modern(**params) if self.is_modern else params
         await self.send({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": said})
         return self._last_id
 
@@ -139,7 +139,7 @@ class Conversation:
 
     async def begin(self) -> None:
         """Shake hands, where that is done."""
-        if not self._is_modern:
+        if not self.is_modern:
             await self.send(*handshake())
             await self.result(0)
 
