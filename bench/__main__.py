@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.ground import prepare_environment
 
-NAMES = ("startup", "noop", "fold", "jobs", "peers", "forks", "locks")
+NAMES = ("startup", "noop", "fold", "jobs", "peers", "forks", "mcp", "locks")
 
 
 def main() -> None:
