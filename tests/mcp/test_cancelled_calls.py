@@ -15,7 +15,7 @@ from grex.engine.holds import PermitKind
 from grex.locks import hold
 from grex.locks.path_mutex import PATH_MUTEXES
 from grex.mcp.tools import TOOLS
-from tests.support.lock_census import Counter
+from tests.support.lock_census import Counter, resident_bytes
 from tests.support.lock_holder import LockHolder
 from tests.support.mcp_calls import HOLDERS, NOTHING, WAITS, Ground, Lock
 from tests.support.mcp_client import Conversation, converse
@@ -185,9 +185,10 @@ async def test_two_hundred_cancelled_calls_leave_no_thread_and_no_descriptor(gro
         with ground.held(lock):
             for tool in tools:
                 await cancelled_in_its_wait(client, ground, tool, lock)
-            before = count()
+            before, size = count(), resident_bytes()
             for number in range(200 if lock == "WORKSPACE" else 20):
                 await cancelled_in_its_wait(client, ground, tools[number % len(tools)], lock)
             after = count()
             assert replace(after, threads=0) == replace(before, threads=0)
             assert after.threads <= before.threads
+            assert resident_bytes() - size < 4 << 20

@@ -6,11 +6,13 @@ script that ignores every polite signal and has left its session. Ctrl-C does th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shlex
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -119,6 +121,17 @@ class Yard:
         """More than fits into the beginning of a connection, and no other text is like it."""
         chance = random.Random(seed)  # noqa: S311 - only to be large when compressed
         return "".join(f"{chance.random()}\n" for _ in range(20_000))
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Generator[Yard]:
+    """A place to work in, in which nothing is at work once the test is over, whatever came of it."""
+    made = Yard(tmp_path)
+    yield made
+    while left := made.family():
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @dataclass
@@ -279,7 +292,7 @@ WORK: list[Prepare] = [
 
 @pytest.mark.parametrize("prepare", [*ALWAYS, *(pytest.param(one, marks=pytest.mark.slow) for one in WORK)])
 async def test_what_is_at_work_ends_and_nothing_is_written_afterwards(
-    tmp_path: Path, prepare: Prepare, request: pytest.FixtureRequest
+    tmp_path: Path, yard: Yard, prepare: Prepare
 ) -> None:
     """Told as steps.
 
@@ -289,7 +302,6 @@ async def test_what_is_at_work_ends_and_nothing_is_written_afterwards(
     - The log has each action that was begun as cancelled, and no answer has come.
     - The same call goes through in the same session, then a sync, and after that there is nothing to do.
     """
-    yard = Yard(tmp_path)
     root = yard.workspace.root
     work = await prepare(yard)
     async with converse(yard.place) as client:

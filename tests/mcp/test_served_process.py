@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.support.git_server import git
 from tests.support.lock_holder import LockHolder
+from tests.support.lock_queue import seen_tickets
 from tests.support.mcp_client import ServedProcess
 from tests.support.processes import wait_for_file, wait_until_dead
 from tests.support.workspace import Workspace
@@ -81,6 +84,44 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_end(workspace: W
         await anyio.wait_readable(server.client._in)
         ENDS[end](server)
         assert await server.ended() == 0
+
+
+@pytest.mark.slow
+async def test_two_hundred_cancelled_calls_leave_threads_and_descriptors_as_they_were(workspace: Workspace) -> None:
+    """The first wait opens the one inotify of the event loop, which it keeps: that is all that is ever added."""
+    with (
+        LockHolder("pack", workspace / "a") as holder,
+        ServedProcess(workspace.root, environ=workspace.environ) as server,
+    ):
+        assert holder.ask("take") == "held"
+        client, pid = server.client, server.process.pid
+        await client.begin()
+        fresh = census(pid)
+        for number in range(200):
+            call = await client.call("exec", {"command": ["true"]})
+            await until(lambda: seen_tickets(pid))
+            await client.cancel(call)
+            await until(lambda: not seen_tickets(pid))
+            if number == 0:
+                await until(lambda: census(pid) == fresh + Counter(["anon_inode:inotify"]))
+        await until(lambda: census(pid) == fresh + Counter(["anon_inode:inotify"]))
+        assert client.unasked == []
+
+
+def census(pid: int) -> Counter[str]:
+    """What a process has open, and its threads."""
+    found = Counter(f"thread {task.name}" for task in Path(f"/proc/{pid}/task").iterdir())
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[str(entry.readlink())] += 1
+    return found
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Wait for something that the server does."""
+    with anyio.fail_after(10):
+        while not is_so():  # noqa: ASYNC110 - the event is another process's
+            await anyio.sleep(0.001)
 
 
 async def test_only_messages_go_over_standard_output_whatever_a_command_prints(workspace: Workspace) -> None:
