@@ -109,6 +109,9 @@ def test_every_tool_says_what_it_waits_for() -> None:
     assert WAITS.keys() | NOTHING.keys() == TOOLS.keys()
     assert not WAITS.keys() & NOTHING.keys()
     assert all(WAITS.values())
+    assert {name for name, tool in TOOLS.items() if not tool.waiting} == NOTHING.keys(), (
+        "what waits can be told how long"
+    )
 
 
 @ERAS

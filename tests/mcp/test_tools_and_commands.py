@@ -168,7 +168,7 @@ CASES: dict[str, tuple[str, str, list[str], dict[str, Any], tuple[tuple[list[str
             *LOCKING,
         ),
     ),
-    "fork_ls": ("fork", "fork_ls:fork_ls", ["ls"], {}, LOCKING),
+    "fork_ls": ("fork", "fork_ls:fork_ls", ["ls"], {}, ()),
     "fork_rm": (
         "fork",
         "fork_rm:fork_rm",
@@ -226,7 +226,7 @@ CASES: dict[str, tuple[str, str, list[str], dict[str, Any], tuple[tuple[list[str
         ),
     ),
     "locks": ("locks", "locks:locks", [], {}, ()),
-    "trust": ("trust", "trust:trust", [], {}, WAITING),
+    "trust": ("trust", "trust:trust", [], {}, ()),
     "config": ("config", "config:config", [], {}, ()),
     "plugins": ("plugins", "plugins:plugins", [], {}, ()),
     "cache_ls": ("cache", "cache:cache_ls", ["ls"], {}, ()),

@@ -54,7 +54,6 @@ FORK_LS = Tool(
     says="List the forks of this workspace, and what work is in each.",
     document="fork-ls",
     ask=_fork_ls,
-    waiting=LOCKING,
     is_read_only=True,
     is_idempotent=True,
 )

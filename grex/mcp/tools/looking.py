@@ -214,7 +214,6 @@ TRUST = Tool(
     says="Show which packs may run hooks and commands; only the user can change that, with `grex trust` in a terminal.",
     document="trust",
     ask=_trust,
-    waiting=_WAITING,
     is_read_only=True,
     is_idempotent=True,
 )
