@@ -103,8 +103,10 @@ def served_place(call: Call, root: Path, trace: Sink | None = None) -> Place:
     from grex.cli.commands.setting import config_request  # noqa: PLC0415 - only when run
     from grex.mcp.place import Place  # noqa: PLC0415 - only when run
     from grex.progress import null_sink  # noqa: PLC0415 - only when run
+    from grex.verbs.locate import locate  # noqa: PLC0415 - only when run
 
     def settings(asked: Asked) -> Settings:
+        locate(root, root)  # it may have gone since the server was started
         how = replace(call, verb=asked.verb, no_wait=asked.no_wait, lock_timeout_s=asked.lock_timeout_s)
         return how.settings(root, asked.sink)
 
