@@ -20,11 +20,18 @@ __all__ = [
     "LockWait",
     "PackFinished",
     "PackStarted",
+    "PacksFound",
     "PermitReturned",
     "PermitTaken",
     "PluginBlocks",
     "Slice",
 ]
+
+
+class PacksFound(Struct, frozen=True):
+    """How many packs the run is about, as far as is known by now: it grows where packs declare others."""
+
+    count: int
 
 
 class PackStarted(Struct, frozen=True):
@@ -167,6 +174,7 @@ class Slice(Struct, frozen=True):
 Event: TypeAlias = (
     CommandOutput
     | CommandStarted
+    | PacksFound
     | PackStarted
     | PackFinished
     | LockWait

@@ -14,7 +14,7 @@ __all__ = ["EXEC", "FETCH", "SWITCH"]
 def _exec(place: Place, given: Given) -> Asking:
     from grex.verbs.exec import ExecRequest, exec_  # noqa: PLC0415 - only when called
 
-    request = ExecRequest(root=place.root, **given)
+    request = ExecRequest(root=place.root, **given, as_events=True)  # for the progress, which is made of events
     return Asking(request, partial(exec_, request))
 
 
