@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from grex.progress import ChromeTrace
     from grex.verbs.report import Report
 
-__all__ = ["Call", "execute", "explain", "output_kept_for_the_report", "print_document", "tell"]
+__all__ = ["Call", "execute", "explain", "open_trace", "output_kept_for_the_report", "print_document", "tell"]
 
 _SHOWN_CHARACTERS = 40
 _LONG = frozenset(
@@ -273,7 +273,7 @@ def execute(
         has_view=call.has_view,
         has_colours=has_colours(sys.stderr, call.colour, call.environ),
     )
-    trace = _open_trace(call)
+    trace = open_trace(call)
     lines: EventLines | None = None
     if call.as_lines:
         from grex.cli.event_lines import EventLines  # noqa: PLC0415 - only where it is asked for
@@ -341,7 +341,12 @@ def tell(call: Call, text: str, *, pages: bool) -> None:
     say(text)
 
 
-def _open_trace(call: Call) -> ChromeTrace | None:
+def open_trace(call: Call) -> ChromeTrace | None:
+    """The trace that the call asks for, to be closed at its end; None where it asks for none.
+
+    Raises:
+        UsageError: its file cannot be written.
+    """
     if call.trace is None:
         return None
     from grex.progress import ChromeTrace  # noqa: PLC0415 - only where it is asked for

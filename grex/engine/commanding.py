@@ -28,7 +28,7 @@ from grex.names import clean, redact
 from grex.plugin import Pack
 from grex.process import Finished, run_process
 from grex.process.lines import CommandLines
-from grex.progress import CommandOutput, CommandStarted, PackFinished, PackStarted, Slice
+from grex.progress import CommandOutput, CommandStarted, PackFinished, PacksFound, PackStarted, Slice
 
 __all__ = ["Command", "CommandOutcome", "CommandStatus", "Tell", "run_command"]
 
@@ -128,6 +128,8 @@ class _Run:
                         tasks.cancel_scope.cancel()  # nobody reads on: as for any program that SIGPIPE ends
 
                 tasks.start_soon(say)
+            if self._command.as_events:
+                self._session.settings.sink(PacksFound(len(self._members.here)))
             await in_parallel(self._members.here, self._one, order_of(self._session, self._members))
         return is_heard
 

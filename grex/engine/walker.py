@@ -24,7 +24,7 @@ from grex.errors import PackSpecError
 from grex.git import observe
 from grex.names import clean
 from grex.pack import PackSpec
-from grex.progress import PackFinished, PackStarted
+from grex.progress import PackFinished, PacksFound, PackStarted
 
 __all__ = ["Walk", "Walked"]
 
@@ -140,6 +140,8 @@ class Walk:
             return None
         self._begun.add(node.path)
         sink = self._session.settings.sink
+        # Packs that are known begin at once, to wait for a permit: this is the total before the first is finished.
+        sink(PacksFound(len(self._begun)))
         sink(PackStarted(node.path, "checkout"))
         outcome = await self._checkouts.bring(node)
         if outcome is not None:

@@ -78,7 +78,7 @@ class Argument(Struct, frozen=True):
             UsageError: it is none of this kind.
         """
         if not self._is_right(value):
-            raise UsageError(f"`{self.name}` is {_shown(value)}, not {self._wanted}")
+            raise UsageError(f"`{self.name}` is {_shown(value)}, not {self._wanted}", hint=self.says)
         return tuple(value) if self.kind == "texts" else float(value) if self.kind == "seconds" else value
 
     @property

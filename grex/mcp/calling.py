@@ -5,6 +5,7 @@ Cancellation goes through: a call that is cancelled leaves as any cancelled verb
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from grex.mcp.place import Asked, Place
 from grex.mcp.results import from_error, from_report
 from grex.mcp.tools import Asking, Tool
 from grex.mcp.tools.tool import CONFIRM, LOCKING
-from grex.progress import Sink, null_sink
+from grex.progress import Sink, Slice, null_sink
 from grex.verbs.report import first_error
 
 __all__ = ["ask", "call_tool"]
@@ -31,6 +32,16 @@ async def call_tool(
 
     Tiers and cancellation: as the verb.
     """
+    start, ended = time.monotonic_ns(), "cancelled"
+    try:
+        result = await _called(place, tool, arguments, sink)
+        ended = "failed" if result.is_error else "done"
+        return result
+    finally:
+        place.trace(Slice(tool.name, "call", "workspace", start, time.monotonic_ns(), {"ended": ended}))
+
+
+async def _called(place: Place, tool: Tool, arguments: Mapping[str, Any] | None, sink: Sink) -> types.CallToolResult:
     try:
         asking, asked = ask(place, tool, arguments, sink)
         return from_report(await asking.run(place.settings(asked)))

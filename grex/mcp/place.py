@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.engine import Permits, Settings, SharedPermits
-from grex.progress import Sink, null_sink
+from grex.progress import Sink, Tee, null_sink
 
 if TYPE_CHECKING:
     from grex.verbs.config import ConfigRequest
@@ -48,12 +48,14 @@ class Place(Struct, frozen=True):
         make_settings: the settings of a call, as the front end knows them; may raise `GrexError`.
         make_config_request: what `grex config` is asked with, in this process.
         permits: what all calls have together.
+        trace: is told what all calls do, whether or not their clients want to know.
     """
 
     root: Path
     make_settings: Callable[[Asked], Settings]
     make_config_request: Callable[[], ConfigRequest]
     permits: SharedPermits = field(default_factory=SharedPermits)
+    trace: Sink = null_sink
 
     def settings(self, asked: Asked) -> Settings:
         """The settings of a call, which shares the permits with all others.
@@ -61,6 +63,8 @@ class Place(Struct, frozen=True):
         Raises:
             ConfigError: a configuration file does not say something usable.
         """
+        if self.trace is not null_sink:
+            asked = replace(asked, sink=Tee(asked.sink, self.trace))
         found = self.make_settings(asked)
         self.permits.fit(Permits.for_jobs(found.jobs, found.network_permits, found.per_host))
         jobs = found.jobs if asked.jobs is None else asked.jobs

@@ -23,6 +23,7 @@ from grex.progress import (
     GitProgress,
     LockWait,
     PackFinished,
+    PacksFound,
     PackStarted,
     PluginBlocks,
 )
@@ -46,13 +47,12 @@ class Progress:
     Args:
         root: the workspace; paths of messages start there.
         tell: sends a notification.
-        total: how many packs there are to do; None if nobody knows.
     """
 
-    def __init__(self, root: Path, tell: Tell, total: int | None = None) -> None:
+    def __init__(self, root: Path, tell: Tell) -> None:
         self._root = root
         self._tell = tell
-        self._total = total
+        self._total: int | None = None
         self._thread = threading.get_ident()
         self._finished: set[str] = set()
         self._message: str | None = None
@@ -63,6 +63,8 @@ class Progress:
         """Take note of an event; those that are only for a trace, and what commands say, are no progress."""
         if isinstance(event, PackFinished):
             self._finished.add(event.pack)
+        elif isinstance(event, PacksFound):
+            self._total = event.count
         message = self._said(event)
         if message is None:
             return

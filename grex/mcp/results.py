@@ -8,6 +8,7 @@ failure. A model that is shown only text gets the document as JSON, and an error
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["as_json", "from_error", "from_report", "output_schema"]
 
 _FINE = frozenset({0, 7})
+_SYNC = "SyncDocument"
 
 
 def from_report(report: Report) -> types.CallToolResult:
@@ -70,7 +72,22 @@ def output_schema(tool: Tool) -> dict[str, Any]:
         definitions |= schema.pop("$defs", {})
         definitions[schema["title"]] = schema
         either.append({"$ref": f"#/$defs/{schema['title']}"})
+    if tool.document != "sync" and _SYNC in definitions:  # a part of other documents; a third of the list, for nothing
+        definitions[_SYNC] = {"type": "object", "description": "What the sync did: the document of `sync`."}
+        definitions = {name: definitions[name] for name in _used(either, definitions)}
     return {"type": "object", "anyOf": either, "$defs": _without_titles(definitions)}
+
+
+def _used(schema: object, definitions: Mapping[str, Any]) -> list[str]:
+    """The definitions that a schema leads to."""
+    found: list[str] = []
+    left = [schema]
+    while left:
+        for name in re.findall(r'"#/\$defs/(\w+)"', json.dumps(left.pop())):
+            if name not in found:
+                found.append(name)
+                left.append(definitions[name])
+    return found
 
 
 def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:

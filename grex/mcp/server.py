@@ -34,7 +34,6 @@ from grex.mcp.tools import TOOLS, Tool
 from grex.mcp.watching import Watcher
 from grex.names import as_hint, clean, suggest
 from grex.progress import Sink, null_sink
-from grex.workspace import Layout
 
 __all__ = ["serve"]
 
@@ -42,17 +41,18 @@ _JSON = "application/json"
 _NOT_FOUND = -32002
 """What the handshake era has for a resource that is not there; the era after has it as a wrong parameter."""
 
-_OVER_ALL = frozenset({"sync", "update", "fetch", "exec", "switch"})
-
 _log = logging.getLogger(__name__)
 
 _FLUSH_S = 0.5
 """How long the last answers may take to go out. The whole end has two seconds."""
 
 _INSTRUCTIONS = """\
-grex keeps many git repositories ("packs") as one workspace. Start with `status`; `sync` brings the workspace into the
-state that its manifests declare. Packs are named by their path from the workspace root. Results have an exit code: 0 is
-done, 4 that a pack failed or was left alone, with the reason and what to do. `dry_run` shows what would be done."""
+grex keeps many git repositories ("packs") as one workspace; a pack is named by its path from the workspace root.
+1. Begin with `status`. `sync` brings what pack.yaml declares; `exec` runs a program, such as a test, in every pack.
+2. For a task of your own make a `fork`: a directory beside this one with branches of its own. Work and commit there.
+3. Read the result: exit_code 0 is done, 7 drift, 4 that a pack failed or was left alone; `text` and `hint` say more.
+4. A call that needs `confirm` would move work away: ask the user first. Trust and pushing are the user's alone.
+5. A call waits for the locks of others: `locks` says who has them, `lock_timeout_s` ends a wait, a cancel is clean."""
 
 _Context = ServerRequestContext[Any]
 
@@ -103,7 +103,7 @@ class _Handlers:
         async def tell(value: float, total: float | None, message: str) -> None:
             await session.report_progress(value, total, message)
 
-        progress = Progress(self._place.root, tell, _packs_to_do(self._place, tool, params.arguments))
+        progress = Progress(self._place.root, tell)
         return await reporting(progress, partial(self._called, tool, params.arguments, progress))
 
     async def _called(self, tool: Tool, arguments: dict[str, Any] | None, sink: Sink) -> types.CallToolResult:
@@ -190,17 +190,6 @@ def _resource(uri: str) -> Resource:
         return Resource.at(uri)
     except UsageError as error:
         raise MCPError(code=types.INVALID_PARAMS, message=error.message, data={"uri": uri}) from error
-
-
-def _packs_to_do(place: Place, tool: Tool, arguments: dict[str, Any] | None) -> int | None:
-    """How many packs a call over all of them is about, as far as the last sync knows; None where it is about some."""
-    said = arguments or {}
-    if tool.name not in _OVER_ALL or said.get("packs") or said.get("filters") or said.get("groups"):
-        return None
-    try:
-        return Layout(place.root).lockfile.read_bytes().count(b"\n") or None
-    except OSError:
-        return None
 
 
 def _described(tool: Tool) -> types.Tool:

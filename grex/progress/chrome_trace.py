@@ -4,15 +4,16 @@ Format: "Trace Event Format" (Google, public document). What is used of it:
 
 | `ph` | what | here |
 |---|---|---|
-| `X` | a complete slice, `ts` and `dur` in microseconds | a hold, a wait, a git, a hook, an action, a command |
+| `X` | a complete slice, `ts` and `dur` in microseconds | a call, a hold, a wait, a git, a hook, an action, a command |
 | `b`, `e` | a slice that belongs to no thread, by `id` | the wait for a permit: many packs wait for the same one |
 | `i` | an instant | what began, who was seen to hold a lock: of a killed run it is the last that is known |
 | `s`, `f` | the ends of an arrow; each in the slice around its `ts` (`f` has `bp: "e"`) | a lock that went on |
 | `M` | names and the order of processes and threads | |
 
-A thread of the format is a *track*: `workspace` for the workspace's own locks, `network 1..n` and `disk 1..n` for the
-permits, `no permit 1..n` for what needs none. A process that held a lock which this run waited for is a process of the
-trace too, with what is known of its hold: from when it was seen to have it until the wait was over.
+A thread of the format is a *track*: `calls` for the calls of a server, `workspace` for the workspace's own locks,
+`network 1..n` and `disk 1..n` for the permits, `no permit 1..n` for what needs none. A process that held a lock which
+this run waited for is a process of the trace too, with what is known of its hold: from when it was seen to have it
+until the wait was over.
 
 Slices of one track must nest. Those under one permit do, because one task has it. Should a plugin run two things at
 once, or where there is no permit, a slice that would cross another one goes to a further track beside it. Every slice
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from grex.names import redact
 from grex.progress.events import CommandStarted, Event, HolderSeen, LockWait, PackStarted, Slice
@@ -40,8 +42,9 @@ from grex.progress.permit import current_permit
 __all__ = ["ChromeTrace"]
 
 _WORKSPACE = "workspace"
+_CALLS = "calls"
 _NO_PERMIT = "no permit"
-_ORDER = {_WORKSPACE: 0, "network": 1_000_000, "disk": 2_000_000, _NO_PERMIT: 3_000_000}
+_ORDER = {_CALLS: -1_000_000, _WORKSPACE: 0, "network": 1_000_000, "disk": 2_000_000, _NO_PERMIT: 3_000_000}
 _OTHERS = 4_000_000
 _BESIDE = 1000
 """How many tracks beside a permit's own fit before the next permit; in the order only."""
@@ -152,7 +155,10 @@ class ChromeTrace:
         if tier == "PERMIT" and event.category == "wait":
             self._wait_for_permit(event, args)
             return
-        if event.permit:
+        if event.category == "call":
+            alone = replace(event, track=str(event.start_ns))  # one call does not cause what another one does meanwhile
+            tid = self._place(self._pid, _CALLS, alone, is_shared=True)
+        elif event.permit:
             tid = self._place(self._pid, event.permit, event, is_shared=False)
         elif event.track == _WORKSPACE:
             tid = self._place(self._pid, _WORKSPACE, event, is_shared=False)
@@ -272,7 +278,7 @@ class ChromeTrace:
         order = _ORDER[group] + beside if group in _ORDER else _ORDER.get(kind, _OTHERS) + beside
         if kind in _ORDER and number.isdigit():
             order += int(number) * _BESIDE
-        is_counted = group == _NO_PERMIT
+        is_counted = group in (_CALLS, _NO_PERMIT)
         name = f"{group} {beside + 1}" if is_counted else f"{group} ({beside + 1})" if beside else group
         for key, value in (("thread_name", {"name": name}), ("thread_sort_index", {"sort_index": order})):
             self._record({"ph": "M", "name": key, "pid": pid, "tid": tid, "args": value})

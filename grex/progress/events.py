@@ -20,11 +20,18 @@ __all__ = [
     "LockWait",
     "PackFinished",
     "PackStarted",
+    "PacksFound",
     "PermitReturned",
     "PermitTaken",
     "PluginBlocks",
     "Slice",
 ]
+
+
+class PacksFound(Struct, frozen=True):
+    """How many packs the run is about, as far as is known by now: it grows where packs declare others."""
+
+    count: int
 
 
 class PackStarted(Struct, frozen=True):
@@ -150,9 +157,9 @@ class Slice(Struct, frozen=True):
     """A stretch of time in which something was held or ran, for the trace.
 
     `start_ns` and `end_ns` are CLOCK_MONOTONIC, and it is told of when it ends. `track` is the pack that it is about,
-    or `workspace`; slices of one pack nest or follow each other, they never cross. `category` is `permit`, `lock`,
-    `wait`, `git`, `hook`, `action` or `command`. Locks and waits have `tier` and `path` among their `args`. `permit`
-    is the one of the task that tells of it.
+    or `workspace`; slices of one pack nest or follow each other, they never cross; but calls of a server do. `category`
+    is `call`, `permit`, `lock`, `wait`, `git`, `hook`, `action` or `command`. Locks and waits have `tier` and `path`
+    among their `args`. `permit` is the one of the task that tells of it.
     """
 
     name: str
@@ -167,6 +174,7 @@ class Slice(Struct, frozen=True):
 Event: TypeAlias = (
     CommandOutput
     | CommandStarted
+    | PacksFound
     | PackStarted
     | PackFinished
     | LockWait

@@ -20,6 +20,7 @@ from grex.progress.events import (
     GitProgress,
     LockWait,
     PackFinished,
+    PacksFound,
     PackStarted,
     PluginBlocks,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "OutputLine",
     "PackFinishedLine",
     "PackStartedLine",
+    "PacksFoundLine",
     "ProgressLine",
     "ReportLine",
     "StoppedLine",
@@ -48,6 +50,13 @@ SCHEMA = "grex.events/1"
 class _Line(TypedDict):
     schema: Literal["grex.events/1"]
     ts: str
+
+
+class PacksFoundLine(_Line):
+    """How many packs the run is about, as far as is known by now; it grows where packs declare others."""
+
+    event: Literal["packs-found"]
+    count: int
 
 
 class PackStartedLine(_Line):
@@ -151,7 +160,8 @@ class StoppedLine(_Line):
 
 
 EventLine: TypeAlias = (
-    PackStartedLine
+    PacksFoundLine
+    | PackStartedLine
     | PackFinishedLine
     | CommandStartedLine
     | OutputLine
@@ -174,6 +184,8 @@ def stamped(event: str, **facts: Any) -> dict[str, Any]:
 def line_of(event: Event) -> dict[str, Any] | None:  # noqa: PLR0911 - a kind of event, a kind of line
     """The line that an event becomes; None for one that is only for traces."""
     match event:
+        case PacksFound(count):
+            return stamped("packs-found", count=count)
         case PackStarted(pack, doing):
             return stamped("pack-started", pack=pack, doing=doing)
         case PackFinished(pack, status, text, told):

@@ -18,6 +18,7 @@ from grex.engine.members import Member, Members, in_parallel, members_of
 from grex.engine.over_git import OverOutcome, fetch_one, has_branch, push_one, switch_one
 from grex.errors import PackError, UsageError
 from grex.names import check_ref, clean, redact
+from grex.progress import PacksFound
 from grex.verbs.report import exit_code_of, failure_json
 
 if TYPE_CHECKING:
@@ -239,7 +240,9 @@ async def push(request: PushRequest, settings: Settings) -> PushReport:
 async def _opened(request: OverRequest, settings: Settings) -> tuple[Session, Members, float]:
     started = time.monotonic()
     session = Session.open(request.root, settings)
-    return session, await members_of(session, request.packs, request.filters), started
+    members = await members_of(session, request.packs, request.filters)
+    settings.sink(PacksFound(len(members.here)))
+    return session, members, started
 
 
 async def _over(members: Members, one: Callable[[Member], Awaitable[OverOutcome]]) -> tuple[OverOutcome, ...]:

@@ -64,8 +64,8 @@ def test_a_run_is_told_line_by_line_and_ends_with_its_document(place: Workspace,
         schema, place.grex("exec", "plain", "--json-lines", "--", "sh", "-c", "echo hey; exit 3", expect=4).stdout
     )
     kinds = [line["event"] for line in said_again]
-    assert kinds == ["pack-started", "command-started", "output", "pack-finished", "report"]
-    assert said_again[2]["line"] == "hey"
+    assert kinds == ["packs-found", "pack-started", "command-started", "output", "pack-finished", "report"]
+    assert said_again[3]["line"] == "hey"
 
 
 def test_a_failure_is_the_last_line_and_the_only_one(
@@ -93,7 +93,7 @@ def test_a_reader_that_goes_after_the_first_line_ends_nothing_but_the_telling(pl
     ) as running:
         os.close(writer)
         with os.fdopen(reader) as lines:
-            assert json.loads(lines.readline())["event"] == "pack-started"
+            assert json.loads(lines.readline())["event"] == "packs-found"
         _, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (141, "")
     assert set(place.locked()) == {"plain", "tool"}

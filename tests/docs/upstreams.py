@@ -93,6 +93,7 @@ def _committed_shop(house: House) -> None:
 
 
 UPSTREAMS: Mapping[str, Callable[[House], None]] = {
+    "agents": _committed_shop,
     "ci": _committed_shop,
     "dotfiles": _dotfiles,
     "firmware": _firmware,

@@ -15,7 +15,7 @@ from grex.engine import CheckoutOutcome, Checkouts, Graph, Node, Walk, Walked
 from grex.errors import PackError, PackSpecError
 from grex.manifest import LockLine
 from grex.pack import Defaults, PackSpec, parse_pack_spec
-from grex.progress import PackFinished, PackStarted
+from grex.progress import PackFinished, PacksFound, PackStarted
 from tests.support.place import Place
 from tests.support.workspace import pack_yaml
 
@@ -135,7 +135,20 @@ async def test_a_diamond_is_brought_once(place: Place) -> None:
 
 async def test_each_pack_is_told_to_begin_and_to_end(place: Place) -> None:
     await walk(place, Disk({})).run(spec("root", "a", is_root=True))
-    assert place.seen.events == [PackStarted("a", "checkout"), PackFinished("a", "cloned", "a commit at 1111111111")]
+    assert place.seen.events == [
+        PacksFound(1),
+        PackStarted("a", "checkout"),
+        PackFinished("a", "cloned", "a commit at 1111111111"),
+    ]
+
+
+async def test_how_many_packs_there_are_is_told_before_they_begin_and_grows_with_what_they_declare(
+    place: Place,
+) -> None:
+    disk = Disk({"a": spec("a", "/c")})
+    await walk(place, disk).run(spec("root", "a", "b", is_root=True))
+    counts = [event.count for event in place.seen.events if isinstance(event, PacksFound)]
+    assert counts == [1, 2, 3]
 
 
 async def test_fail_fast_begins_nothing_new_and_lets_finish_what_has_begun(place: Place) -> None:

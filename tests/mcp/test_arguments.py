@@ -32,7 +32,7 @@ from tests.support.place import Place
         ("sync", {"no_wait": True, "lock_timeout_s": 1}, "`no_wait` and `lock_timeout_s` exclude each other", "Give"),
         ("path", {"pack": {"a": 1}}, "`pack` is an object, not a string", None),
         ("path", {"pack": "a\0b"}, "`pack` is 'ab', not a string", None),
-        ("exec", {}, "`command` is missing: the program and its arguments, such as [git, log, -1].", None),
+        ("exec", {}, '`command` is missing: the program and its arguments, each a string: ["git", "log", "-1"].', None),
         ("exec", {"command": []}, "`command` is missing", None),
         ("exec", {"command": ["true"], "shell": True}, "there is no argument `shell`", None),
         ("export", {"format_name": "svn"}, "`format_name` is 'svn', not one of west, vcs", None),

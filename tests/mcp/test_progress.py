@@ -17,6 +17,7 @@ from grex.progress import (
     GitProgress,
     LockWait,
     PackFinished,
+    PacksFound,
     PackStarted,
     PluginBlocks,
     Slice,
@@ -101,7 +102,8 @@ async def test_what_commands_say_and_what_is_only_for_a_trace_is_not_told() -> N
 
 async def test_values_grow_with_the_packs_and_a_client_that_does_not_read_is_told_the_newest() -> None:
     client = Told()
-    progress = Progress(ROOT, client.tell, total=2)
+    progress = Progress(ROOT, client.tell)
+    progress(PacksFound(2))
     async with anyio.create_task_group() as group:
         group.start_soon(progress.run)
         client.gate = anyio.Event()
@@ -183,13 +185,38 @@ async def test_a_client_that_asks_hears_for_whom_it_waits_until_it_cancels(
         assert all(message["params"]["progressToken"] == "p" for message in client.unasked)
 
 
-async def test_the_count_is_of_all_packs_where_all_are_meant(packs: Place, served: ServedPlace) -> None:
-    """A checkout that no remote answers for is enough: each has its line in the lockfile."""
-    lines = [f'{{"path":"{name}","url":"https://host.example/{name}","ref":null}}\n' for name in "abc"]
-    (packs / "grex.lock.jsonl").write_text("".join(lines))
+@pytest.mark.parametrize(
+    ("arguments", "total"),
+    [({}, 3.0), ({"packs": ["a", "c"]}, 2.0), ({"packs": ["c"]}, 1.0)],
+    ids=["all", "two", "one"],
+)
+async def test_the_total_is_what_the_run_says(
+    packs: Place, served: ServedPlace, arguments: dict[str, Any], total: float
+) -> None:
     async with converse(served) as client:
-        said = {"_meta": {"progressToken": 1}}
-        await client.answer(await client.call("exec", {"command": ["sleep", "0.2"]}, **said))
-        totals = {message["params"].get("total") for message in client.unasked}
-        await client.answer(await client.call("exec", {"command": ["sleep", "0.2"], "packs": ["a"]}, **said))
-    assert totals <= {3.0}
+        with LockHolder("pack", packs / "c") as holder:
+            assert holder.ask("take") == "held"
+            said = {"command": ["true"], "packs": [], **arguments}
+            call = await client.call("exec", said, _meta={"progressToken": 1})
+            heard = await client.hear(
+                lambda message: "waiting for pack c" in message.get("params", {}).get("message", "")
+            )
+            assert heard["params"]["total"] == total
+            assert int(heard["params"]["progress"]) == total - 1, "the others are finished"
+            assert holder.ask("release") == "ok"
+            await client.result(call)
+        told = [message["params"]["progress"] for message in client.unasked]
+        assert told == sorted(set(told))
+
+
+async def test_the_total_grows_as_packs_are_found() -> None:
+    client = Told()
+    progress = Progress(ROOT, client.tell)
+    async with anyio.create_task_group() as group:
+        group.start_soon(progress.run)
+        for count, event in ((1, PacksFound(1)), (2, PacksFound(3))):
+            progress(event)
+            progress(PackStarted("a", "checkout"))
+            await client.has(count)
+        group.cancel_scope.cancel()
+    assert [total for _, total, _ in client.told] == [1.0, 3.0]

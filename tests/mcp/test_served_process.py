@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from tests.support.lock_holder import LockHolder
 from tests.support.lock_queue import seen_tickets
 from tests.support.mcp_client import ServedProcess
 from tests.support.processes import wait_for_file, wait_until_dead
+from tests.support.trace_format import faults, read_trace
 from tests.support.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
@@ -195,3 +197,33 @@ async def test_jobs_of_the_server_bound_its_calls(workspace: Workspace) -> None:
         for call in calls:
             await server.client.result(call)
     assert log.read_text().split() == ["+", "-"] * 6
+
+
+async def test_one_trace_has_all_calls_of_its_life_and_the_locks_have_theirs(workspace: Workspace) -> None:
+    """Also the calls that were cancelled, with who held what they waited for; two at a time have a track each."""
+    trace, lock_trace = workspace.root.parent / "trace.json", workspace.root.parent / "locks.jsonl"
+    environ = {**workspace.environ, "GREX_LOCK_TRACE": str(lock_trace)}
+    with (
+        LockHolder("workspace", workspace.root) as holder,
+        ServedProcess(workspace.root, "--trace", str(trace), environ=environ) as server,
+    ):
+        assert holder.ask("take") == "held"
+        client = server.client
+        await client.begin()
+        waiting = await client.call("sync", {"offline": True}, _meta={"progressToken": 1})
+        await client.hear(lambda message: message.get("method") == "notifications/progress")
+        await client.result(await client.call("exec", {"command": ["true"]}))
+        await client.result(await client.call("ls", {"packs": ["nobody"]}))
+        await client.cancel(waiting)
+        await client.result(await client.call("locks"))
+        client.hang_up()
+        assert await server.ended() == 0
+    events = read_trace(trace)
+    assert faults(events) == []
+    calls = {event["name"]: event for event in events if event.get("cat") == "call"}
+    ended = {name: event["args"]["ended"] for name, event in calls.items()}
+    assert ended == {"sync": "cancelled", "exec": "done", "ls": "failed", "locks": "done"}
+    assert calls["exec"]["tid"] != calls["sync"]["tid"], "they went on at the same time"
+    assert {"git", "command"} & {event.get("cat") for event in events}
+    assert any(str(holder.pid) in event["name"] for event in events if event["ph"] == "i"), "who had the lock"
+    assert {"wait", "acquire", "cancel"} <= {json.loads(line)["ev"] for line in lock_trace.read_text().splitlines()}

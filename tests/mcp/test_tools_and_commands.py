@@ -238,7 +238,7 @@ UNREACHABLE = {
     "ask_trust": "a client is not asked for trust, only the user gives it",
     "exec.shell": "no shell reads what a client says",
     "exec.tell": "the result has what commands said",
-    "exec.as_events": "the result has what commands said",
+    "exec.as_events": "on for every call: progress is made of events",
     "add.trust_url": "that a client names a URL is not the user's word",
     "trust.prefix": "only the user gives trust",
     "trust.revoke": "only the user takes it",
@@ -326,6 +326,9 @@ def test_a_tool_and_a_command_with_equal_arguments_ask_the_same(
     if name == "add":
         assert (typed.trust_url, asking.request.trust_url) == (True, False)
         expected = replace(expected, trust_url=False)
+    if name == "exec":
+        assert (typed.as_events, asking.request.as_events) == (False, True)
+        expected = replace(expected, as_events=True)
     assert asking.request == expected
     if typed_settings is not None:
         how = (typed_settings.verb, typed_settings.no_wait, typed_settings.lock_timeout_s)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     import signal
 
     from grex.engine import Settings
-    from grex.mcp.place import Asked
+    from grex.mcp.place import Asked, Place
+    from grex.progress import Sink
 
-__all__ = ["McpClient", "mcp_config", "mcp_group", "serve"]
+__all__ = ["McpClient", "mcp_config", "mcp_group", "serve", "served_place"]
 
 mcp_group = typer.Typer(
     name="mcp",
@@ -62,29 +63,51 @@ def mcp_config(
     return 0
 
 
-@takes("workspace", "jobs", "trust")
+@takes("workspace", "jobs", "trust", "trace")
 def serve(call: Call) -> int:
-    """Serve the workspace to an agent, by MCP over stdin and stdout."""
-    from functools import partial  # noqa: PLC0415 - only when run
+    """Serve the workspace to an agent, by MCP over stdin and stdout.
 
-    from grex.cli.commands.setting import config_request  # noqa: PLC0415 - only when run
-    from grex.mcp.place import Place  # noqa: PLC0415 - only when run
+    A client starts this, not a person: grex mcp config prints what it has to read for that. The server ends with its
+    client. --trace has all calls of its life in one file.
+    """
+    from contextlib import closing, nullcontext  # noqa: PLC0415 - only when run
+
+    from grex.cli.call import open_trace  # noqa: PLC0415 - only when run
     from grex.mcp.server import serve as verb  # noqa: PLC0415 - only when run
     from grex.mcp.stdio import claim  # noqa: PLC0415 - only when run
 
     root = call.root()
     if sys.stdin.isatty():
         print("grex: a client speaks here, not a person: `grex mcp config` says how to set it up.", file=sys.stderr)
-
-    def settings(asked: Asked) -> Settings:
-        how = replace(call, verb=asked.verb, no_wait=asked.no_wait, lock_timeout_s=asked.lock_timeout_s)
-        return how.settings(root, asked.sink)
-
     caught: list[signal.Signals] = []
 
     async def watch(scope: anyio.CancelScope, group: anyio.abc.TaskGroup) -> None:
         await group.start(cancel_on_signal, scope, caught)
 
-    place = Place(root, settings, partial(config_request, call))
-    anyio.run(verb, place, claim(), watch)
+    trace = open_trace(call)
+    with nullcontext() if trace is None else closing(trace):
+        anyio.run(verb, served_place(call, root, trace), claim(), watch)
     return 0
+
+
+def served_place(call: Call, root: Path, trace: Sink | None = None) -> Place:
+    """What a server works on: each of its calls has the settings that a command has that is started as it was.
+
+    Args:
+        call: how the server was started.
+        root: the workspace.
+        trace: is told what all calls do.
+    """
+    from functools import partial  # noqa: PLC0415 - only when run
+
+    from grex.cli.commands.setting import config_request  # noqa: PLC0415 - only when run
+    from grex.mcp.place import Place  # noqa: PLC0415 - only when run
+    from grex.progress import null_sink  # noqa: PLC0415 - only when run
+    from grex.verbs.locate import locate  # noqa: PLC0415 - only when run
+
+    def settings(asked: Asked) -> Settings:
+        locate(root, root)  # it may have gone since the server was started
+        how = replace(call, verb=asked.verb, no_wait=asked.no_wait, lock_timeout_s=asked.lock_timeout_s)
+        return how.settings(root, asked.sink)
+
+    return Place(root, settings, partial(config_request, call), trace=trace or null_sink)

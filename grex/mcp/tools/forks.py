@@ -27,7 +27,10 @@ def _fork(place: Place, given: Given) -> Asking:
 FORK = Tool(
     name="fork",
     verb="fork",
-    says="Make a second workspace of the same packs, each on a branch of its own, to work in beside this one.",
+    says=(
+        "Make a second workspace beside this one, each pack on a branch of its own: for one task. "
+        "Commit pack.yaml first: only what is committed comes along. Work in that directory; these tools stay here."
+    ),
     document="fork",
     ask=_fork,
     arguments=(
@@ -75,7 +78,10 @@ def _forced_removal(place: Place, given: Given) -> str | None:
 FORK_RM = Tool(
     name="fork_rm",
     verb="fork",
-    says="Remove a fork; one with work in it that is nowhere else is refused.",
+    says=(
+        "Remove a fork. One with edits, or commits that are nowhere else, is refused and stays: "
+        "commit them, and merge or push its branch, or ask the user about `force`."
+    ),
     document="fork-rm",
     ask=_fork_rm,
     arguments=(

@@ -30,7 +30,10 @@ def _status(place: Place, given: Given) -> Asking:
 STATUS = Tool(
     name="status",
     verb="status",
-    says="Show how each pack stands against what is declared: edited, ahead, behind, missing, not installed.",
+    says=(
+        "Show how each pack stands against what is declared: edited, ahead, behind, missing, not installed. "
+        "The first call to make in a workspace."
+    ),
     document="status",
     ask=_status,
     arguments=(
@@ -56,7 +59,7 @@ def _ls(place: Place, given: Given) -> Asking:
 LS = Tool(
     name="ls",
     verb="ls",
-    says="List the packs with URL, ref, commit and owner.",
+    says="List the packs with URL, ref, commit and owner, without looking into the checkouts: quicker than `status`.",
     document="ls",
     ask=_ls,
     arguments=(PACKS, FILTERS),
@@ -76,7 +79,7 @@ def _graph(place: Place, given: Given) -> Asking:
 GRAPH = Tool(
     name="graph",
     verb="graph",
-    says="Show which pack declares, and which depends on, which.",
+    says="Show which pack declares which, and which needs which to be there.",
     document="graph",
     ask=_graph,
     arguments=(PACKS, FILTERS),
@@ -125,7 +128,7 @@ def _path(place: Place, given: Given) -> Asking:
 PATH = Tool(
     name="path",
     verb="path",
-    says="Say where a pack is on disk, or the workspace if no pack is given.",
+    says="Say in which directory a pack lies, or the workspace if no pack is given: to read and edit files there.",
     document="path",
     ask=_path,
     arguments=(Argument("pack", "text", "Its path from the workspace root, or its unique name."),),
@@ -145,7 +148,7 @@ def _locks(place: Place, given: Given) -> Asking:
 LOCKS = Tool(
     name="locks",
     verb="locks",
-    says="Show who holds which lock of this workspace, and who waits.",
+    says="Show who holds which lock of this workspace, and who waits: the call to make when another one hangs.",
     document="locks",
     ask=_locks,
     is_read_only=True,

@@ -14,18 +14,23 @@ __all__ = ["EXEC", "FETCH", "SWITCH"]
 def _exec(place: Place, given: Given) -> Asking:
     from grex.verbs.exec import ExecRequest, exec_  # noqa: PLC0415 - only when called
 
-    request = ExecRequest(root=place.root, **given)
+    request = ExecRequest(root=place.root, **given, as_events=True)  # for the progress, which is made of events
     return Asking(request, partial(exec_, request))
 
 
 EXEC = Tool(
     name="exec",
     verb="exec",
-    says="Run a program in every pack, in parallel and in dependency order; no shell reads the command.",
+    says=(
+        "Run a program, such as a test or git, in every pack of this workspace, in parallel and in dependency order. "
+        "No shell reads the command; what it says comes with the result."
+    ),
     document="exec",
     ask=_exec,
     arguments=(
-        Argument("command", "texts", "The program and its arguments, such as [git, log, -1].", required=True),
+        Argument(
+            "command", "texts", 'The program and its arguments, each a string: ["git", "log", "-1"].', required=True
+        ),
         PACKS,
         FILTERS,
         Argument("no_lock", "flag", "Hold no pack meanwhile: for what runs for long, beside other commands."),
