@@ -3,9 +3,9 @@
 git merges text: two people who both add a pack write behind the same last line, and git asks which of the two is
 wanted, when both are. A pack is known by its path, so both files can be merged by that:
 
-- the lockfile: for each path, the side that changed its line wins; the parents of a line are merged as a set. Where both
-  came to the same commit, the rest is merged field by field; `ref` and `branch` are one, for one follows from the other.
-  Of two commits none is taken: a line must not say of a ref what was found for another one;
+- the lockfile: for each path, the side that changed its line wins; the parents of a line are merged as a set. Where
+  both came to the same commit, the rest is merged field by field; `ref` and `branch` are one, for one follows from the
+  other. Of two commits none is taken: a line must not say of a ref what was found for another one;
 - a pack.yaml: if git can merge the text, that is what both sides wrote, and it is taken. Where it cannot, the file of
   one side is taken, and to its lists (`children`, `overrides`) is done what the other side did to them, entry by entry
   and key by key. That is only done where the other side changed nothing else.
