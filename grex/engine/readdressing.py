@@ -71,7 +71,14 @@ async def find_address(session: Session, path: str, url: PackUrl) -> Address:
         session.holds.backend(path, canonical(root)) as backend,
     ):
         state = look_at(root)
-        same = await is_same_repository(git, state, session.address(url).plain, backend=backend, timeout_s=_TIMEOUT_S)
+        same = await is_same_repository(
+            git,
+            state,
+            session.address(url).plain,
+            scratch_in=session.layout.state_dir,
+            backend=backend,
+            timeout_s=_TIMEOUT_S,
+        )
     return "same" if same else "different"
 
 

@@ -168,6 +168,10 @@ def temporary_file(clinic: Clinic) -> None:
     (clinic / ".grex/.grex-tmp-0123456789abcdef").write_text("half")
 
 
+def killed_comparison(clinic: Clinic) -> None:
+    git(clinic.root, "init", "--quiet", "--bare", ".grex/state/.grex-tmp-kinship-x")
+
+
 BREAKS: dict[str, list[Callable[[Clinic], None]]] = {
     "log-torn": [torn],
     "log-lost": [lost, emptied],
@@ -188,6 +192,7 @@ BREAKS: dict[str, list[Callable[[Clinic], None]]] = {
     "trash-sweep": [killed_sweep],
     "fork-gone": [deleted_fork],
     "temporary-file": [temporary_file],
+    "temporary-comparison": [killed_comparison],
 }
 CASES = [pytest.param(code, one, id=one.__name__) for code, ways in BREAKS.items() for one in ways]
 

@@ -15,7 +15,7 @@ import pytest
 
 from grex.engine import relocating
 from grex.errors import FetchError, GrexError, LockBusyError, PackError, UsageError
-from grex.git import RefNotFoundError
+from grex.git import RefNotFoundError, kinship
 from grex.locks import PackLock
 from grex.manifest import fold, read_lockfile
 from grex.verbs.override import OverrideRequest, override
@@ -414,6 +414,28 @@ async def test_a_repository_that_is_far_ahead_is_known_by_its_beginning(nest: Ne
     git(tmp_path / "work", "push", "--quiet", "origin", "HEAD:main")
     assert (await done(nest.place, "other", url=url)).readdressed.address == "same"
     assert git(nest / "other", "log", "-1", "--format=%s") == "ahead"
+
+
+async def test_what_a_killed_comparison_leaves_is_where_the_next_run_removes_it(
+    nest: Nest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not in the directory of temporary files, which nobody sweeps."""
+    nest.server.create("foreign", {"f": "1\n"})
+    state = nest / ".grex/state"
+    left: list[Path] = []
+    beginnings = kinship._beginnings
+
+    async def seen(runner: Any, cwd: Path, ref: str) -> set[str]:
+        left.extend(kinship.scratch_repositories(state))
+        return await beginnings(runner, cwd, ref)
+
+    monkeypatch.setattr(kinship, "_beginnings", seen)
+    await done(nest.place, "other", url=nest.server.url("foreign"), no_sync=True)
+    (scratch,) = left
+    assert not scratch.exists()
+    git(nest.place.root, "init", "--quiet", "--bare", str(scratch))
+    await nest.place.sync()
+    assert not scratch.exists()
 
 
 async def test_another_repository_takes_the_place_and_the_old_one_is_in_the_trash(nest: Nest) -> None:
