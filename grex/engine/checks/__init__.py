@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from grex.engine.checks.checkouts import check_checkouts, check_objects
 from grex.engine.checks.declarations import check_declarations, check_places
 from grex.engine.checks.finding import Check, Finding, Fix, Severity, of_error
-from grex.engine.checks.forked import check_forks, fix_fork
+from grex.engine.checks.forked import check_forks, fix_fork, fix_fork_home, fix_fork_place
 from grex.engine.checks.ground import Ground, read_ground
 from grex.engine.checks.hidden import check_hidden, check_merging, check_tracked, fix_hidden, fix_merging
 from grex.engine.checks.leftovers import (
@@ -76,6 +76,8 @@ FIXES: Mapping[str, Fix] = {
     "trash-empty": fix_trash,
     "trash-sweep": fix_sweep,
     "fork-gone": fix_fork,
+    "fork-home": fix_fork_home,
+    "fork-moved": fix_fork_place,
     "temporary-file": fix_temporary,
     "temporary-comparison": fix_scratch,
 }
