@@ -6,8 +6,23 @@ import gc
 import sys
 
 
+def _see_to_names() -> None:
+    """Begin again with names of files as UTF-8, where this user's locale has Python take them for something else.
+
+    pack.yaml, git and the log have names as UTF-8. Under `PYTHONUTF8=0 LC_ALL=C` Python could name no pack `ü`, and
+    under a Latin-1 locale it would make a directory of other bytes than git. What is printed keeps the user's encoding
+    (`streams.prepare_streams`). Not by PYTHONUTF8, which every hook would inherit.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or sys.flags.utf8_mode or not sys.executable:
+        return
+    import os  # noqa: PLC0415 - as above: this is rare
+
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", "-X", "grex_locale", *sys.orig_argv[1:]])  # noqa: S606 - this very program
+
+
 def main() -> None:
     """Run grex with the arguments of this process."""
+    _see_to_names()
     if sys.argv[1:] in (["--version"], ["-V"]):
         from grex import __version__  # noqa: PLC0415 - nothing else is needed
 

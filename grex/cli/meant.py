@@ -13,6 +13,7 @@ __all__ = ["usage_error"]
 
 _HELP = "`grex --help` and `grex VERB --help` list what there is."
 _SHOWN_CHARACTERS = 60
+_MISSING = re.compile(r"Missing argument '(.*?)'\.", re.DOTALL)
 _NO_VERB = re.compile(r"No such command '(.*?)'\.", re.DOTALL)
 
 _ELSEWHERE = {
@@ -40,6 +41,14 @@ def usage_error(error: Any) -> UsageError:
             known.append("--help")
         told = f"{error.ctx.command_path} has no option {clean(option, _SHOWN_CHARACTERS)}"
         return UsageError(told, hint=_hint(option, known, f"`{error.ctx.command_path} --help` lists those it has."))
+    if message.startswith("Usage:") and command is not None:  # the framework would print the whole help of a group
+        verbs = [name for name, one in command.commands.items() if not one.hidden]
+        path = error.ctx.command_path
+        return UsageError(f"{path} needs a verb: {_either(verbs)}", hint=f"`{path} --help` says what each one does.")
+    missing = _MISSING.match(message)
+    if missing is not None and command is not None:
+        path = error.ctx.command_path
+        return UsageError(f"{path} needs {missing[1]}", hint=f"`{path} --help` says what that is, and what there is.")
     found = _NO_VERB.match(message)
     if found is not None and command is not None:
         verbs = [name for name, one in command.commands.items() if not one.hidden]
@@ -50,6 +59,10 @@ def usage_error(error: Any) -> UsageError:
             return UsageError(told, hint=f"Did you mean '{elsewhere}'?")
         return UsageError(told, hint=_hint(verb, verbs, _HELP))
     return UsageError(message, hint=_HELP)
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _hint(word: str, known: Iterable[str], otherwise: str) -> str:

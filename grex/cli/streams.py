@@ -56,7 +56,18 @@ def prepare_streams() -> None:
     sys.stdout = sys.stdout or null.open("w", encoding="utf-8")
     sys.stderr = sys.stderr or null.open("w", encoding="utf-8")
     if isinstance(sys.stdout, TextIOWrapper):  # something else where a program runs us inside of itself
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(encoding=_of_the_locale(), errors="backslashreplace")
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr.reconfigure(encoding=_of_the_locale(), errors="backslashreplace")
+
+
+def _of_the_locale() -> str | None:
+    """What the user's terminal takes, where `grex.__main__` chose UTF-8 for names; None to leave it as it is."""
+    if "grex_locale" not in sys._xoptions or "PYTHONIOENCODING" in os.environ:  # noqa: SLF001 - documented as it is
+        return None
+    import locale  # noqa: PLC0415 - rare
+
+    return locale.getencoding()
 
 
 def is_one_place(one: TextIO, other: TextIO) -> bool:

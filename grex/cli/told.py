@@ -43,6 +43,9 @@ class OutputPrinter:
         self._is_one_place = is_one_place(sys.stdout, sys.stderr)
         self._out = self._err = -1
         self._is_reader_gone = False
+        self._path: str | None = None
+        self._headed: set[int] = set()
+        self._ends: dict[int, bytes] = {}
 
     def __enter__(self) -> Self:
         """Keep the streams as they are now."""
@@ -63,32 +66,34 @@ class OutputPrinter:
 
     async def tell(self, outcome: CommandOutcome) -> bool:
         """Print what a command said; gives whether there is still somebody who reads."""
-        heading = b"" if self._quiet else os.fsencode(f"==> {outcome.path} <==\n")
+        if outcome.path != self._path:
+            self._path = outcome.path
+            self._headed.clear()
+            self._ends.clear()
         try:
-            said = await self._print(self._out, heading, outcome.out)
-            if self._is_one_place and said:
-                heading = b""
-            await self._print(self._err, heading, outcome.err)
+            await self._print(self._out, outcome, outcome.out)
+            await self._print(self._err, outcome, outcome.err)
         except OSError:  # `grex exec -- git log | head -1`, or a disk that is full
             self._is_reader_gone = True
         return not self._is_reader_gone
 
-    async def _print(self, fd: int, heading: bytes, transcript: Transcript | None) -> bool:
+    async def _print(self, fd: int, outcome: CommandOutcome, transcript: Transcript | None) -> None:
         if transcript is None or not transcript.size_bytes:
-            return False
-        await self._write(fd, heading)
-        end = b"\n"
+            return
+        place = self._out if self._is_one_place else fd
+        if place not in self._headed and not self._quiet:
+            await self._write(fd, os.fsencode(f"==> {outcome.path} <==\n"))
+        self._headed.add(place)
         for piece in transcript.pieces():
             await self._write(fd, piece)
-            end = piece[-1:]
-        if self._quiet:
-            return True
+            self._ends[fd] = piece[-1:]
+        if self._quiet or outcome.is_part:
+            return
         cut = transcript.size_bytes - transcript.kept_bytes
-        if end != b"\n":
+        if self._ends.get(fd, b"\n") != b"\n":
             await self._write(fd, b"\n")
         if cut:
             await self._write(fd, f"... {cut} more bytes were not kept\n".encode())
-        return True
 
     async def _write(self, fd: int, data: bytes) -> None:
         view = memoryview(data)

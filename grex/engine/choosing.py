@@ -24,7 +24,7 @@ from grex.engine.survey import Survey, absent_above, named
 from grex.errors import GrexError, UsageError
 from grex.git import CheckoutState, ask_head, edited_paths, porcelain
 from grex.loop import event_loop
-from grex.names import clean
+from grex.names import clean, suggest
 from grex.workspace import Layout
 
 __all__ = ["Chosen", "choose"]
@@ -128,7 +128,7 @@ async def choose(
         if not paths:
             if not may_be_none and not any(_may_be(parsed, one) for one in facts):
                 raise _nothing(parsed, facts, notes, is_narrowed=scope is not None)
-            notes = (*notes, f"no pack is of {_told(parsed)}")
+            notes = (*notes, f"no pack is of {_told(parsed)}{_meant(parsed, facts)}")
     else:
         paths = set(candidates)
     return Chosen(
@@ -242,6 +242,15 @@ def _nothing(
         hint=" ".join([f"There are the {'; the '.join(told)}.", *(f"{note[:1].upper()}{note[1:]}." for note in notes)]),
         details={"filters": [one.text for one in filters]},
     )
+
+
+def _meant(filters: Sequence[Filter], facts: Sequence[Facts]) -> str:
+    """The group that was probably meant by one that no pack has."""
+    known = {group for one in facts for group in one.groups}
+    for term in (term for one in filters for term in one.terms):
+        if term.kind == "group" and term.glob is not None and known and not any(map(term.glob.matches, known)):
+            return f" ({suggest(term.glob.text, known)})"
+    return ""
 
 
 def _listed(what: str, names: Collection[str]) -> str:

@@ -6,7 +6,8 @@ held above it. A command that fails stops no other one, not those that depend on
 where it finds nothing. With `fail_fast` nothing more is begun.
 
 What is said is told in the order of paths, each as soon as all before it have been, and while nothing is held for it: a
-reader who does not read (`| less`) keeps no pack from anybody.
+reader who does not read (`| less`) keeps no pack from anybody. A command that says much is told in parts while it runs
+once it is its turn, so that one without an end (`yes`) ends when nobody reads on.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ __all__ = ["Command", "CommandOutcome", "CommandStatus", "Tell", "run_command"]
 
 CommandStatus = Literal["ran", "failed", "not-reached", "planned"]
 TAIL_BYTES = 64 << 10
+PART_BYTES = 256 << 10
+"""How much a command whose turn it is has said when a part of it is told."""
 _SHOWN_CHARACTERS = 80
 
 
@@ -76,6 +79,8 @@ class CommandOutcome(Struct, frozen=True):
     error: GrexError | None = None
     out: Transcript | None = None
     err: Transcript | None = None
+    is_part: bool = False
+    """Whether the command still runs, and `out` and `err` are what it said since the last part."""
 
 
 Tell = Callable[[CommandOutcome], Awaitable[bool]]
@@ -109,7 +114,8 @@ class _Run:
         self._spill = spill
         self._is_stopped = command.fail_fast and bool(members.refused)
         self._paths = sorted({*members.refused, *(member.path for member in members.here)})
-        self._known = {path: anyio.Event() for path in self._paths}
+        self._news = {path: anyio.Event() for path in self._paths}
+        self._running: dict[str, tuple[Transcript, Transcript]] = {}
         self.outcomes: dict[str, CommandOutcome] = {}
         for path, error in members.refused.items():
             self._is(CommandOutcome(path, "failed", error=error))
@@ -135,7 +141,8 @@ class _Run:
 
     async def _tell(self, tell: Tell) -> bool:
         for path in self._paths:
-            await self._known[path].wait()
+            if not await self._tell_parts(path, tell):
+                return False
             outcome = self.outcomes[path]
             if not await tell(outcome):
                 return False
@@ -144,9 +151,29 @@ class _Run:
                     transcript.forget()
         return True
 
+    async def _tell_parts(self, path: str, tell: Tell) -> bool:
+        """Wait until a pack is done, and tell what its command says where that is much."""
+        while path not in self.outcomes:
+            await self._news[path].wait()
+            if path in self.outcomes:
+                break
+            self._news[path] = anyio.Event()
+            out, err = (transcript.take() for transcript in self._running[path])
+            if not await tell(CommandOutcome(path, "ran", out=out, err=err, is_part=True)):
+                return False
+        return True
+
     def _is(self, outcome: CommandOutcome) -> None:
         self.outcomes[outcome.path] = outcome
-        self._known[outcome.path].set()
+        self._news[outcome.path].set()
+
+    def _hear(self, path: str, transcript: Transcript) -> Callable[[bytes], None]:
+        def hear(piece: bytes) -> None:
+            transcript.feed(piece)
+            if transcript.waiting_bytes > PART_BYTES:
+                self._news[path].set()
+
+        return hear
 
     async def _one(self, member: Member) -> None:
         try:
@@ -179,8 +206,9 @@ class _Run:
         environ = child_environ(settings.environ, pack, self._session.layout.root, settings.platform, dry_run=False)
         label, sink = self._command.label, settings.sink
         lines = CommandLines(lambda line, stream: sink(CommandOutput(member.path, label, line, stream)))
-        on_stdout: list[Callable[[bytes], None]] = [out.feed]
-        on_stderr: list[Callable[[bytes], None]] = [err.feed]
+        self._running[member.path] = (out, err)
+        on_stdout: list[Callable[[bytes], None]] = [self._hear(member.path, out)]
+        on_stderr: list[Callable[[bytes], None]] = [self._hear(member.path, err)]
         if self._command.as_events:
             sink(PackStarted(member.path, "exec"))
             sink(CommandStarted(member.path, label))

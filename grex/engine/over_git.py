@@ -18,6 +18,7 @@ from grex.engine.outcome import recovery_notes, short
 from grex.engine.planner import Leave
 from grex.engine.session import Session
 from grex.engine.situation import ref_of
+from grex.engine.surroundings import child_environ
 from grex.errors import GrexError, PackError
 from grex.git import (
     BackendHold,
@@ -43,7 +44,8 @@ from grex.git import (
     switch_branch,
     upstream_of,
 )
-from grex.progress import PackFinished, PackStarted
+from grex.plugin import Pack
+from grex.progress import CommandOutput, PackFinished, PackStarted
 
 __all__ = ["BranchNews", "OverOutcome", "OverStatus", "fetch_one", "has_branch", "push_one", "switch_one"]
 
@@ -261,7 +263,8 @@ async def push_one(session: Session, member: Member, *, dry_run: bool, sets_upst
         state = await look_again(session, member)
         verdict, commits = await _push_verdict(git, member, state, sets_upstream=sets_upstream)
         if isinstance(verdict, Push) and not dry_run:
-            session.settings.sink(PackStarted(member.path, "push"))
+            sink = session.settings.sink
+            sink(PackStarted(member.path, "push"))
             async with _on_the_network(session, member) as (git, state, backend, notes):
                 verdict, commits = await _push_verdict(git, member, state, sets_upstream=sets_upstream)
                 if isinstance(verdict, Push):
@@ -274,12 +277,23 @@ async def push_one(session: Session, member: Member, *, dry_run: bool, sets_upst
                         backend=backend,
                         timeout_s=_FETCH_TIMEOUT_S,
                         sets_upstream=verdict.is_new,
+                        hook_env=_hook_environ(session, member),
+                        on_line=lambda line: sink(CommandOutput(member.path, "pre-push", line, "stderr")),
                     )
                 outcome = _push_outcome(member, state, verdict, commits, notes, is_done=True)
             return _told(session, outcome)
         return _push_outcome(member, state, verdict, commits, (), is_done=False)
     except (GrexError, OSError) as error:
         return _told(session, OverOutcome.failed(member.path, _explained(member, error)))
+
+
+def _hook_environ(session: Session, member: Member) -> dict[str, str]:
+    """What a hook of git is told in variables, as a command of `exec` is; to be asked for while the locks are held."""
+    settings = session.settings
+    pack = Pack(member.path, member.root, member.name, "plain", None, "")
+    environ = child_environ(settings.environ, pack, session.layout.root, settings.platform, dry_run=False)
+    told = {name: value for name, value in environ.items() if name.startswith("GREX_")}
+    return {**told, "GREX_TRUST": ""}  # trust for one run is this run's
 
 
 async def _push_verdict(

@@ -14,13 +14,22 @@ from grex.engine.places import look_at
 from grex.engine.removal import SET_URL, RemovalOutcome, Removals, inner_packs
 from grex.engine.session import Session
 from grex.engine.survey import Survey
-from grex.errors import PackError
+from grex.errors import FetchError, PackError
 from grex.fs import canonical
 from grex.git import RefNotFoundError, has_commit, is_linked_worktree, resolve_remote, set_origin
 from grex.git.kinship import is_same_repository
 from grex.names import PackUrl
 
-__all__ = ["Address", "find_address", "first_refusal", "point_origin", "replaced_packs", "replacing", "require_ref"]
+__all__ = [
+    "Address",
+    "find_address",
+    "first_refusal",
+    "point_origin",
+    "replaced_packs",
+    "replacing",
+    "require_new_ref",
+    "require_ref",
+]
 
 Address = Literal["absent", "known", "same", "different"]
 """`absent`: there is no checkout. `known`: its `origin` is that address already. `same`: the same repository."""
@@ -62,7 +71,14 @@ async def find_address(session: Session, path: str, url: PackUrl) -> Address:
         session.holds.backend(path, canonical(root)) as backend,
     ):
         state = look_at(root)
-        same = await is_same_repository(git, state, session.address(url).plain, backend=backend, timeout_s=_TIMEOUT_S)
+        same = await is_same_repository(
+            git,
+            state,
+            session.address(url).plain,
+            scratch_in=session.layout.state_dir,
+            backend=backend,
+            timeout_s=_TIMEOUT_S,
+        )
     return "same" if same else "different"
 
 
@@ -90,6 +106,27 @@ async def require_ref(session: Session, path: str, url: PackUrl, ref: str | None
                 f"{url.redacted} is another one",
                 hint=_OTHER_REF_HINT,
             )
+
+
+async def require_new_ref(session: Session, path: str, url: PackUrl, ref: str) -> None:
+    """Find out whether the remote has a ref, before it is declared. A commit cannot be asked for by its id.
+
+    Tier: PERMIT. Cancellation: git has ended.
+
+    Raises:
+        RefNotFoundError: it has not, and nothing was changed.
+        FetchError: the remote could not be asked, and nothing was changed.
+    """
+    git, address = session.git_for(path, url), session.address(url)
+    async with session.holds.network_permit(path, session.host_of(url)):
+        try:
+            await resolve_remote(git, address.plain, ref, _ASK_TIMEOUT_S, real=session.real(url).plain)
+        except RefNotFoundError as error:
+            error.hint = f"Nothing was changed. {error.hint or 'Check its spelling, and that it has been pushed.'}"
+            raise
+        except FetchError as error:
+            error.hint = f"{error.hint or ''} Nothing was changed; `--no-sync` writes it without asking.".strip()
+            raise
 
 
 async def point_origin(session: Session, path: str, url: PackUrl) -> None:

@@ -15,6 +15,7 @@ to the temporary directory after that is moved to the trash, never deleted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from grex.engine.sharing import lent_place
 from grex.errors import GrexError, ManifestError, PackError
 from grex.fs import move_to_trash, remove_tree, sweep_temporary_files
 from grex.git import FilesInTheWayError, observe, resume_move
+from grex.git.kinship import scratch_repositories
 from grex.manifest import CloneNote, add_event, read_notes, remove_note, sync_event
 from grex.plugin.fetching import FETCHED, sweep_fetches
 
@@ -130,4 +132,7 @@ def _sweep_temporary_files(session: Session) -> None:
     layout = session.layout
     for directory in (layout.root, layout.grex_dir, layout.state_dir, layout.trash_dir):
         sweep_temporary_files(directory)
+    for scratch in scratch_repositories(layout.state_dir):
+        with contextlib.suppress(OSError):  # a git of the dead run may still write there; the next one sweeps it
+            remove_tree(scratch)
     sweep_fetches(layout.state_dir / FETCHED)

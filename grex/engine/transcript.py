@@ -68,6 +68,7 @@ class Transcript:
         self.size_bytes = 0
         """All that was written, kept or not."""
         self.kept_bytes = 0
+        self._taken_bytes = 0
 
     def feed(self, piece: bytes) -> None:
         """Hear the next bytes.
@@ -100,6 +101,20 @@ class Transcript:
             while self._spill is not None and at < end and (piece := self._spill.read(at, min(_READ_BYTES, end - at))):
                 at += len(piece)
                 yield piece
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of what was kept was not taken yet."""
+        return self.kept_bytes - self._taken_bytes
+
+    def take(self) -> Transcript:
+        """What was kept since the last time, to be told while more comes; it is not in this one any more."""
+        part = Transcript(self._spill)
+        part.size_bytes = part.kept_bytes = self.waiting_bytes
+        part._memory, self._memory = self._memory, part._memory
+        part._extents, self._extents = self._extents, part._extents
+        self._taken_bytes = self.kept_bytes
+        return part
 
     def forget(self) -> None:
         """Give the memory back: it has been told."""

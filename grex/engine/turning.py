@@ -7,18 +7,18 @@ that it was given with begins, so that a sync that fails or is killed is gone on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from grex.engine.session import Session
 from grex.errors import ConfigError, ManifestError, UsageError
 from grex.fs import replace_file
-from grex.manifest import ManifestWriteHold, edit_root, insert_item, replace_item
+from grex.manifest import ManifestWriteHold, edit_root, insert_item, remove_child, replace_item
 from grex.manifest.yaml_text import render_value
 from grex.names import GROUP_NAME_HINT, clean, is_group_name, suggest
 from grex.pack import Local, parse_local, read_local_all
 from grex.workspace import Layout
 
-__all__ = ["parse_group_choices", "turn", "unknown_groups"]
+__all__ = ["forget", "parse_group_choices", "turn", "unknown_groups"]
 
 _LOCAL_YAML = ".grex/local.yaml"
 
@@ -67,13 +67,35 @@ async def turn(session: Session, choices: Mapping[str, bool]) -> bool:
         return _write(session.layout, choices, hold)
 
 
-def _write(layout: Layout, choices: Mapping[str, bool], hold: ManifestWriteHold) -> bool:
-    path = layout.local_yaml
-    before = read_local_all(layout.root)
-    said = {entry.name: entry.is_on for entry in before.groups}
-    wanted = {**said, **choices}
-    if wanted == said:
-        return False
+async def forget(session: Session, names: Collection[str]) -> None:
+    """Say nothing about these groups any more, after it was found that there are none of these names. Tier: MANIFEST.
+
+    Cancellation: the old file or the new one is there.
+
+    Raises:
+        ConfigError: `.grex/local.yaml` is refused as it is.
+        ManifestError: it cannot be edited or written; nothing was changed.
+    """
+    async with session.holds.manifest_exclusive("groups") as hold:
+        before = read_local_all(session.layout.root)
+        wanted = {entry.name: entry.is_on for entry in before.groups if entry.name not in names}
+        if len(wanted) < len(before.groups):
+            edit_root(
+                session.layout.local_yaml,
+                lambda text: _without(text, before, names),
+                hold=hold,
+                check=_says(wanted, before),
+            )
+
+
+def _without(text: str, before: Local, names: Collection[str]) -> str:
+    for index in reversed([index for index, entry in enumerate(before.groups) if entry.name in names]):
+        text = remove_child(text, index, file=_LOCAL_YAML, section="groups")
+    return text
+
+
+def _says(wanted: Mapping[str, bool], before: Local) -> Callable[[bytes], None]:
+    """A check that a text says this of the groups, and else what was said before."""
 
     def check(data: bytes) -> None:
         try:
@@ -83,6 +105,17 @@ def _write(layout: Layout, choices: Mapping[str, bool], hold: ManifestWriteHold)
         if {entry.name: entry.is_on for entry in after.groups} != wanted or _plain(after) != _plain(before):
             raise _not_editable("the change would change something else too")
 
+    return check
+
+
+def _write(layout: Layout, choices: Mapping[str, bool], hold: ManifestWriteHold) -> bool:
+    path = layout.local_yaml
+    before = read_local_all(layout.root)
+    said = {entry.name: entry.is_on for entry in before.groups}
+    wanted = {**said, **choices}
+    if wanted == said:
+        return False
+    check = _says(wanted, before)
     if path.exists():
         return edit_root(path, lambda text: _edited(text, before, choices), hold=hold, check=check)
     data = _edited("", before, choices).encode()

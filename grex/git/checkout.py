@@ -28,6 +28,8 @@ from grex.git.refs import GitDirs, RefsUnreadableError, read_head, read_ref
 
 __all__ = ["check_out", "follow", "has_upstream", "move_to_branch"]
 
+_FOREIGN = b"detected dubious ownership"
+
 _PACK_LOCK = ".grex-lock"
 _REFUSALS = (
     "would be overwritten by checkout",
@@ -177,6 +179,8 @@ async def _move(
     if finished.returncode:
         refusal = _refusal(state, finished.stderr)
         if refusal is None:  # the note stands: files may be half-written
+            if _FOREIGN in finished.stderr:
+                remove_note(dirs.own)  # git looks at the owner before anything else
             what = f"git checkout of '{state.path}'"
             raise explain_failure(what, f"git {finished.describe_end()}", finished.stderr, error=GitError)
         remove_note(dirs.own)

@@ -3,7 +3,9 @@
 What every git of ours gets, and why:
 
 * **Nothing of a repository runs.** Hooks, fsmonitor, background maintenance and recursion into submodules are off;
-  transports are an allow-list, so that no URL runs a program.
+  transports are an allow-list, so that no URL runs a program. One command is let run hooks, the push: `pre-push` is
+  where git-lfs sends its objects, and without it others would get commits without their files. Hooks are the user's: no
+  clone brings any. Filters (`filter.*.smudge`, `.process`) run everywhere, for they are the user's configuration.
 * **Nothing of the caller leaks in.** `GIT_*` variables are dropped but for those about ssh, proxies, certificates and
   where configuration lies: a `GIT_DIR` or `GIT_INDEX_FILE` left over from a hook would point our commands at another
   repository. Search for a repository stops at the working directory, so a damaged checkout cannot make git act on the
@@ -61,8 +63,8 @@ _KEPT = frozenset(
 )
 _KEPT_PREFIXES = ("GIT_SSL_", "GIT_PROXY_SSL_")
 
+_NO_HOOKS = "core.hooksPath=/dev/null"
 _CONFIG = (
-    "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.quotePath=false",
     "gc.auto=0",
@@ -212,6 +214,8 @@ class GitRunner:
         subject: str = "",
         error: type[PackError] = GitError,
         on_progress: Callable[[GitProgress], None] | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
+        runs_hooks: bool = False,
     ) -> Finished:
         """Run one git command.
 
@@ -229,6 +233,8 @@ class GitRunner:
             subject: what it is about, for the error; by default the directory.
             error: the class of a failure that is not a more exact one.
             on_progress: is told how far git is; the command has to be given `--progress`.
+            on_stderr: hears standard error as it comes; without `on_progress`.
+            runs_hooks: let the user's hooks in this repository run, as they would for the user.
 
         Raises:
             PackError: of the class `error`: git failed, took too long or could not be started.
@@ -247,6 +253,8 @@ class GitRunner:
                 subject=subject,
                 error=error,
                 on_progress=on_progress,
+                on_stderr=on_stderr,
+                runs_hooks=runs_hooks,
             )
             what = _what(args, subject, cwd)
             if finished.returncode not in accept:
@@ -277,6 +285,8 @@ class GitRunner:
         subject: str,
         error: type[PackError],
         on_progress: Callable[[GitProgress], None] | None,
+        on_stderr: Callable[[bytes], None] | None,
+        runs_hooks: bool,
     ) -> Finished:
         """Run it, whatever it answers."""
         if write is not None:
@@ -287,15 +297,15 @@ class GitRunner:
         finished = None
         try:
             finished = await run_process(
-                self._argv(args, config, write=write is not None),
+                self._argv(args, (*(() if runs_hooks else (_NO_HOOKS,)), *config), write=write is not None),
                 cwd=cwd,
-                env=self._command_environment(cwd, extra_env, write=write is not None),
+                env=self._command_environment(cwd, extra_env, write=write is not None, runs_hooks=runs_hooks),
                 timeout_s=timeout_s,
                 pass_fds=() if write is None else (write.fd,),
                 stdin_data=stdin_data,
                 stdout_limit_bytes=STDOUT_LIMIT_BYTES,
                 keep_tail=False,
-                on_stderr=None if parser is None else parser.feed,
+                on_stderr=on_stderr if parser is None else parser.feed,
             )
         except ProcessTimeoutError as timeout:
             raise error(
@@ -316,7 +326,9 @@ class GitRunner:
         argv += args
         return argv
 
-    def _command_environment(self, cwd: Path, extra: Mapping[str, str] | None, *, write: bool) -> dict[str, str]:
+    def _command_environment(
+        self, cwd: Path, extra: Mapping[str, str] | None, *, write: bool, runs_hooks: bool
+    ) -> dict[str, str]:
         if self._environment is None:  # most runners of a run with nothing to do never start a git
             self._environment = git_environment(self._environ)
             if self._stands_for:
@@ -333,6 +345,8 @@ class GitRunner:
             environment["GIT_DIR"] = str(self._git_dir)
         if not write:
             environment["GIT_OPTIONAL_LOCKS"] = "0"
+        if runs_hooks:
+            del environment["GIT_LITERAL_PATHSPECS"]  # a hook may say `git diff -- '*.c'`
         if extra is not None:
             own = environment.get("GIT_ASKPASS")
             environment |= extra

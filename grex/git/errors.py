@@ -19,6 +19,7 @@ __all__ = [
     "FilesInTheWayError",
     "GitError",
     "PushError",
+    "PushHookError",
     "RefNotFoundError",
     "explain_failure",
     "shown_paths",
@@ -56,6 +57,12 @@ class PushError(GitError):
     """The remote did not take what was pushed; what is there is as it was."""
 
     code = "pack.push"
+
+
+class PushHookError(PushError):
+    """The user's `pre-push` hook has refused a push, or failed; nothing was sent."""
+
+    code = "pack.push-hook"
 
 
 class CheckoutRefusedError(GitError):

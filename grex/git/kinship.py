@@ -12,18 +12,26 @@ import tempfile
 from pathlib import Path
 
 from grex.errors import FetchError
+from grex.fs import TEMP_PREFIX
 from grex.git.command import BackendHold, GitRunner
 from grex.git.errors import GitError
 from grex.git.observe import CheckoutState
 from grex.names import is_full_sha
 
-__all__ = ["is_same_repository"]
+__all__ = ["is_same_repository", "scratch_repositories"]
 
 _MOST_NAMED = 10_000
+_SCRATCH_PREFIX = f"{TEMP_PREFIX}kinship-"
 
 
 async def is_same_repository(
-    runner: GitRunner, state: CheckoutState, url: str, *, backend: BackendHold, timeout_s: float | None
+    runner: GitRunner,
+    state: CheckoutState,
+    url: str,
+    *,
+    scratch_in: Path,
+    backend: BackendHold,
+    timeout_s: float | None,
 ) -> bool:
     """Whether the repository at an address has a history in common with a checkout. Nothing in the checkout changes.
 
@@ -33,6 +41,7 @@ async def is_same_repository(
         runner: runs git; it knows the credentials of the address.
         state: the checkout.
         url: the address as git is given it.
+        scratch_in: where the scratch repository is made; `scratch_repositories` finds what a killed run left of it.
         backend: the held BACKEND lock.
         timeout_s: how long each question to the remote may take.
 
@@ -56,7 +65,8 @@ async def is_same_repository(
     if any(kind in (b"commit", b"tag") for kind in looked.stdout.splitlines()):
         return True
     ours = await _beginnings(runner, state.real, "HEAD")
-    with tempfile.TemporaryDirectory(prefix="grex-kinship-") as directory:
+    scratch_in.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH_PREFIX, dir=scratch_in) as directory:
         scratch = Path(directory)
         await runner.run(["init", "--quiet", "--bare", "--template=", "."], cwd=scratch, write=backend)
         options = ["--quiet", "--no-tags", "--filter=tree:0", "--no-write-fetch-head", "--no-auto-gc"]
@@ -70,6 +80,16 @@ async def is_same_repository(
         )
         theirs = await _beginnings(runner, scratch, "refs/heads/theirs")
     return not ours.isdisjoint(theirs)
+
+
+def scratch_repositories(directory: Path) -> list[Path]:
+    """The scratch repositories of a directory: leftovers, unless the run still goes on that made them."""
+    try:
+        names = sorted(os.listdir(directory))  # noqa: PTH208 - names are what is wanted
+    except FileNotFoundError:
+        return []
+    found = [directory / name for name in names if name.startswith(_SCRATCH_PREFIX)]
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 
 async def _beginnings(runner: GitRunner, cwd: Path, ref: str) -> set[str]:

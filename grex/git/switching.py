@@ -8,6 +8,9 @@ user on another branch and leaves them there. A move note stands around it as ar
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -15,10 +18,11 @@ from grex.git.checkout import move_to_branch
 from grex.git.command import BackendHold, GitRunner, require_backend, require_sha
 from grex.git.commits import branch_ref
 from grex.git.config_file import read_config
-from grex.git.errors import PushError, explain_failure
+from grex.git.errors import PushError, PushHookError, explain_failure
 from grex.git.observe import CheckoutState
 from grex.git.records import MoveNote, noted
 from grex.names import clean, shown_argument
+from grex.process.lines import CommandLines
 
 __all__ = [
     "Commit",
@@ -35,6 +39,11 @@ __all__ = [
 
 _SHOWN_COMMITS = 1000
 _SUBJECT_CHARACTERS = 200
+_KEPT_LINES = 20
+# With --porcelain the verdict on a ref stands on standard output: "!<tab>from:to<tab>[rejected] (why)".
+_REFUSED = re.compile(rb"^!\t[^\t\n]*\t([^\n]*)", re.MULTILINE)
+_NOTHING_SENT = b"failed to push some refs"
+_OF_GIT = ("remote: ", "error: failed to push some refs")
 
 
 class Upstream(Struct, frozen=True):
@@ -179,18 +188,37 @@ async def push_branch(
     backend: BackendHold,
     timeout_s: float | None,
     sets_upstream: bool = False,
+    hook_env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
 ) -> None:
     """Send a branch to its upstream; never forced, so that nothing of others is overwritten.
 
+    The user's hooks in this repository run, as for a `git push` of theirs: git-lfs sends its objects in `pre-push`.
     With `sets_upstream` the branch follows it from then on, once the remote has taken it.
 
-    Cancellation: git has ended. Whether the remote has taken the commits, the next fetch tells.
+    Cancellation: git has ended, and its hook with all that it started. Whether the remote has taken the commits, the
+    next fetch tells.
+
+    Args:
+        runner: runs git.
+        state: the checkout.
+        branch: the branch.
+        upstream: where to.
+        pack: the pack's path, for the note.
+        backend: the held BACKEND lock.
+        timeout_s: how long it may take; not heeded where there is a hook, which may run for as long as it likes.
+        sets_upstream: see above.
+        hook_env: further variables for the hook.
+        on_line: is told what the hook says, as it comes, fit to be shown.
 
     Raises:
+        PushHookError: the hook refused; nothing was sent.
         PushError: the remote has not taken it; what is there is as it was.
     """
     require_backend(backend)
     refspec = f"{branch_ref(branch)}:{branch_ref(upstream.branch)}"
+    hook = await _pre_push_hook(runner, state)
+    said_by_hook = _HookLines(on_line)
     with noted(state.dirs.own, MoveNote(op="refs", pack=pack)):
         finished = await runner.run(
             [
@@ -200,14 +228,25 @@ async def push_branch(
             ],
             cwd=state.real,
             write=backend,
-            timeout_s=timeout_s,
+            timeout_s=timeout_s if hook is None else None,
             subject=f"'{state.path}'",
             accept=(0, 1, 128),
             error=PushError,
+            extra_env=hook_env,
+            on_stderr=None if hook is None else said_by_hook.stderr,
+            runs_hooks=True,
         )
+        if hook is not None:
+            said_by_hook.end(finished.stdout)
         if finished.returncode:
-            # With --porcelain the verdict on the ref stands on standard output: "!<tab>from:to<tab>[rejected] (why)".
-            said = [line.rpartition(b"\t")[2] for line in finished.stdout.splitlines() if line.startswith(b"!")]
+            said = [match[1] for match in re.finditer(_REFUSED, finished.stdout)]
+            if hook is not None and not said and finished.returncode == 1 and _NOTHING_SENT in finished.stderr:
+                reason = said_by_hook.lines[-1] if said_by_hook.lines else "it did not say why"
+                raise PushHookError(
+                    f"git push of '{state.path}': nothing was sent, its pre-push hook refused or failed: {reason}",
+                    hint=f"Mend what it says, or see to the hook, {shown_argument(str(hook))}.",
+                    details={"hook": str(hook), "said": said_by_hook.lines[-_KEPT_LINES:]},
+                )
             stderr = b"\n".join([*(b"error: " + line for line in said), finished.stderr])
             failure = explain_failure(
                 f"git push of '{state.path}'", f"git {finished.describe_end()}", stderr, error=PushError
@@ -219,6 +258,38 @@ async def push_branch(
             raise failure
         if sets_upstream:
             await _let_be_fetched(runner, state, branch, upstream, backend)
+
+
+async def _pre_push_hook(runner: GitRunner, state: CheckoutState) -> Path | None:
+    """The hook that git runs before it sends; git knows where `core.hooksPath` and linked work trees have it."""
+    asked = await runner.run(["rev-parse", "--git-path", "hooks/pre-push"], cwd=state.real, runs_hooks=True)
+    hook = state.real / os.fsdecode(asked.stdout.removesuffix(b"\n"))
+    return hook if os.access(hook, os.X_OK) and hook.is_file() else None
+
+
+class _HookLines:
+    """What a hook says, line by line, without what git says around it."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self._on_line = on_line
+        self._hearing = CommandLines(self._hear)
+        self.lines: list[str] = []
+
+    def stderr(self, piece: bytes) -> None:
+        """Hear a piece of standard error."""
+        self._hearing.stderr(piece)
+
+    def end(self, stdout: bytes) -> None:
+        """Hear the whole of standard output, where the verdicts of git follow on what the hook wrote."""
+        if not stdout.startswith(b"To "):
+            self._hearing.stdout(stdout.partition(b"\nTo ")[0])
+        self._hearing.finish()
+
+    def _hear(self, line: str, _: object) -> None:
+        if line.strip() and not line.startswith(_OF_GIT):
+            self.lines.append(line)
+            if self._on_line is not None:
+                self._on_line(line)
 
 
 async def _let_be_fetched(

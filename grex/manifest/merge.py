@@ -3,7 +3,9 @@
 git merges text: two people who both add a pack write behind the same last line, and git asks which of the two is
 wanted, when both are. A pack is known by its path, so both files can be merged by that:
 
-- the lockfile: for each path, the side that changed its line wins; the parents of a line are merged as a set;
+- the lockfile: for each path, the side that changed its line wins; the parents of a line are merged as a set. Where
+  both came to the same commit, the rest is merged field by field; `ref` and `branch` are one, for one follows from the
+  other. Of two commits none is taken: a line must not say of a ref what was found for another one;
 - a pack.yaml: if git can merge the text, that is what both sides wrote, and it is taken. Where it cannot, the file of
   one side is taken, and to its lists (`children`, `overrides`) is done what the other side did to them, entry by entry
   and key by key. That is only done where the other side changed nothing else.
@@ -72,11 +74,28 @@ def _merged_line(base: LockLine | None, ours: LockLine | None, theirs: LockLine 
         rest = [None if line is None else replace(line, parents=()) for line in (base, ours, theirs)]
         if rest[1] == rest[2] or rest[2] == rest[0]:
             return replace(ours, parents=parents)
-        return replace(theirs, parents=parents) if rest[1] == rest[0] else True
+        if rest[1] == rest[0]:
+            return replace(theirs, parents=parents)
+        by_fields = _merged_fields(base, ours, theirs)
+        return True if by_fields is None else replace(by_fields, parents=parents)
     changed = ours if ours is not None else theirs
     if base is None and changed is not None:
         return changed
     return changed != base  # one side took it away: the other may not have touched it
+
+
+def _merged_fields(base: LockLine | None, ours: LockLine, theirs: LockLine) -> LockLine | None:
+    """The line that two sides come to that agree on the commit; None for a conflict."""
+    if base is None or ours.sha != theirs.sha:
+        return None
+    merged = ours
+    for names in (("url",), ("ref", "branch"), ("type",)):
+        old, mine, other = ([getattr(line, name) for name in names] for line in (base, ours, theirs))
+        if mine == old:
+            merged = replace(merged, **dict(zip(names, other, strict=True)))
+        elif other not in (old, mine):
+            return None
+    return merged
 
 
 def _merged_parents(base: LockLine | None, ours: LockLine, theirs: LockLine) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from grex.engine import Session, Settings, survey
 from grex.engine.exclusive import exclusive
+from grex.engine.fork_places import home_now
 from grex.engine.fork_provider import Provider, provider_named
 from grex.engine.fork_work import fork_state
 from grex.engine.forking import Candidates, ForkBuild, ForkedPack, candidates_of
@@ -116,7 +117,7 @@ class ForkReport(Struct, frozen=True):
 
 def home_of(session: Session) -> Layout:
     """The workspace that has the records: this one, or, in a fork, the one whose repositories it shares."""
-    return session.layout if session.fork is None else Layout(Path(session.fork.home))
+    return session.layout if session.fork is None else Layout(home_now(session.layout.root, session.fork))
 
 
 async def fork(request: ForkRequest, settings: Settings) -> ForkReport:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from grex.engine import Session, Settings
+from grex.engine.fork_places import located
 from grex.engine.fork_work import ForkState, ForkWork, fork_state, look_into
 from grex.manifest import ForkRecord, read_fork_records
 from grex.verbs.fork import home_of
@@ -108,7 +109,7 @@ async def fork_ls(request: ForkListRequest, settings: Settings) -> ForkListRepor
     home = Session.open(home_of(session).root, settings)
     records, damaged = read_fork_records(home.layout.state_dir)
     forks: list[ListedFork] = []
-    for record in records:
+    for record in (located(home.layout, one) for one in records):
         state, mark, text = fork_state(record)
         packs = await look_into(home, record, mark) if state != "damaged" else []
         missing = [pack.path for pack in packs if not pack.is_there]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from grex.engine import Session, Settings
+from grex.engine.fork_places import located
 from grex.engine.fork_work import ForkWork, fork_state, look_into
 from grex.engine.holds import Holds
 from grex.engine.reforking import fork_coming_back
@@ -94,7 +95,7 @@ async def fork_rm(request: ForkRemovalRequest, settings: Settings) -> ForkRemova
     session = Session.open(request.root, settings)
     home = Session.open(home_of(session).root, settings)
     directory = canonical(request.directory.parent) / request.directory.name
-    records, _ = read_fork_records(home.layout.state_dir)
+    records = [located(home.layout, one) for one in read_fork_records(home.layout.state_dir)[0]]
     places = {str(directory), str(canonical(directory))}
     record = next((record for record in records if record.directory in places), None)
     if record is None:

@@ -219,7 +219,15 @@ async def _override(session: Session, request: OverrideRequest, pack: str) -> Ov
         notes=tuple(_notes(session, edit, node)),
     )
     if node is not None and after is not None:
-        readdressed = await readdress(session, found, node, after, ask_trust=request.ask_trust, dry_run=request.dry_run)
+        readdressed = await readdress(
+            session,
+            found,
+            node,
+            after,
+            ask_trust=request.ask_trust,
+            asks_ref=not request.no_sync,
+            dry_run=request.dry_run,
+        )
         report = replace(report, readdressed=readdressed, notes=(*report.notes, *readdressed.notes))
     if request.dry_run or report.readdressed.is_stopped:
         return replace(report, overrides=_listed(session))

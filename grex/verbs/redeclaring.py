@@ -17,6 +17,7 @@ from grex.engine.readdressing import (
     point_origin,
     replaced_packs,
     replacing,
+    require_new_ref,
     require_ref,
 )
 from grex.engine.removal import RemovalOutcome
@@ -149,9 +150,16 @@ async def take_back(
 
 
 async def readdress(
-    session: Session, found: Survey, before: Node, after: Node, *, ask_trust: TrustQuestion | None, dry_run: bool
+    session: Session,
+    found: Survey,
+    before: Node,
+    after: Node,
+    *,
+    ask_trust: TrustQuestion | None,
+    asks_ref: bool,
+    dry_run: bool,
 ) -> Readdressed:
-    """Bring the checkout of a pack to another URL, before that is declared.
+    """Bring the checkout of a pack to another URL, before that is declared; a new ref is asked for if `asks_ref`.
 
     Killed here, the old URL is still declared, and a sync brings back what it needs.
 
@@ -160,6 +168,9 @@ async def readdress(
         PackError: it is another repository, and the old checkout has to stay.
     """
     path, url = before.path, after.url
+    new_ref = after.ref if asks_ref and after.is_active and not dry_run and after.ref != before.ref else None
+    if new_ref is not None:
+        await require_new_ref(session, path, url, new_ref)
     if (url.identity, url.plain) == (before.url.identity, before.url.plain):
         return Readdressed()
     if dry_run:

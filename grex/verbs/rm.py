@@ -9,7 +9,7 @@ of which the next run knows by their records in the trash that they were removed
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from grex.engine import ROOT, Hiding, RunContext, Session, Settings, Survey, rec
 from grex.engine.exclusive import exclusive
 from grex.engine.graph import enclosing_path
 from grex.engine.keeping import Departure, depart
+from grex.engine.overriding import LOCAL_YAML
 from grex.engine.removal import RM, RemovalOutcome, Removals
 from grex.engine.restoring import finish_removals, finish_restores
 from grex.engine.standing import stand
@@ -34,7 +35,8 @@ from grex.engine.teardown import (
 from grex.engine.trash import Trash
 from grex.errors import PackError, UsageError
 from grex.manifest import LockLine, rm_event, write_lockfile
-from grex.names import shown_argument
+from grex.names import PACK_YAML, shown_argument
+from grex.pack import read_local
 from grex.verbs.asking import ask_for_trust
 from grex.verbs.pruning import teardown_failed
 from grex.verbs.report import exit_code_of, failure_json, removed_json
@@ -247,7 +249,12 @@ class _Removing:
         # A pack that is only forgotten keeps its own exclude file, and what lies in it stays hidden there.
         outermost = [path for path in gone if enclosing_path(path, gone) is None]
         await Hiding(session.layout, session.holds).unhide([path for path in outermost if path not in left.graph.nodes])
-        report = self._report(outcomes, torn, undeclared=undeclare, notes=_shared_notes(departure, undeclare))
+        report = self._report(
+            outcomes,
+            torn,
+            undeclared=undeclare,
+            notes=(*_shared_notes(departure, undeclare), *_idle_overrides(session, left, gone)),
+        )
         if report.exit_code:
             return report
         await session.compact_log()
@@ -307,6 +314,18 @@ def _shared_notes(departure: Departure, undeclared: Collection[str]) -> tuple[st
         for path, place in sorted(departure.shared.items())
         if path in undeclared
     )
+
+
+def _idle_overrides(session: Session, left: Survey, gone: Sequence[str]) -> list[str]:
+    """What to do about an override whose pack is gone: it is not taken away unasked, for it may be wanted again."""
+    local = [(one.path, True) for one in read_local(session.layout.root)]
+    listed = [(one.path, False) for one in left.root_spec.overrides] + local
+    return [
+        f"the override for {path} in {LOCAL_YAML if is_local else PACK_YAML} touches no pack now; "
+        f"`grex override {shown_argument(path)} --remove{' --local' if is_local else ''}` takes it away"
+        for path, is_local in listed
+        if path in gone and path not in left.graph.nodes
+    ]
 
 
 async def _write_lockfile(session: Session, left: Survey) -> None:

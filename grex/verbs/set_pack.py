@@ -223,7 +223,15 @@ class _Setting:
         moved: tuple[str, str] | None,
     ) -> SetReport:
         session, request = self._session, self._request
-        readdressed = await readdress(session, found, node, after, ask_trust=request.ask_trust, dry_run=request.dry_run)
+        readdressed = await readdress(
+            session,
+            found,
+            node,
+            after,
+            ask_trust=request.ask_trust,
+            asks_ref=not request.no_sync,
+            dry_run=request.dry_run,
+        )
         report = replace(report, readdressed=readdressed, torn_down=readdressed.torn_down)
         report = replace(report, notes=(*report.notes, *readdressed.notes))
         if readdressed.is_stopped:

@@ -7,7 +7,7 @@ ask for trust while holding no permit and no pack, install, write the lockfile o
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
@@ -42,15 +42,16 @@ from grex.engine.removal import RemovalOutcome
 from grex.engine.restoring import finish_removals, finish_restores
 from grex.engine.survey import known_paths, open_graph, read_root_spec, survey, undeclared
 from grex.engine.trash import Trash
-from grex.engine.turning import parse_group_choices, turn, unknown_groups
+from grex.engine.turning import forget, parse_group_choices, turn, unknown_groups
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.manifest import LockLine, write_lockfile
 from grex.manifest.relocked import Relocked, relocked
-from grex.pack import PackSpec
+from grex.pack import PackSpec, read_local_all
 from grex.verbs.asking import ask_for_trust
 from grex.verbs.pruning import prune
 from grex.verbs.request import PacksRequest
 from grex.verbs.sync_report import PackReport, SyncReport, pack_reports
+from grex.workspace import read_config
 
 __all__ = ["PackReport", "SyncReport", "SyncRequest", "sync", "sync_session"]
 
@@ -126,7 +127,7 @@ async def sync_session(
     """
     restored = [] if request.dry_run else await finish_restores(session)  # it may write to the root's pack.yaml
     root_spec = read_root_spec(session.layout, session.settings.platform, session.check_type)
-    choices = await _turn_groups(session, request)
+    choices, new_groups = await _turn_groups(session, request)
     chosen = await _chosen(session, request, choices)
     graph = open_graph(session.layout, root_spec, choices, wanted=chosen.paths | chosen.needed)
     recovered = Recovered() if request.dry_run else await recover_workspace(session)
@@ -195,7 +196,11 @@ async def sync_session(
             await hiding.settle(sorted(declared))
         changed = await _write_lockfile(session, walked, complete=complete)
         await session.compact_log()
-    notes = [*chosen.notes, *_notes(graph, choices, complete=complete, not_pruned=request.prune and not is_whole)]
+    forgotten = await _forget_groups(session, graph, new_groups) if is_whole else frozenset[str]()
+    notes = [
+        *chosen.notes,
+        *_notes(graph, choices, forgotten, complete=complete, not_pruned=request.prune and not is_whole),
+    ]
     if not request.dry_run and (untaught := await teach_merging(session)) is not None:
         notes.append(untaught)
     report = SyncReport(
@@ -228,11 +233,15 @@ def _is_all_known(walked: Walked) -> bool:
     )
 
 
-def _notes(graph: Graph, choices: Mapping[str, bool], *, complete: bool, not_pruned: bool) -> list[str]:
+def _notes(
+    graph: Graph, choices: Mapping[str, bool], forgotten: Collection[str], *, complete: bool, not_pruned: bool
+) -> list[str]:
     notes: list[str] = []
     if choices:
         known = {group for node in graph.nodes.values() for group in node.groups}
         notes += unknown_groups(choices, known)
+        if forgotten:
+            notes.append(f"the choice of {', '.join(sorted(forgotten))} was not kept")
     if complete:
         notes += [f"the override for {unused.path} touches no pack" for unused in graph.unused_overrides()]
     if not_pruned:
@@ -240,14 +249,33 @@ def _notes(graph: Graph, choices: Mapping[str, bool], *, complete: bool, not_pru
     return notes
 
 
-async def _turn_groups(session: Session, request: SyncRequest) -> dict[str, bool]:
-    """Write down which groups are wanted, before anything is done about it; a dry run only plans with them."""
+async def _turn_groups(session: Session, request: SyncRequest) -> tuple[dict[str, bool], frozenset[str]]:
+    """Write down which groups are wanted, before anything is done about it; a dry run only plans with them.
+
+    Gives what is wanted, and which of them nothing was said about before.
+    """
     if not request.groups:
-        return {}
+        return {}, frozenset()
     choices = parse_group_choices(request.groups)
-    if not request.dry_run:
-        await turn(session, choices)
-    return choices
+    if request.dry_run:
+        return choices, frozenset()
+    said = {entry.name for entry in read_local_all(session.layout.root).groups}
+    await turn(session, choices)
+    return choices, frozenset(choices) - said
+
+
+async def _forget_groups(session: Session, graph: Graph, new: frozenset[str]) -> frozenset[str]:
+    """Keep no choice about a group that no pack has: a typo would be one for ever. Gives what is not kept.
+
+    Only where all is known that packs declare. It was written before, for of a nested group nobody knows until the walk
+    has come to it, and a run that is killed on the way is gone on with by a plain sync.
+    """
+    known = {group for node in graph.nodes.values() for group in node.groups}
+    known.update(read_config(session.layout.root, None, refused=[]).groups_off)
+    unknown = new - known
+    if unknown:
+        await forget(session, unknown)
+    return unknown
 
 
 def _installs(session: Session, request: SyncRequest) -> bool:

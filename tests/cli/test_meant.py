@@ -18,6 +18,8 @@ from grex.cli.app import run
         (["status", "--FETCH"], "grex status has no option --FETCH", "Did you mean '--fetch'?"),
         (["status", "--hepl"], "grex status has no option --hepl", "Did you mean '--help'?"),
         (["--jsn", "status"], "grex has no option --jsn", "Did you mean '--json'?"),
+        (["cache"], "grex cache needs a verb: ls or gc", "`grex cache --help` says what each one does."),
+        (["fork"], "grex fork needs DIR", "`grex fork --help` says what that is, and what there is."),
         (["sync", "--xyzzy"], "grex sync has no option --xyzzy", "`grex sync --help` lists those it has."),
     ],
 )

@@ -44,6 +44,26 @@ def test_what_commands_say_goes_to_the_stream_that_they_said_it_to(workspace: Wo
     }
 
 
+def test_a_command_without_an_end_ends_when_nobody_reads_on(workspace: Workspace) -> None:
+    """Nothing of it would ever be told if that had to wait until it is done."""
+    command = workspace.command("exec", "--", "yes", "said")
+    running = subprocess.Popen(
+        command, cwd=workspace.root, env=workspace.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert running.stdout is not None
+    assert [running.stdout.readline() for _ in range(3)] == [b"==> a <==\n", b"said\n", b"said\n"]
+    running.stdout.close()
+    assert running.wait(timeout=30) == 141
+
+
+def test_what_is_told_in_parts_is_what_was_said(workspace: Workspace) -> None:
+    script = "seq 200000; printf end; echo err >&2"
+    run = workspace.grex("exec", "-q", "a", "--", "sh", "-c", script)
+    assert run.stdout == "".join(f"{number}\n" for number in range(1, 200001)) + "end"
+    told = workspace.grex("exec", "a", "--", "sh", "-c", script).stdout
+    assert (told.count("==>"), told.count("200000\nend\n"), told.startswith("==> a <==\n1\n2\n")) == (1, 1, True)
+
+
 def test_what_stands_before_the_dashes_are_packs_and_options_behind_them_are_the_commands(
     workspace: Workspace,
 ) -> None:

@@ -130,3 +130,18 @@ def test_both_streams_have_the_same_words_where_they_are_two(workspace: Workspac
     done = _sh(workspace, '"$@"', "sync")
     assert done.stderr.decode().splitlines() == done.stdout.decode().splitlines()[:1]
     assert done.stderr.startswith(b"moved        p: main ")
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_a_name_that_the_locale_lacks_is_found_and_told_escaped(server: GitServer, tmp_path: Path, locale: str) -> None:
+    """Python would take names of files for ASCII, and find no pack `ü`; git and pack.yaml have it as UTF-8."""
+    server.create("p", {"f": "1\n"})
+    workspace = Workspace(tmp_path)
+    workspace.declare({"url": server.url("p"), "path": "ü"})
+    ascii_only = {"PYTHONUTF8": "0", "LC_ALL": locale, "PYTHONCOERCECLOCALE": "0"}
+    done = _sh(workspace, '"$@" 2>&1', "sync", **ascii_only)
+    assert (done.returncode, (workspace / "ü/f").read_text()) == (0, "1\n")
+    assert b"cloned       \\xfc: main" in done.stdout
+    assert json.loads(_sh(workspace, '"$@"', "ls", "--json", **ascii_only).stdout)["packs"][0]["path"] == "ü"
+    wrong = _sh(workspace, '"$@"', "status", "ö", **ascii_only)
+    assert (wrong.returncode, wrong.stderr.splitlines()[0]) == (2, b"grex: there is no pack '\\xf6' in this workspace")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from grex.cli.render import status as status_text
 from grex.engine import Session, survey
 from grex.engine.choosing import Chosen, choose
 from grex.errors import UsageError
@@ -135,6 +136,12 @@ async def test_that_nothing_is_changed_is_an_answer_and_no_mistake(synced: Place
     assert (looked.exit_code, looked.packs, looked.notes) == (0, (), ("no pack is of --filter 'nothing'",))
     listed = await ls(ListRequest(synced.root, filters=("nothing",)), settings)
     assert (listed.exit_code, listed.packs, listed.notes) == (0, (), ("no pack is of --filter 'nothing'",))
+
+
+async def test_a_look_at_packs_of_a_mistyped_group_is_told_which_one_was_meant(synced: Place) -> None:
+    looked = await synced.status(filters=("group:dve",))
+    assert looked.notes == ("no pack is of --filter 'group:dve' (did you mean 'dev'?)",)
+    assert status_text(looked).startswith("No pack was chosen.\n")  # and not that all of none is clean
 
 
 async def test_the_verbs_that_take_packs_take_filters(synced: Place) -> None:

@@ -293,6 +293,19 @@ async def test_a_group_is_written_down_before_the_sync_begins(grouped: Place, se
     assert by_path(await grouped.sync())["docs"].status == "cloned"
 
 
+async def test_a_choice_of_a_group_that_no_pack_has_is_not_kept_once_all_are_known(grouped: Place) -> None:
+    """A typo would be a choice for ever; and the file is as it was, with what was chosen before and beside it."""
+    local = grouped / ".grex/local.yaml"
+    local.write_text("# mine\ngroups:\n  - '!other'   # since May\noverrides: []\n")
+    report = await grouped.sync(groups=("docs", "dosc", "!tol"))
+    assert "no child that is known here has the group 'dosc' (did you mean 'docs'?)" in report.notes
+    assert "the choice of dosc, tol was not kept" in report.notes
+    assert local.read_text() == "# mine\ngroups:\n  - '!other'   # since May\n  - docs\noverrides: []\n"
+    local.unlink()
+    await grouped.sync(groups=("dosc",))
+    assert not [entry.name for entry in read_local_all(grouped.root).groups]
+
+
 async def test_what_is_inactive_is_not_pruned_and_can_be_removed_with_what_it_owns(grouped: Place) -> None:
     """Brought while its group was on; off again, it and what it declares are still declared."""
     await grouped.sync(groups=("docs",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import anyio
 import pytest
 
+from grex.verbs.fork import ForkRequest, fork
+from grex.verbs.over import FetchRequest, SwitchRequest, fetch, switch
 from grex.verbs.sync import PackReport
-from tests.support.git_server import GitServer
+from tests.support.git_server import GitServer, git
 from tests.support.place import Place, by_path
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 4\n"
@@ -40,6 +43,57 @@ def with_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smudge: str) ->
     config = tmp_path / "gitconfig"
     config.write_text(f'[filter "lfs"]\n\tsmudge = {smudge}\n\tclean = sed s/content/version/\n\trequired = true\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+
+
+PROCESS = """\
+import sys
+i, o = sys.stdin.buffer, sys.stdout.buffer
+def packets():
+    while (size := int(i.read(4) or b"0000", 16)) > 4:
+        yield i.read(size - 4)
+def say(*lines):
+    for line in lines:
+        o.write(b"%04x" % (len(line) + 4) + line)
+    o.write(b"0000")
+    o.flush()
+list(packets())
+say(b"git-filter-server\\n", b"version=2\\n")
+list(packets())
+say(b"capability=clean\\n", b"capability=smudge\\n")
+while header := list(packets()):
+    data = b"".join(packets())
+    pair = (b"version", b"content")
+    say(b"status=success\\n")
+    say(data.replace(*(pair if header[0] == b"command=smudge\\n" else pair[::-1])))
+    say()
+"""
+
+
+def test_a_filter_that_runs_as_a_process_fills_every_checkout_that_grex_makes(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone, a move to a new commit, a switch to a branch, a fork: each has contents and none has pointers."""
+    program, config = tmp_path / "filter.py", tmp_path / "gitconfig"
+    program.write_text(PROCESS)
+    config.write_text(f'[filter "lfs"]\n\tprocess = {sys.executable} -I {program}\n\trequired = true\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    server = GitServer(tmp_path / "server")
+    settings = place.settings(environ=dict(os.environ))
+
+    def is_filled(at: Path, name: str = "x.bin") -> bool:
+        return (at / name).read_text().startswith("content") and git(at, "status", "--porcelain") == ""
+
+    assert sync(place).status == "cloned"
+    assert is_filled(place / "lib")
+    server.commit("lib", {"y.bin": POINTER})
+    server.commit("lib", {"z.bin": POINTER}, branch="topic")
+    assert sync(place).status == "moved"
+    assert is_filled(place / "lib", "y.bin")
+    anyio.run(partial(fetch, FetchRequest(root=place.root), settings))
+    anyio.run(partial(switch, SwitchRequest(root=place.root, branch="topic"), settings))
+    assert is_filled(place / "lib", "z.bin")
+    anyio.run(partial(fork, ForkRequest(root=place.root, directory=tmp_path / "fork"), settings))
+    assert is_filled(tmp_path / "fork/lib", "z.bin")
 
 
 def test_without_the_filter_there_are_pointers_and_a_note_says_so(place: Place) -> None:

@@ -14,6 +14,8 @@ from grex.manifest.merge import merge_lockfiles, merge_pack_yaml
 SHAS = [digit * 40 for digit in "abc"]
 A, B, C = (LockLine(path, f"https://host.example/{path}", None, "main", SHAS[0], "plain", (".",)) for path in "abc")
 
+TAGGED, MOVED = replace(A, ref="v2", branch=None), replace(A, url="https://host.example/moved")
+
 
 def lock(*lines: LockLine) -> bytes:
     return render_lockfile(lines)
@@ -32,6 +34,8 @@ def at(line: LockLine, sha: str) -> LockLine:
         ((A, B), (A, B), (B,), (B,)),
         ((A, B), (at(A, SHAS[1]), B), (A, at(B, SHAS[2])), (at(A, SHAS[1]), at(B, SHAS[2]))),
         ((A,), (at(A, SHAS[1]),), (at(A, SHAS[1]),), (at(A, SHAS[1]),)),
+        ((A,), (at(A, SHAS[1]),), (at(TAGGED, SHAS[1]),), (at(TAGGED, SHAS[1]),)),
+        ((A,), (at(MOVED, SHAS[1]),), (at(TAGGED, SHAS[1]),), (at(replace(TAGGED, url=MOVED.url), SHAS[1]),)),
     ],
 )
 def test_each_line_is_that_of_the_side_that_changed_it(
@@ -57,6 +61,21 @@ def test_what_both_changed_differently_stands_between_markers_and_the_rest_is_me
     assert found.data.splitlines()[-2:] == lock(B, C).splitlines()
     with pytest.raises(LockfileError, match="unfinished merge"):
         parse_lockfile(found.data, file="f")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (at(A, SHAS[1]), TAGGED),
+        (at(TAGGED, SHAS[1]), replace(at(A, SHAS[1]), ref="v3")),
+        (at(MOVED, SHAS[1]), replace(at(A, SHAS[1]), url="https://host.example/elsewhere")),
+    ],
+)
+def test_fields_of_two_sides_are_not_mixed_into_what_neither_has_seen(ours: LockLine, theirs: LockLine) -> None:
+    """Another commit than was found for that ref, or one of two refs for no reason."""
+    for mine, other in ((ours, theirs), (theirs, ours)):
+        assert merge_lockfiles(lock(A), lock(mine), lock(other)).conflicts == ("a",)
+    assert merge_lockfiles(b"", lock(at(A, SHAS[1])), lock(at(TAGGED, SHAS[1]))).conflicts == ("a",)
 
 
 LINES = st.dictionaries(

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from grex.errors import ConfigError
 from grex.fs import utc_stamp
-from grex.git import MoveNote
+from grex.git import MoveNote, observe
 from grex.git.records import write_note
 from grex.manifest import action_started_event, add_event, render_line
 from grex.verbs.doctor import DoctorRequest, doctor
+from grex.verbs.over import SwitchRequest, switch
 from grex.workspace import TrustStore
 from tests.support.clinic import Clinic
 from tests.support.git_server import git
@@ -294,6 +295,30 @@ async def test_what_only_a_person_can_settle_is_told_with_its_place_and_left(
     assert found[0].hint
     assert "secret" not in str(report.to_json())
     assert report.exit_code == exit_code, [(one.code, one.severity) for one in report.findings]
+
+
+async def test_a_checkout_of_somebody_else_that_git_refuses_is_told_as_that(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not as interrupted: git looks at the owner first, so a move that it refused has touched nothing."""
+    real = shutil.which("git")
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin/git"
+    fake.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {real} "$@"\n')
+    fake.chmod(0o755)
+    environ = {**clinic.place.defaults.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    clinic.place.defaults = replace(clinic.place.defaults, environ=environ)
+    monkeypatch.setattr(os, "geteuid", lambda: -1)
+    request = SwitchRequest(root=clinic.root, packs=("other",), branch="mine", create=True)
+    (switched,) = (await switch(request, clinic.place.settings())).packs
+    assert "dubious ownership" in switched.text
+    assert observe(clinic / "other").note is None
+    write_note(clinic / "other/.git", MoveNote("checkout", "other", None, None, None))  # of an older grex
+    report = await clinic.doctor()
+    mine = [(one.code, one.severity) for one in report.findings if one.pack == "other"]
+    assert (mine, report.exit_code) == ([("owner", "error")], 4)
+    (found,) = [one for one in report.findings if one.pack == "other"]
+    assert f"safe.directory {clinic / 'other'}" in (found.hint or "")
 
 
 @pytest.mark.parametrize("damage", [damaged_log, newer_log, newer_lockfile, other_repository, no_head, locked_git])

@@ -168,6 +168,10 @@ def temporary_file(clinic: Clinic) -> None:
     (clinic / ".grex/.grex-tmp-0123456789abcdef").write_text("half")
 
 
+def killed_comparison(clinic: Clinic) -> None:
+    git(clinic.root, "init", "--quiet", "--bare", ".grex/state/.grex-tmp-kinship-x")
+
+
 BREAKS: dict[str, list[Callable[[Clinic], None]]] = {
     "log-torn": [torn],
     "log-lost": [lost, emptied],
@@ -188,6 +192,7 @@ BREAKS: dict[str, list[Callable[[Clinic], None]]] = {
     "trash-sweep": [killed_sweep],
     "fork-gone": [deleted_fork],
     "temporary-file": [temporary_file],
+    "temporary-comparison": [killed_comparison],
 }
 CASES = [pytest.param(code, one, id=one.__name__) for code, ways in BREAKS.items() for one in ways]
 
@@ -231,7 +236,8 @@ async def test_what_is_broken_is_found_and_mended_and_nothing_of_the_users_is_to
 
 
 async def test_every_fix_there_is_has_a_case_here() -> None:
-    assert set(FIXES) == set(BREAKS)
+    """Those of forks that were moved need whole forks: `test_fork_moved.py`."""
+    assert set(FIXES) == {*BREAKS, "fork-home", "fork-moved"}
 
 
 async def test_a_lost_log_knows_afterwards_whose_the_checkouts_are_but_not_the_adopted_ones(clinic: Clinic) -> None:

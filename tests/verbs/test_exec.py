@@ -53,7 +53,8 @@ class Heard:
     async def tell(self, outcome: CommandOutcome) -> bool:
         streams = (outcome.out, outcome.err)
         out, err = (b"" if one is None else b"".join(one.pieces()) for one in streams)
-        self.told[outcome.path] = (out, err)
+        before = self.told.get(outcome.path, (b"", b""))
+        self.told[outcome.path] = (before[0] + out, before[1] + err)
         return self._goes_after is None or len(self.told) < self._goes_after
 
 
@@ -127,6 +128,7 @@ async def test_a_shell_reads_the_words_only_where_it_is_asked_for(packs: Place) 
     heard = Heard()
     await run(packs, "echo", "$((1 + 1))", "&&", "echo", "b", packs=("b",), tell=heard.tell, shell=True)  # noqa: S604 - ours
     assert heard.told == {"b": (b"2\nb\n", b"")}
+    heard = Heard()
     await run(packs, "echo", "$((1 + 1))", packs=("b",), tell=heard.tell)
     assert heard.told == {"b": (b"$((1 + 1))\n", b"")}
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import anyio
 import pytest
 
 from grex.errors import UsageError
 from grex.git import observe
 from grex.git.records import MoveNote, write_note
+from grex.progress import CommandOutput
 from grex.verbs.over import (
     FetchReport,
     FetchRequest,
@@ -305,6 +308,58 @@ async def test_a_pack_that_somebody_holds_is_not_pushed_and_one_with_nothing_to_
     with LockHolder("pack", packs / "a") as one, LockHolder("pack", packs / "b") as two:
         assert one.ask("take") == two.ask("take") == "held"
         assert statuses(await pushed(packs, no_wait=True)) == {"a": "lock.busy", "b": "unchanged", "pin": "unchanged"}
+
+
+def hook(place: Place, name: str, script: str) -> None:
+    path = place / name / ".git/hooks/pre-push"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+async def test_what_a_pre_push_hook_sends_is_there_before_the_commit_is(packs: Place, server: GitServer) -> None:
+    """git-lfs sends its objects there: without it, others would get a commit whose files are nowhere."""
+    new = commit(packs, "a")
+    sent = packs.root / "sent"
+    look = f"git -C {server.path('a')} rev-parse main; echo $GREX_HELD; echo $1; cat; git diff --stat -- '*.c'"
+    hook(packs, "a", f"{{ {look}; }} > {sent}; echo hello >&2; echo out; echo 'To me'")
+    old = git(server.path("a"), "rev-parse", "main")
+    assert statuses(await pushed(packs, environ={**packs.defaults.environ, "GREX_TRUST": "x"}))["a"] == "pushed"
+    before, held, remote, refs = sent.read_text().splitlines()
+    assert (before, remote, refs) == (old, "origin", f"refs/heads/main {new} refs/heads/main {old}")
+    assert str(packs / "a") in held
+    said = [(one.pack, one.line) for one in packs.seen.events if isinstance(one, CommandOutput)]
+    assert said == [("a", "hello"), ("a", "out")]
+
+
+async def test_a_pre_push_hook_that_refuses_keeps_everything_here_and_says_why(packs: Place, server: GitServer) -> None:
+    commit(packs, "a")
+    old = git(server.path("a"), "rev-parse", "main")
+    hook(packs, "a", "echo 'lint: line 3 is too long'; printf '!\\tx\\ty\\n' >/dev/null; exit 3")
+    report = await pushed(packs)
+    assert (statuses(report)["a"], report.exit_code) == ("pack.push-hook", 4)
+    assert report.packs[0].text.endswith("its pre-push hook refused or failed: lint: line 3 is too long")
+    assert str(packs / "a/.git/hooks/pre-push") in (report.packs[0].hint or "")
+    assert git(server.path("a"), "rev-parse", "main") == old
+    assert observe(packs / "a").note is None
+    git(packs / "a", "config", "core.hooksPath", "elsewhere")
+    assert statuses(await pushed(packs))["a"] == "pushed"  # as the user says where hooks are
+
+
+async def test_a_cancelled_push_ends_its_hook(packs: Place, server: GitServer, tmp_path: Path) -> None:
+    commit(packs, "a")
+    started, alive = tmp_path / "started", tmp_path / "alive"
+    os.mkfifo(started)
+    os.mkfifo(alive)
+    hook(packs, "a", f"exec 3<>{alive}; echo > {started}; exec sleep 1000")
+    reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(pushed, packs, "a")
+        await anyio.to_thread.run_sync(started.read_text)
+        tasks.cancel_scope.cancel()
+    assert os.read(reader, 1) == b""  # at its end: nobody has it open for writing any more
+    os.close(reader)
+    assert git(server.path("a"), "rev-parse", "main") != git(packs / "a", "rev-parse", "HEAD")
 
 
 async def test_a_filter_chooses_for_each_of_them(packs: Place) -> None:

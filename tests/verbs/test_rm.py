@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from grex.errors import ManifestError, PackError, UsageError
+from grex.verbs.override import OverrideRequest, override
 from grex.verbs.rm import RmReport
 from tests.support.git_server import git
 from tests.support.removal import Nest, facts
@@ -45,6 +46,29 @@ async def test_a_pack_goes_with_what_it_owns_and_every_record_agrees(nest: Nest)
     again = await nest.place.sync()
     assert (again.undeclared, again.exit_code, again.lockfile_changed) == ((), 0, False)
     assert sorted((nest / ".grex/trash").iterdir()) == before
+
+
+async def test_an_override_of_what_is_gone_is_told_with_what_takes_it_away(nest: Nest) -> None:
+    nest.yaml.write_text(
+        nest.yaml.read_text() + "overrides:\n  - {path: libs/tool, ref: main}\n  - {path: other, ref: main}\n"
+    )
+    (nest / ".grex/local.yaml").write_text("overrides:\n  - path: libs/tool/deps/inner\n    ref: main\n")
+    await nest.sync()
+    report = await nest.rm("tool")
+    assert report.notes == (
+        (
+            "the override for libs/tool in .grex/pack.yaml touches no pack now; "
+            "`grex override libs/tool --remove` takes it away"
+        ),
+        (
+            "the override for libs/tool/deps/inner in .grex/local.yaml touches no pack now; "
+            "`grex override libs/tool/deps/inner --remove --local` takes it away"
+        ),
+    )
+    for pack, is_local in (("libs/tool", False), ("libs/tool/deps/inner", True)):
+        request = OverrideRequest(root=nest.place.root, pack=pack, remove=True, is_local=is_local)
+        await override(request, nest.place.settings())
+    assert not [note for note in (await nest.place.sync()).notes if "override" in note]
 
 
 async def test_comments_and_order_of_the_other_declarations_stay(nest: Nest) -> None:

@@ -14,9 +14,11 @@ import anyio
 import pytest
 
 from grex.engine import relocating
-from grex.errors import GrexError, LockBusyError, PackError, UsageError
+from grex.errors import FetchError, GrexError, LockBusyError, PackError, UsageError
+from grex.git import RefNotFoundError, kinship
 from grex.locks import PackLock
 from grex.manifest import fold, read_lockfile
+from grex.verbs.override import OverrideRequest, override
 from grex.verbs.set_pack import SetReport, SetRequest, set_pack
 from tests.support.git_server import GitServer, git
 from tests.support.killing import eventually
@@ -52,6 +54,29 @@ async def test_a_ref_is_set_in_its_place_and_the_pack_goes_there(nest: Nest) -> 
     await done(nest.place, "other", no_ref=True)
     assert nest.yaml.read_text() == before
     assert (nest / "other/o").read_text() == "1\n"
+
+
+async def test_a_ref_that_the_remote_lacks_is_refused_and_nothing_is_written(nest: Nest) -> None:
+    """A sync could not settle it."""
+    before, logged = nest.yaml.read_text(), nest.place.log()
+    for request in ({"ref": "nope"}, {"ref": "nope", "url": copied(nest.server, "other", "mirror")}):
+        with pytest.raises(RefNotFoundError, match="nope") as refused:
+            await set_(nest.place, "other", **request)
+        assert (refused.value.hint or "").startswith("Nothing was changed.")
+    with pytest.raises(RefNotFoundError, match="nope"):
+        await override(OverrideRequest(root=nest.place.root, pack="other", ref="nope"), nest.place.settings())
+    assert (nest.yaml.read_text(), nest.place.log()) == (before, logged)
+
+
+async def test_a_ref_is_declared_unasked_only_where_that_is_said(nest: Nest) -> None:
+    before = nest.yaml.read_text()
+    nest.server.path("other").rename(nest.server.path("away"))
+    with pytest.raises(FetchError) as refused:
+        await set_(nest.place, "other", ref="next")
+    assert "--no-sync" in (refused.value.hint or "")
+    assert nest.yaml.read_text() == before
+    await done(nest.place, "other", ref="next", no_sync=True)
+    assert nest.yaml.read_text() == before.replace("other.git}", "other.git, ref: next}")
 
 
 async def test_without_a_sync_only_the_declaration_changes(nest: Nest) -> None:
@@ -389,6 +414,28 @@ async def test_a_repository_that_is_far_ahead_is_known_by_its_beginning(nest: Ne
     git(tmp_path / "work", "push", "--quiet", "origin", "HEAD:main")
     assert (await done(nest.place, "other", url=url)).readdressed.address == "same"
     assert git(nest / "other", "log", "-1", "--format=%s") == "ahead"
+
+
+async def test_what_a_killed_comparison_leaves_is_where_the_next_run_removes_it(
+    nest: Nest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not in the directory of temporary files, which nobody sweeps."""
+    nest.server.create("foreign", {"f": "1\n"})
+    state = nest / ".grex/state"
+    left: list[Path] = []
+    beginnings = kinship._beginnings
+
+    async def seen(runner: Any, cwd: Path, ref: str) -> set[str]:
+        left.extend(kinship.scratch_repositories(state))
+        return await beginnings(runner, cwd, ref)
+
+    monkeypatch.setattr(kinship, "_beginnings", seen)
+    await done(nest.place, "other", url=nest.server.url("foreign"), no_sync=True)
+    (scratch,) = left
+    assert not scratch.exists()
+    git(nest.place.root, "init", "--quiet", "--bare", str(scratch))
+    await nest.place.sync()
+    assert not scratch.exists()
 
 
 async def test_another_repository_takes_the_place_and_the_old_one_is_in_the_trash(nest: Nest) -> None:

@@ -70,7 +70,7 @@ def status(report: StatusReport, *, short: bool = False, width: int | None = Non
         if count or inactive:
             lead = f"{in_role('ok', 'Clean:')} {counted(count, 'pack')}, all as declared{beside}."
         else:
-            lead = "Clean: there is no such pack." if report.is_narrowed else "Clean: no packs are declared."
+            lead = "No pack was chosen." if report.is_narrowed else "Clean: no packs are declared."
         return "\n".join(fitted([*lines, lead, *notes], width))
     for row, pack in zip(_status_rows(attention, width), attention, strict=True):
         lines.extend(row)

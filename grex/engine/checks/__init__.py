@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from grex.engine.checks.checkouts import check_checkouts, check_objects
 from grex.engine.checks.declarations import check_declarations, check_places
 from grex.engine.checks.finding import Check, Finding, Fix, Severity, of_error
-from grex.engine.checks.forked import check_forks, fix_fork
+from grex.engine.checks.forked import check_forks, fix_fork, fix_fork_home, fix_fork_place
 from grex.engine.checks.ground import Ground, read_ground
 from grex.engine.checks.hidden import check_hidden, check_merging, check_tracked, fix_hidden, fix_merging
 from grex.engine.checks.leftovers import (
@@ -22,9 +22,11 @@ from grex.engine.checks.leftovers import (
     fix_clone_note,
     fix_damaged_note,
     fix_move,
+    fix_scratch,
     fix_temporary,
 )
 from grex.engine.checks.machine import check_locks, check_machine, check_settings
+from grex.engine.checks.owners import check_owners
 from grex.engine.checks.rebuilding import check_lost_log, fix_lost_log
 from grex.engine.checks.records import check_lockfile, check_log, fix_lockfile, fix_torn_log, fix_unwanted_lines
 from grex.engine.checks.trashed import check_trash, fix_sweep, fix_trash
@@ -37,6 +39,7 @@ CHECKS: Mapping[str, Check] = {
     "log": check_log,
     "lost log": check_lost_log,
     "clones": check_clone_notes,
+    "owners": check_owners,
     "moves": check_moves,
     "lockfile": check_lockfile,
     "checkouts": check_checkouts,
@@ -73,6 +76,9 @@ FIXES: Mapping[str, Fix] = {
     "trash-empty": fix_trash,
     "trash-sweep": fix_sweep,
     "fork-gone": fix_fork,
+    "fork-home": fix_fork_home,
+    "fork-moved": fix_fork_place,
     "temporary-file": fix_temporary,
+    "temporary-comparison": fix_scratch,
 }
 """What mends a finding, by its code; a finding without `fix` is left as it is, whatever its code."""

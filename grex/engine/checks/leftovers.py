@@ -13,6 +13,7 @@ from pathlib import Path
 
 from grex.engine.checks.finding import Finding
 from grex.engine.checks.ground import Ground
+from grex.engine.checks.owners import is_refused_for_owner
 from grex.engine.context import RunContext
 from grex.engine.graph import ROOT
 from grex.engine.install import prepare, run
@@ -20,8 +21,9 @@ from grex.engine.installable import examine
 from grex.engine.recovery import recover_workspace
 from grex.engine.standing import Standing, stand
 from grex.errors import GrexError, PackError
-from grex.fs import TEMP_PREFIX, canonical, fsync_dir, sweep_temporary_files, utc_stamp
+from grex.fs import TEMP_PREFIX, canonical, fsync_dir, remove_tree, sweep_temporary_files, utc_stamp
 from grex.git import observe, recover
+from grex.git.kinship import scratch_repositories
 from grex.git.stale_files import find_git_at_work, lock_files
 from grex.locks import Tier, inspect_locks
 from grex.manifest import OpenBracket, read_notes
@@ -37,6 +39,7 @@ __all__ = [
     "fix_clone_note",
     "fix_damaged_note",
     "fix_move",
+    "fix_scratch",
     "fix_temporary",
 ]
 
@@ -144,6 +147,18 @@ async def check_temporaries(ground: Ground) -> list[Finding]:
                         target=str(path),
                     )
                 )
+    findings += [
+        Finding(
+            code="temporary-comparison",
+            severity="note",
+            subject=ground.shown(path),
+            text=f"{ground.shown(path)} is a repository that a killed `set --url` compared with",
+            why="It only takes space",
+            fix="removes it, as the next sync does",
+            target=path.name,
+        )
+        for path in scratch_repositories(layout.state_dir)
+    ]
     noted = {note.temp for note in read_notes(layout.state_dir)[0]}
     places = {layout.root, *(layout.pack_dir(path).parent for path, _ in ground.all_checkouts())}
     for directory in sorted(places):
@@ -186,6 +201,15 @@ async def fix_temporary(ground: Ground, finding: Finding) -> str:
     return "removed"
 
 
+async def fix_scratch(ground: Ground, finding: Finding) -> str:
+    """Remove a scratch repository; nobody else makes one while WORKSPACE is held."""
+    for path in scratch_repositories(ground.session.layout.state_dir):
+        if path.name == finding.target:
+            remove_tree(path)
+            return "removed"
+    return "it is gone"
+
+
 # --- moves, and the locks of git -------------------------------------------------------------------------------------
 
 
@@ -195,6 +219,8 @@ async def check_moves(ground: Ground) -> list[Finding]:
     for path, state in ground.all_checkouts():
         if state.git_dir is None or ground.busy or _is_at_work(ground, path, state.real):
             continue
+        if state.note is not None and await is_refused_for_owner(ground, path, state):
+            continue  # that is what is to be told, and nothing can be mended before
         if state.note is not None:
             what = {
                 "fetch": "a fetch",
