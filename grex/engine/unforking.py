@@ -186,7 +186,9 @@ async def _forget(session: Session, record: ForkRecord, pack: ForkPack, removal:
             tip = tip_of(common, pack.branch)
             if tip is None:
                 return
-            if await unmerged_count(git, repository, {tip} - {pack.sha}, besides=[pack.branch], since=pack.sha):
+            # Not since the commit where the fork began: a HEAD on no branch was there, which may be elsewhere by now.
+            head = observe(main_place(common)).head_sha
+            if await unmerged_count(git, repository, {tip} - {head}, besides=[pack.branch], since=head):
                 removal.kept_branches[pack.path] = pack.branch
                 return
             await delete_branch(git, repository, pack.branch, expected=tip, backend=backend)

@@ -415,6 +415,27 @@ def test_a_fork_that_is_killed_on_its_way_back_gets_there(
         assert not list((forks.root / ".grex/trash").glob("*.json")), (nth, changes[nth - 1])
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_the_last_branch_that_has_a_commit_from_before_the_fork_stays(forks: Forks, is_deleted: bool) -> None:
+    """It was made on a HEAD on no branch, which has gone elsewhere since."""
+    git(forks.root, "checkout", "--quiet", "--detach")
+    (forks.root / "README").write_text("more\n")
+    git(forks.root, "add", "README")
+    git(forks.root, "commit", "--quiet", "--message=more")
+    more = git(forks.root, "rev-parse", "HEAD")
+    for name in ("kept", "gone"):
+        directory = forks.made(name)
+        assert (directory / "README").read_text() == "more\n"
+        if name == "gone":
+            assert forks.remove(name).removal.kept_branches == {}  # HEAD has it still
+    git(forks.root, "checkout", "--quiet", "main")
+    if is_deleted:
+        shutil.rmtree(forks.base / "kept")
+    removed = forks.remove("kept")
+    assert (removed.exit_code, removed.removal.kept_branches) == (0, {".": "grex/kept"})
+    assert git(forks.root, "rev-parse", "grex/kept") == more
+
+
 def test_a_fork_that_was_deleted_by_hand_is_told_and_cleared_and_its_commits_stay(forks: Forks) -> None:
     directory = forks.made("x")
     mine = forks.commit(directory / "b")
