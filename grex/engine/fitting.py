@@ -12,6 +12,7 @@ What is the user's is never lost: git itself keeps edited and untracked files th
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ from grex.git.sparse import cone_directories, set_cone
 from grex.git.submodules import (
     Submodule,
     changed_submodules,
-    discard_new,
+    clear_new,
     lent_to_submodules,
     module_dir,
     read_submodules,
@@ -315,8 +316,12 @@ class _Bringing:
 
         async def make(lender: Path | None) -> CheckoutState:
             nonlocal is_begun
-            if is_begun:
-                discard_new(state, one)
+            if is_begun:  # git clones into an empty directory only; what was checked out may be edited by now
+                note = MoveNote(op="submodules", pack=self._pack, new=(one.path,), made=(one.name,))
+                aside = state.dirs.own / "grex" / f"kept-{time.time_ns()}"
+                self.notes += [
+                    f"files in the submodule {path} were kept, in {at}" for path, at in clear_new(state, note, aside)
+                ]
             is_begun = True
             return await update(lender=lender)
 

@@ -32,7 +32,6 @@ __all__ = [
     "SubmoduleWork",
     "changed_submodules",
     "clear_new",
-    "discard_new",
     "lent_to_submodules",
     "module_dir",
     "read_submodules",
@@ -291,20 +290,6 @@ def clear_new(state: CheckoutState, note: MoveNote, aside: Path) -> tuple[tuple[
         remove_tree(modules / name)
     remove_tree(lent_to_submodules(state))
     return tuple(kept)
-
-
-def discard_new(state: CheckoutState, one: Submodule) -> None:
-    """Take away the git directory that a command of ours, which failed, has just made of a submodule.
-
-    What it has checked out stays: git, which clones anew, checks it out again. A note says that it is being made.
-
-    Raises:
-        OSError: something could not be removed.
-    """
-    place = state.real / one.path
-    if place.resolve() == place and (place / ".git").is_file():
-        (place / ".git").unlink()
-    remove_tree(module_dir(state, one))
 
 
 def lent_to_submodules(state: CheckoutState) -> Path:

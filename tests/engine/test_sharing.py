@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
-from grex.git.mirror import list_mirrors, mirror_for, read_mirror
+from grex.git.mirror import list_mirrors, mirror_for, read_mirror, take_over
 from grex.locks import MirrorLock
 from grex.names import Rewrite, Rewrites, parse_url
 from grex.progress import Slice
@@ -236,6 +236,26 @@ def test_a_damaged_mirror_of_a_submodule_is_removed_and_the_clone_made_without(
     assert report.notes[-1].startswith("the submodule sub: the mirror in the cache was damaged and is removed")
     whole_with_submodule(second / "lib")
     assert not mirror.exists()
+
+
+def test_a_submodule_that_was_checked_out_and_cannot_keep_what_it_borrows_is_cloned_anew(
+    tmp_path: Path, server: GitServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_submodule(server, "../sub.git")
+
+    def refused(lent: Path, git_dir: Path) -> None:
+        if git_dir.name == "sub":
+            raise OSError(28, "No space left on device", "there")
+        take_over(lent, git_dir)
+
+    monkeypatch.setattr("grex.engine.sharing.take_over", refused)
+    found = place(tmp_path, "one", server, cache, submodules=True)
+    report = sync(found)
+    assert report.status == "cloned", report.error
+    assert "No space left on device (there)" in report.notes[-1]
+    (kept,) = (found / "lib/.git/grex").glob("kept-*/0-sub/s")
+    assert (str(kept.parent) in report.notes[-2], kept.read_text()) == (True, "1")
+    whole_with_submodule(found / "lib")
 
 
 @pytest.mark.slow
