@@ -341,6 +341,7 @@ def test_a_fork_in_the_trash_stays_for_as_long_as_things_are_kept(forks: Forks, 
     assert forks.states() == {}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 @pytest.mark.parametrize(
     "every", [pytest.param(5, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
@@ -375,6 +376,7 @@ def test_a_fork_that_is_killed_on_its_way_to_the_trash_gets_there(
     raise AssertionError("it never got through")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 @pytest.mark.parametrize(
     "every", [pytest.param(5, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
