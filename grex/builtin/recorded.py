@@ -23,6 +23,7 @@ __all__ = [
     "recorded_number",
     "recorded_path",
     "recorded_paths",
+    "recorded_temporary",
     "recorded_text",
     "recorded_texts",
     "remove_temporary",
@@ -90,6 +91,22 @@ def recorded_paths(undo: Mapping[str, Any], key: str) -> tuple[Path, ...]:
     return paths
 
 
+def recorded_temporary(undo: Mapping[str, Any], *, beside: Path) -> Path:
+    """The temporary name in undo data, if it is one that can be ours.
+
+    Args:
+        undo: what was recorded; its `temp` is the path.
+        beside: what is made under it first.
+
+    Raises:
+        ActionError: no such name is recorded.
+    """
+    temp = recorded_path(undo, "temp")
+    if not temp.name.startswith(TEMP_PREFIX) or temp.parent != beside.parent:
+        raise _damaged("temp", temp)
+    return temp
+
+
 def remove_temporary(undo: Mapping[str, Any], *, beside: Path) -> None:
     """Take away the temporary file or link that a killed run left, if its name is one that can be ours.
 
@@ -101,9 +118,7 @@ def remove_temporary(undo: Mapping[str, Any], *, beside: Path) -> None:
         ActionError: no such name is recorded.
         OSError: it cannot be removed.
     """
-    temp = recorded_path(undo, "temp")
-    if not temp.name.startswith(TEMP_PREFIX) or temp.parent != beside.parent:
-        raise _damaged("temp", temp)
+    temp = recorded_temporary(undo, beside=beside)
     if temp.is_symlink() or temp.is_file():
         temp.unlink(missing_ok=True)
 

@@ -23,20 +23,19 @@ for something foreign. So the newcomer is refused, and told which teardown makes
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from grex.engine.context import RunContext
 from grex.engine.graph import ROOT
-from grex.engine.installable import Installable
 from grex.engine.session import Session
 from grex.engine.whereabouts import Kept, Places, is_directory, path_of
 from grex.errors import ClaimError, GrexError, PluginError
 from grex.manifest import CompletedAction
 from grex.names import clean, shown_argument
-from grex.plugin import Claim, Pack
+from grex.plugin import Claim, Pack, PackType
 from grex.plugin.failures import is_failure
 
 __all__ = ["Claimant", "claims_of", "conflicts", "taken", "what_is_left"]
@@ -56,14 +55,14 @@ class Claimant(Struct, frozen=True):
     claims: tuple[Claim, ...]
 
 
-def claims_of(context: RunContext, pack: Installable) -> tuple[Claim, ...]:
+def claims_of(context: RunContext, pack_type: PackType, pack: Pack) -> tuple[Claim, ...]:
     """What a pack claims now.
 
     Raises:
         GrexError: its actions cannot be understood, or its type does not say what it claims.
         Exception: whatever a plugin raises.
     """
-    return _checked(pack.pack_type.claims(context, pack.pack), pack.pack)
+    return _checked(pack_type.claims(context, pack), pack)
 
 
 def _checked(claims: object, pack: Pack) -> tuple[Claim, ...]:
@@ -86,7 +85,11 @@ def _is_claim(claim: object) -> bool:
 
 
 def conflicts(
-    claimants: Iterable[Claimant], is_welcome: Callable[[str], bool], records: Iterable[Path] = ()
+    claimants: Iterable[Claimant],
+    is_welcome: Callable[[str], bool],
+    records: Iterable[Path] = (),
+    *,
+    only: Mapping[str, Collection[Claim]] | None = None,
 ) -> Mapping[str, GrexError]:
     """An error for every pack that claims what another one, it itself, or grex claims as well.
 
@@ -94,7 +97,13 @@ def conflicts(
         claimants: all packs.
         is_welcome: whether a pack may do what it wants to; one that may not gives way to one that may.
         records: what grex keeps for itself. A run that takes its own log away cannot even take that back.
+        only: by pack, the claims that are asked about; others are told only where they do not go together with one of
+            these. None stands for all.
     """
+
+    def is_asked(one: _Wanted) -> bool:
+        return only is None or one.claim in only.get(one.claimant.path, ())
+
     claims = [(claimant, claim) for claimant in claimants for claim in claimant.claims]
     claims.sort(key=lambda one: (one[0].path, one[1].place, one[1].what))
     wanted = [_Wanted(number, claimant, claim) for number, (claimant, claim) in enumerate(claims)]
@@ -107,11 +116,11 @@ def conflicts(
     kept = Kept(records, places)
     for one in wanted:
         way = tuple(places.on_the_way(one.what))
-        if kept.is_on(way, shared=one.is_directory):
+        if is_asked(one) and kept.is_on(way, shared=one.is_directory):
             found.setdefault(one.claimant.path, {})[_sentence_about_records(one)] = _ELSEWHERE
         for place in way:
             for other in owners.get(place, ()):
-                if _is_worth_telling(other, one, places):
+                if (is_asked(one) or is_asked(other)) and _is_worth_telling(other, one, places):
                     for path in _losers(one.claimant.path, other.claimant.path, is_welcome):
                         found.setdefault(path, {})[_sentence(other, one)] = _APART
     return {path: _error(told) for path, told in found.items()}

@@ -134,6 +134,22 @@ class RunContext:
             found += [claim for claim in state.claimed if claim.what in wanted]
         return tuple(found)
 
+    def claims_of_kind(self, pack: Pack, kind: str) -> tuple[Claim, ...]:
+        """What the declared actions of one kind claim, also those inside of others that apply now."""
+        found: list[Claim] = []
+        waiting = list(reversed(self.actions(pack)))
+        while waiting:
+            arguments = waiting.pop()
+            state = HoldState(self, pack)
+            if arguments.action == kind:
+                wanted = ActionRun(state).claims(arguments)
+                found += [claim for claim in state.claimed if claim.what in wanted]
+                continue
+            implementation = self.session.registry.action(arguments.action)
+            with contextlib.suppress(ActionError):  # not known yet: a variable that an earlier action may set
+                waiting.extend(reversed(implementation.applicable(arguments, ActionRun(state, "", arguments.action))))
+        return tuple(found)
+
     @asynccontextmanager
     async def hold(self, pack: Pack) -> AsyncGenerator[EngineHold]:
         """Hold the pack for disk work. Tiers: PERMIT, PACK. In a dry run nothing is taken."""

@@ -12,6 +12,9 @@ What is the user's is never lost: git itself keeps edited and untracked files th
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,8 +25,10 @@ from grex.engine.holds import PermitKind
 from grex.engine.looking import Looking
 from grex.engine.outcome import CheckoutOptions, CheckoutOutcome
 from grex.engine.session import Session
+from grex.engine.sharing import submodule_shared
 from grex.engine.situation import local_work
 from grex.errors import FetchError, GrexError
+from grex.fs import remove_tree
 from grex.git import CheckoutState, GitRunner, MoveNote, RemoteRef, observe
 from grex.git.config_file import read_config
 from grex.git.fittings import Fittings, read_fittings, write_fittings
@@ -33,6 +38,8 @@ from grex.git.sparse import cone_directories, set_cone
 from grex.git.submodules import (
     Submodule,
     changed_submodules,
+    clear_new,
+    lent_to_submodules,
     module_dir,
     read_submodules,
     submodule_work,
@@ -209,24 +216,26 @@ class Fitting:
             if state.kind != "checkout" or state.note is not None or state.operation is not None:
                 return []
             git = session.git_for(node.path, node.url, others=True)
-            job = _Bringing(git, node.path, node.first.child.depth, backend)
+            job = _Bringing(session, git, node.path, node.first.child.depth, backend)
             leave = await job.bring(state, node.url, depth_left=_MOST_NESTED)
             if leave is not None:
                 return leave
             if state.head_sha is not None:
                 write_fittings(state.dirs.own, replace(read_fittings(state.dirs.own), submodules=state.head_sha))
-        return [f"brought {job.count} submodule{'s' if job.count > 1 else ''}"] if job.count else []
+        return [f"brought {job.count} submodule{'s' if job.count > 1 else ''}", *job.notes] if job.count else []
 
 
 class _Bringing:
     """Brings the submodules of one pack, with those below them. PACK and BACKEND are held."""
 
-    def __init__(self, git: GitRunner, pack: str, depth: int | None, backend: BackendHold) -> None:
+    def __init__(self, session: Session, git: GitRunner, pack: str, depth: int | None, backend: BackendHold) -> None:
+        self._session = session
         self._git = git
         self._pack = pack
         self._depth = depth
         self._backend = backend
         self.count = 0
+        self.notes: list[str] = []
 
     async def bring(self, state: CheckoutState, url: PackUrl, *, depth_left: int) -> planner.Leave | None:
         """Bring every submodule of a checkout; the first that must not be touched ends it.
@@ -270,12 +279,10 @@ class _Bringing:
             return verdict
         inner = one.state
         if verdict:
-            if inner is None:
-                made = () if module_dir(state, one).exists() else (one.name,)
-                write_note(state.dirs.own, replace(note, new=(one.path,), made=made))
             # A repository from the network does not choose a directory of this machine to copy from.
             protocols = ("https", "http", "ssh", "git", *(("file",) if url.is_local else ()))
-            inner = await update_submodule(
+            update = partial(
+                update_submodule,
                 self._git,
                 state,
                 one,
@@ -286,11 +293,46 @@ class _Bringing:
                 backend=self._backend,
                 timeout_s=_TIMEOUT_S,
             )
+            borrows = False
+            if inner is None:
+                is_cloned = not module_dir(state, one).exists()
+                write_note(state.dirs.own, replace(note, new=(one.path,), made=(one.name,) if is_cloned else ()))
+                may_borrow = url.is_local or not (address.is_local or self._session.real(address).is_local)
+                borrows = is_cloned and self._depth is None and may_borrow
+            inner = await (self._clone(state, one, address, update) if borrows else update())
             write_note(state.dirs.own, note)
             self.count += 1
         if inner is None:
             return None
         return await self.bring(inner, address, depth_left=depth_left - 1)
+
+    async def _clone(
+        self, state: CheckoutState, one: Submodule, address: PackUrl, update: Callable[..., Awaitable[CheckoutState]]
+    ) -> CheckoutState:
+        """Clone one with the help of the cache."""
+        lent = lent_to_submodules(state)
+        remove_tree(lent)
+        is_begun = False
+
+        async def make(lender: Path | None) -> CheckoutState:
+            nonlocal is_begun
+            if is_begun:  # git clones into an empty directory only; what was checked out may be edited by now
+                note = MoveNote(op="submodules", pack=self._pack, new=(one.path,), made=(one.name,))
+                aside = state.dirs.own / "grex" / f"kept-{time.time_ns()}"
+                self.notes += [
+                    f"files in the submodule {path} were kept, in {at}" for path, at in clear_new(state, note, aside)
+                ]
+            is_begun = True
+            return await update(lender=lender)
+
+        try:
+            found, said = await submodule_shared(
+                self._session, self._pack, address, make, lent=lent, git_dir=module_dir(state, one)
+            )
+        finally:
+            remove_tree(lent)
+        self.notes += [f"the submodule {clean(one.path, 80)}: {note}" for note in said]
+        return found
 
     def _address(self, one: Submodule, url: PackUrl) -> PackUrl:
         where = f"the submodule {clean(one.path, 80)} of {self._pack}"

@@ -59,6 +59,8 @@ class Candidates(Struct, frozen=True):
     root: CheckoutState | None
     packs: Mapping[str, CheckoutState]
     known: frozenset[str]
+    is_unborn: bool = False
+    """Whether the workspace has a repository of its own, and no commit in it."""
 
 
 def digest_of(path: Path) -> str:
@@ -94,6 +96,7 @@ def candidates_of(session: Session, found: Survey, chosen: Iterable[str] | None)
         root if root.kind == "checkout" and root.head_sha is not None else None,
         there,
         frozenset({*found.graph.nodes, *session.lines}),
+        is_unborn=root.kind == "checkout" and root.head_sha is None,
     )
 
 
@@ -161,6 +164,9 @@ class ForkBuild(Struct):
             await self._make(planned[FORK_ROOT], self.candidates.root, layout.root, hiding, None)
             if self.results[FORK_ROOT].error is not None:
                 return self._sorted()
+        elif self.candidates.is_unborn:
+            text = "it has no commit yet, so the fork has copies of its files and no repository of its own"
+            self.results[FORK_ROOT] = ForkedPack(FORK_ROOT, "left-out", text=text)
         self._copy()
         await hiding.hide([])
         self.session.reread()

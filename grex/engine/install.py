@@ -131,7 +131,7 @@ def examine_all(
                     continue
                 found.append(pack)
                 context.actions(pack.pack)  # every argument is checked now, before anything of any pack is run
-                claimants.append(Claimant(pack.path, claims_of(context, pack)))
+                claimants.append(Claimant(pack.path, claims_of(context, pack.pack_type, pack.pack)))
         except GrexError as error:
             if isinstance(error, UnknownPackTypeError) and present.spec is not None:
                 error = _with_its_actions(session, present.spec, error)

@@ -142,10 +142,12 @@ async def in_parallel(
 def check_still_there(member: Member) -> None:
     """See that a checkout was not taken away while its lock was waited for; that it was one, is known.
 
+    Of the root it is asked only that it is there: a workspace need not be a repository.
+
     Raises:
         PackError: there is none any more.
     """
-    if not os.path.lexists(f"{member.root}/.git"):
+    if not os.path.lexists(member.root if member.path == ROOT else f"{member.root}/.git"):
         raise _gone(member)
 
 

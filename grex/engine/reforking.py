@@ -5,10 +5,15 @@ Coming back is, in this order: the trash's record says which directory is on its
 rename; each pack is made a work tree again, at the commit where it was, without a file of it being touched; the fork's
 mark says that it is whole; the trash's record goes. Killed after the rename, the next run that changes anything in the
 workspace goes on from there, and until then `fork rm` refuses: it could not tell what is in the packs.
+
+A fork on another file system is copied, both ways, and what it was copied from goes last, first of all by a rename: so
+at each moment one of the two is whole and has its name.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -18,7 +23,7 @@ from grex.engine.fork_provider import main_place, repository_state
 from grex.engine.session import Session
 from grex.engine.trash import Trash, Trashed
 from grex.errors import GrexError, PackError
-from grex.fs import canonical, fsync_dir, move_to_trash, rename_whole
+from grex.fs import TEMP_PREFIX, canonical, copy_durably, fsync_dir, remove_tree, rename_whole
 from grex.git import find_git_dirs, has_commit, observe, write_record
 from grex.git.worktree_again import take_back_work_tree
 from grex.manifest import (
@@ -27,6 +32,7 @@ from grex.manifest import (
     ForkPack,
     ForkRecord,
     MovedFrom,
+    TrashKind,
     TrashRecord,
     read_fork_mark,
     write_fork_mark,
@@ -36,38 +42,67 @@ from grex.manifest.events import timestamp
 from grex.names import check_pack_path
 from grex.workspace import Layout
 
-__all__ = ["finish_fork", "fork_coming_back", "put_fork_away", "restore_fork"]
+__all__ = ["finish_fork", "fork_coming_back", "put_fork_away", "put_fork_lockfile_away", "restore_fork"]
 
 VERB = "fork rm"
 
 
-def put_fork_away(session: Session, record: ForkRecord) -> Path:
+def put_fork_away(session: Session, record: ForkRecord, temp: Path) -> Path:
     """Move a fork's directory to the trash of the workspace that has its record; gives where it lies.
+
+    One on another file system is copied there. Once that is recorded, the directory goes to `temp` in one rename.
+
+    Args:
+        session: the workspace.
+        record: the fork.
+        temp: a name beside its directory; what is there is the caller's to remove.
 
     Raises:
         OSError: it cannot be moved; it is where it was.
     """
     directory, trash = Path(record.directory), Trash(session.layout)
-    label = f"forks/{directory.name}"
-    if check_pack_path(label) is not None:
-        label = "forks/fork"
-    note = TrashRecord(
-        stamp="",
-        path=label,
-        kind="fork",
-        branch=record.branch,
-        why=f"it was the fork {directory}",
-        verb=VERB,
-        moved_at=timestamp(),
-        directory=str(directory),
-    )
+    note = _note(record, "fork", f"it was the fork {directory}")
     try:
         note = trash.put_away(directory, note)
-    except PackError:  # on another file system: a copy is better than nothing, and it is brought back by hand
-        return move_to_trash(directory, session.layout.trash_dir, label)
-    # WORKSPACE is not held: another run may have dropped a record whose directory was not there yet.
-    trash.update(note)
+    except PackError:  # it is not to be had by a rename
+        note = trash.copy_away(directory, note)
+        try:
+            directory.rename(temp)
+        except OSError:
+            trash.drop_copied(note)
+            trash.close(note)
+            raise
+        fsync_dir(temp.parent)
+    else:
+        # WORKSPACE is not held: another run may have dropped a record whose directory was not there yet.
+        trash.update(note)
     return trash.content(note)
+
+
+def put_fork_lockfile_away(session: Session, record: ForkRecord) -> Path:
+    """Copy a fork's lockfile to the trash of the workspace that has its record, before the fork goes.
+
+    Raises:
+        OSError: it cannot be copied.
+    """
+    trash, lockfile = Trash(session.layout), Layout(Path(record.directory)).lockfile
+    note = _note(record, "files", f"it was the lockfile of the fork {record.directory}", lockfile.name)
+    return trash.content(trash.copy_away(lockfile, note)) / lockfile.name
+
+
+def _note(record: ForkRecord, kind: TrashKind, why: str, *entries: str) -> TrashRecord:
+    label = f"forks/{Path(record.directory).name}"
+    return TrashRecord(
+        stamp="",
+        path=label if check_pack_path(label) is None else "forks/fork",
+        kind=kind,
+        branch=record.branch,
+        why=why,
+        verb=VERB,
+        moved_at=timestamp(),
+        entries=entries,
+        directory=record.directory,
+    )
 
 
 def fork_coming_back(session: Session, directory: Path) -> str | None:
@@ -104,7 +139,7 @@ async def restore_fork(session: Session, trashed: Trashed) -> list[str]:
     write_fork_record(session.layout.state_dir, _record_of(mark, record))
     directory.parent.mkdir(parents=True, exist_ok=True)
     try:
-        rename_whole(trashed.content, directory)
+        record = _move_back(trash, trashed, record, directory)
     except OSError as error:
         raise PackError(
             f"the fork {directory} cannot be restored: {error.strerror}",
@@ -112,6 +147,25 @@ async def restore_fork(session: Session, trashed: Trashed) -> list[str]:
         ) from error
     fsync_dir(directory.parent)
     return await finish_fork(session, record)
+
+
+def _move_back(trash: Trash, trashed: Trashed, record: TrashRecord, directory: Path) -> TrashRecord:
+    """Rename a fork to its place, or a copy of it; gives the record, which names the copy before that has the place."""
+    try:
+        rename_whole(trashed.content, directory)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return record
+    temp = directory.with_name(f"{TEMP_PREFIX}{record.stamp}")
+    remove_tree(temp)  # a copy that was killed
+    copy_durably(trashed.content, temp)
+    status = temp.lstat()
+    record = replace(record, restoring=MovedFrom(status.st_dev, status.st_ino))
+    trash.update(record)
+    temp.rename(directory)
+    return record
 
 
 async def finish_fork(session: Session, record: TrashRecord) -> list[str]:
@@ -137,7 +191,10 @@ async def finish_fork(session: Session, record: TrashRecord) -> list[str]:
             hint="`grex doctor --fix` goes on when what is wrong there is mended.",
         )
     write_fork_mark(Layout(directory).state_dir, replace(mark, stage="whole", heads={}))
-    Trash(session.layout).close(record)
+    trash = Trash(session.layout)
+    with contextlib.suppress(OSError):  # the fork is back; what it was copied from goes at the latest with a sweep
+        trash.drop_copied(record)
+    trash.close(record)
     return notes
 
 

@@ -44,7 +44,7 @@ from grex.manifest.edit import copy_entry
 from grex.names import PACK_YAML, clean, resolve_pack_path
 from grex.pack import parse_pack_spec
 
-__all__ = ["Restored", "chosen", "finish_removals", "finish_restores", "restore"]
+__all__ = ["Restored", "chosen", "finish_removals", "finish_restores", "has_left", "restore"]
 
 
 class Restored(Struct, frozen=True, kw_only=True):
@@ -115,6 +115,11 @@ async def restore(session: Session, trashed: Trashed) -> Restored:
     if not trashed.is_there:
         raise PackError(
             f"{record.path} is not in the trash any more", hint="`grex doctor --trash` lists what there is."
+        )
+    if record.kind == "files" and record.directory is not None:
+        raise PackError(  # nor would a record be believed that names any directory for its files
+            f"{', '.join(record.entries)} was in the fork {clean(record.directory)}, which went, so it has no place",
+            hint=f"It lies in .grex/trash/{record.stamp}/{record.path}; copy it where it is wanted.",
         )
     if record.kind == "fork":
         return Restored(record=record, notes=tuple(await restore_fork(session, trashed)))
@@ -257,7 +262,7 @@ async def finish_restores(session: Session) -> list[str]:
     said: list[str] = []
     for trashed in trash.listed()[0]:
         record = trashed.record
-        if record.restoring is None or trashed.is_there:
+        if record.restoring is None or not has_left(trashed):
             continue
         if record.kind == "fork" and record.directory is not None:
             said += await _finish_fork(session, trashed, record.restoring)
@@ -287,6 +292,15 @@ async def _finish_fork(session: Session, trashed: Trashed, moved: MovedFrom) -> 
     except PackError as error:
         return [error.message]  # the next run tries it again, and `fork rm` leaves it alone until then
     return [f"{record.directory}: finished bringing the fork back from the trash", *notes]
+
+
+def has_left(trashed: Trashed) -> bool:
+    """Whether something is in the trash no more, or only as that from which a fork was copied back."""
+    record = trashed.record
+    if not trashed.is_there:
+        return True
+    is_fork = record.kind == "fork" and record.directory is not None
+    return is_fork and record.restoring is not None and _is_the_one(Path(record.directory or ""), record.restoring)
 
 
 def _is_the_one(place: Path, moved: MovedFrom) -> bool:

@@ -1,26 +1,30 @@
 """Runs one name over packs: a hook, or the declared actions of one kind; in the order of `depends_on`, in parallel.
 
-WORKSPACE is not held: a sync may go on beside it. What a pack is planned with is therefore looked at again once it is
-held (`RunContext.rereads`): a checkout that was moved meanwhile fails, and the log is read again, so that an action
-knows what is its own work.
+Two packs that want one place are refused before anything is run, as in an install; what is asked about is what the
+actions of that kind claim. WORKSPACE is not held: a sync may go on beside it. What a pack is planned with is therefore
+looked at again once it is held (`RunContext.rereads`): a checkout that was moved meanwhile fails, and the log is read
+again, so that an action knows what is its own work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from grex.engine.calling import call_pack_type
+from grex.engine.claims import Claimant, claims_of, conflicts, taken, what_is_left
 from grex.engine.context import RunContext
 from grex.engine.dependencies import find_needs
-from grex.engine.lifecycle import Phase, Step, StepOutcome, asking, run_steps, trust_lines
+from grex.engine.install import would_run
+from grex.engine.installable import examine
+from grex.engine.lifecycle import Phase, Step, StepOutcome, asking, is_allowed, run_steps, trust_lines
 from grex.engine.session import Session
 from grex.engine.standing import Standing
 from grex.errors import GrexError
-from grex.plugin import Outcome, Pack
+from grex.plugin import Claim, Outcome, Pack
 
 __all__ = ["RunOutcome", "RunPlan", "RunStatus", "RunStep", "prepare_run", "run_name"]
 
@@ -43,7 +47,13 @@ class RunPlan(Struct, frozen=True):
 
 
 def prepare_run(
-    session: Session, context: RunContext, standing: Standing, wanted: Collection[str], name: str
+    session: Session,
+    context: RunContext,
+    standing: Standing,
+    wanted: Collection[str],
+    name: str,
+    *,
+    active: Collection[str],
 ) -> RunPlan:
     """Which packs have something of that name, with what each would run.
 
@@ -53,6 +63,7 @@ def prepare_run(
         standing: the packs as they are.
         wanted: the packs that were asked for.
         name: what is to be run.
+        active: the packs that are declared and active here; what they claim, nobody else may take.
     """
     needs = find_needs(session, list(standing.present.values()))
     refused = {path: error for path, error in standing.refused.items() if path in wanted}
@@ -79,9 +90,55 @@ def prepare_run(
             steps.append(RunStep(pack, pack_type, found.trust_key, lines, (), name))
         except GrexError as error:
             refused[path] = error
+    refused.update(_in_conflict(session, context, standing, steps, active))
+    steps = [step for step in steps if step.pack.path not in refused]
     having = {*refused, *(step.pack.path for step in steps)}
     ordered = (replace(step, after=needs.before(step.pack.path, having)) for step in steps)
     return RunPlan(tuple(ordered), refused, frozenset(names))
+
+
+def _in_conflict(
+    session: Session, context: RunContext, standing: Standing, steps: Sequence[RunStep], active: Collection[str]
+) -> dict[str, GrexError]:
+    """Why packs cannot run it: it wants what another pack, it itself or grex wants, or has left there."""
+    wrong: dict[str, GrexError] = {}
+    asked: dict[str, tuple[Claim, ...]] = {}
+    for step in steps:
+        try:
+            with asking(session, step.pack.path, step.pack.spec):
+                asked[step.pack.path] = context.claims_of_kind(step.pack, step.name)
+        except GrexError as error:
+            wrong[step.pack.path] = error
+    if not any(asked.values()):
+        return wrong
+    claimants: list[Claimant] = []
+    would: dict[str, tuple[tuple[str, ...], str | None]] = {
+        step.pack.path: (step.needs_trust, step.trust_key) for step in steps
+    }
+    for path in sorted({*active, *asked} & set(standing.present)):
+        found = standing.present[path]
+        if found.spec is None:
+            continue
+        claims = asked.get(path, ())
+        try:
+            with asking(session, path, found.spec):
+                installable = examine(session, found)
+                if installable is not None:
+                    more = claims_of(context, installable.pack_type, installable.pack)
+                    named = () if set(claims) <= set(more) else {claim.what for claim in claims}
+                    claims = (*claims, *(one for one in more if one not in claims and one.what not in named))
+                    if path not in would:
+                        would[path] = would_run(context, installable), found.trusted_as
+        except GrexError:  # an install would say what is wrong with it
+            would.setdefault(path, ((), found.trusted_as))
+        claimants.append(Claimant(path, claims))
+    newcomers = [Claimant(path, claims) for path, claims in asked.items()]
+    told = {**taken(newcomers, what_is_left(session, claimants))}
+    told.update(
+        conflicts(claimants, lambda path: is_allowed(session, *would[path]), session.layout.records, only=asked)
+    )
+    wrong.update((path, error) for path, error in told.items() if path in asked)
+    return wrong
 
 
 async def run_name(session: Session, context: RunContext, plan: RunPlan, *, fail_fast: bool) -> dict[str, RunOutcome]:

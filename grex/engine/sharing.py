@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from grex.engine.graph import Node
 from grex.engine.session import Session
@@ -34,9 +35,11 @@ from grex.git.mirror import (
     take_over,
 )
 from grex.git.partial import is_partial
-from grex.names import clean
+from grex.names import PackUrl, clean
 
-__all__ = ["clone_shared", "fetch_shared", "lent_place"]
+__all__ = ["clone_shared", "fetch_shared", "lent_place", "submodule_shared"]
+
+T = TypeVar("T")
 
 _TIMEOUT_S = 4 * 3600.0
 _SHOWN = 200
@@ -67,34 +70,53 @@ async def clone_shared(
     path = _mirror_path(session, node)
     if path is None:
         return await make(None), ()
-    lent = lent_place(temp)
-    try:
-        mirror = await _borrow(session, node, path, lent)
-    except (GrexError, OSError) as error:
-        if isinstance(error, FetchError) and is_of_the_network(error):
-            raise
-        remove_tree(lent)
-        return await make(None), (f"the cache was not used: {_reason(error)}",)
-    if mirror is None:
+
+    def is_news(cloned: ClonedCheckout) -> bool:
+        return cloned.record.sha not in mirror_refs(path).values()
+
+    shared = _Shared(session, node.path, node.url, path)
+    return await shared.make(make, lent=lent_place(temp), git_dir=temp / ".git", whole=temp, is_news=is_news)
+
+
+async def submodule_shared(
+    session: Session,
+    pack: str,
+    url: PackUrl,
+    make: Callable[[Path | None], Awaitable[T]],
+    *,
+    lent: Path,
+    git_dir: Path,
+) -> tuple[T, tuple[str, ...]]:
+    """Clone a submodule with the help of the cache, or without; gives what `make` gives, and notes.
+
+    Tier: BACKEND of the pack around it is held by the caller; the mirror's lock (MANIFEST) is taken. Cancellation: git
+    has ended; what there is of it is the caller's to remove.
+
+    Args:
+        session: the run.
+        pack: the pack that has the submodule.
+        url: the submodule's, as it is declared there.
+        make: makes it, borrowing from a directory if one is given.
+        lent: where the objects may lie that it borrows.
+        git_dir: its git directory, which is not there yet.
+
+    Raises:
+        FetchError: it could not be cloned.
+    """
+    cache_dir = session.settings.cache_dir
+    if cache_dir is None:
         return await make(None), ()
-    try:
-        cloned = await make(lent)
-        take_over(lent, temp / ".git")
-    except RefNotFoundError:
-        raise
-    except (GrexError, OSError) as error:
-        if isinstance(error, FetchError) and is_of_the_network(error):
-            raise
-        # Either the remote's fault or the mirror's. A clone without it tells; if that one works, the mirror is bad.
-        remove_tree(temp)
-        remove_tree(lent)
-        cloned = await make(None)
-        await _try(session, path, lambda _: _drop(path))
-        return cloned, (f"the mirror in the cache was damaged and is removed: {_reason(error)}",)
-    if cloned.record.sha not in mirror_refs(path).values():
-        git = session.git_for(node.path)
-        await _try(session, path, lambda hold: learn(git, mirror, temp, hold=hold, timeout_s=_TIMEOUT_S))
-    return cloned, ()
+    path = mirror_for(cache_dir, session.real(url))
+
+    def is_news(_: T) -> bool:
+        known = set(mirror_refs(path).values())
+        return not known.issuperset(
+            sha for name, sha in mirror_refs(git_dir).items() if name.startswith("refs/remotes/")
+        )
+
+    # The address is what grex makes of a relative one; where git asks another, the mirror's failure says nothing.
+    shared = _Shared(session, pack, url, path, asks_again=True)
+    return await shared.make(make, lent=lent, git_dir=git_dir, whole=git_dir, is_news=is_news)
 
 
 async def fetch_shared(
@@ -140,22 +162,73 @@ def _mirror_path(session: Session, node: Node) -> Path | None:
     return mirror_for(cache_dir, session.real(node.url))
 
 
-async def _borrow(session: Session, node: Node, path: Path, lent: Path) -> Mirror | None:
-    """Hold the mirror, make it if it is not there or damaged, and lend what it has; None if that is nothing."""
-    async with session.holds.mirror(path) as hold:
-        mirror = read_mirror(path)
+class _Shared:
+    """One clone with the help of the mirror at `path`, which is of `url`."""
+
+    def __init__(self, session: Session, pack: str, url: PackUrl, path: Path, *, asks_again: bool = False) -> None:
+        self._session = session
+        self._pack = pack
+        self._url = url
+        self._path = path
+        self._asks_again = asks_again
+        """Whether a remote that refuses to fill the mirror is asked for the clone all the same."""
+
+    async def make(
+        self,
+        make: Callable[[Path | None], Awaitable[T]],
+        *,
+        lent: Path,
+        git_dir: Path,
+        whole: Path,
+        is_news: Callable[[T], bool],
+    ) -> tuple[T, tuple[str, ...]]:
+        """Make the clone, whose git directory is `git_dir` and of which nothing but `whole` has to be removed."""
+        session, path = self._session, self._path
+        try:
+            mirror = await self._borrow(lent)
+        except (GrexError, OSError) as error:
+            if isinstance(error, FetchError) and is_of_the_network(error) and not self._asks_again:
+                raise
+            remove_tree(lent)
+            return await make(None), (f"the cache was not used: {_reason(error)}",)
         if mirror is None:
-            git = session.git_for(node.path, node.url)
-            await make_mirror(
-                git,
-                path,
-                session.address(node.url).plain,
-                shown_url=session.real(node.url).redacted,
-                hold=hold,
-                timeout_s=_TIMEOUT_S,
-            )
+            return await make(None), ()
+        try:
+            made = await make(lent)
+            take_over(lent, git_dir)
+        except RefNotFoundError:
+            raise
+        except (GrexError, OSError) as error:
+            if isinstance(error, GrexError) and is_of_the_network(error):
+                raise
+            # Either the remote's fault or the mirror's. A clone without it tells; if that one works, the mirror is bad.
+            remove_tree(whole)
+            remove_tree(lent)
+            made = await make(None)
+            await _try(session, path, lambda _: _drop(path))
+            return made, (f"the mirror in the cache was damaged and is removed: {_reason(error)}",)
+        if is_news(made):
+            git = session.git_for(self._pack)
+            await _try(session, path, lambda hold: learn(git, mirror, whole, hold=hold, timeout_s=_TIMEOUT_S))
+        return made, ()
+
+    async def _borrow(self, lent: Path) -> Mirror | None:
+        """Hold the mirror, make it if it is not there or damaged, and lend what it has; None if that is nothing."""
+        session, path = self._session, self._path
+        async with session.holds.mirror(path) as hold:
             mirror = read_mirror(path)
-        return mirror if mirror is not None and lend(mirror, lent) else None
+            if mirror is None:
+                git = session.git_for(self._pack, self._url)
+                await make_mirror(
+                    git,
+                    path,
+                    session.address(self._url).plain,
+                    shown_url=session.real(self._url).redacted,
+                    hold=hold,
+                    timeout_s=_TIMEOUT_S,
+                )
+                mirror = read_mirror(path)
+            return mirror if mirror is not None and lend(mirror, lent) else None
 
 
 async def _try(session: Session, path: Path, do: Callable[[BackendHold], Awaitable[None]]) -> None:

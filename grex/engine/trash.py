@@ -27,7 +27,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from grex.errors import ManifestError, PackError
-from grex.fs import TEMP_PREFIX, fsync_dir, make_stamp_dir, parse_stamp, remove_tree, rename_whole, safe_join
+from grex.fs import (
+    TEMP_PREFIX,
+    copy_durably,
+    fsync_dir,
+    make_stamp_dir,
+    parse_stamp,
+    remove_tree,
+    rename_whole,
+    safe_join,
+)
 from grex.manifest import (
     TrashRecord,
     read_trash_record,
@@ -129,12 +138,42 @@ class Trash:
                 self._forget(record)
         return record if moved else None
 
-    def _begin(self, record: TrashRecord) -> tuple[TrashRecord, Path]:
+    def copy_away(self, source: Path, record: TrashRecord) -> TrashRecord:
+        """Copy what is on another file system; gives the record as it was written. The original is the caller's.
+
+        The record comes last: what a kill leaves of a copy is nothing that could be brought back, and is swept in time.
+
+        Args:
+            source: what is to be copied.
+            record: what it is; its stamp is found here. Of `files`, the copy is the one entry.
+
+        Raises:
+            ManifestError: the trash is a symbolic link.
+            OSError: it cannot be copied.
+        """
+        self._check_directory()
+        made = make_stamp_dir(self._dir)
+        record = replace(record, stamp=made.name)
+        target = safe_join(made, "/".join((record.path, *record.entries)))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy_durably(source, target)
+            self._make_durable(target)
+            write_trash_record(self._dir, record)
+        except BaseException:
+            remove_tree(made)
+            raise
+        return record
+
+    def _check_directory(self) -> None:
         if self._dir.is_symlink():
             raise ManifestError(
                 f"{self._dir} is a symbolic link, and grex moves nothing through it",
                 hint="Remove the link; a directory is made when it is needed.",
             )
+
+    def _begin(self, record: TrashRecord) -> tuple[TrashRecord, Path]:
+        self._check_directory()
         made = make_stamp_dir(self._dir)
         record = replace(record, stamp=made.name)
         try:
@@ -221,6 +260,19 @@ class Trash:
         for directory in sorted(above, key=lambda one: len(one.parts), reverse=True):
             with contextlib.suppress(OSError):
                 (top / directory).rmdir()
+
+    def drop_copied(self, record: TrashRecord) -> None:
+        """Remove what lies there of something that was copied back to its place. It goes as a whole first.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        content = self.content(record)
+        if os.path.lexists(content):
+            doomed = self._dir / f"{TEMP_PREFIX}{record.stamp}"
+            content.rename(doomed)
+            fsync_dir(content.parent)
+            remove_tree(doomed)
 
     def close(self, record: TrashRecord) -> None:
         """Forget something that has left the trash."""

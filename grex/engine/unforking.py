@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from grex.engine.fork_provider import main_place, provider_named, repository_state, root_temp
 from grex.engine.fork_work import ForkWork, common_of, place_of, temp_of, tip_of
-from grex.engine.reforking import put_fork_away
+from grex.engine.reforking import put_fork_away, put_fork_lockfile_away
 from grex.engine.session import Session
 from grex.errors import GrexError, PackError
 from grex.fs import fsync_dir, move_to_trash, remove_tree
@@ -101,17 +101,15 @@ def _move_away(
     directory = Path(record.directory)
     trash = Layout(directory).trash_dir
     has_trash = trash.is_dir() and any(trash.iterdir())
-    label = f"forks/{directory.name}"
     # Commits of a pack that was forked stay in its repository; those of one that was cloned into the fork go with it.
     if has_trash or any(
         work.edited or work.untracked or work.operation or work.text or (work.unmerged and work.branch is None)
         for work in found
     ):
-        removal.trash = put_fork_away(session, record)
+        removal.trash = put_fork_away(session, record, temp)
         return
     if is_known and any(work.has_new_lockfile for work in found):
-        lockfile = Layout(directory).lockfile
-        removal.trash = move_to_trash(lockfile, session.layout.trash_dir, f"{label}/{lockfile.name}")
+        removal.trash = put_fork_lockfile_away(session, record)
     directory.rename(temp)
     fsync_dir(temp.parent)
 
@@ -188,7 +186,9 @@ async def _forget(session: Session, record: ForkRecord, pack: ForkPack, removal:
             tip = tip_of(common, pack.branch)
             if tip is None:
                 return
-            if await unmerged_count(git, repository, {tip} - {pack.sha}, besides=[pack.branch], since=pack.sha):
+            # Not since the commit where the fork began: a HEAD on no branch was there, which may be elsewhere by now.
+            head = observe(main_place(common)).head_sha
+            if await unmerged_count(git, repository, {tip} - {head}, besides=[pack.branch], since=head):
                 removal.kept_branches[pack.path] = pack.branch
                 return
             await delete_branch(git, repository, pack.branch, expected=tip, backend=backend)

@@ -16,7 +16,7 @@ from grex.fs.atomic import (
 )
 from grex.fs.canonical import canonical
 from grex.fs.regular import open_regular, read_regular
-from grex.fs.remove import make_stamp_dir, move_to_trash, remove_tree, rename_whole
+from grex.fs.remove import copy_durably, make_stamp_dir, move_to_trash, remove_tree, rename_whole
 from grex.fs.renaming import rename_to_free_name
 from grex.fs.safe_join import UnsafeJoinError, safe_join
 from grex.fs.stamp import parse_stamp, utc_stamp
@@ -25,6 +25,7 @@ __all__ = [
     "TEMP_PREFIX",
     "UnsafeJoinError",
     "canonical",
+    "copy_durably",
     "fsync_dir",
     "keep_attributes",
     "make_stamp_dir",

@@ -9,7 +9,8 @@ mounted inside the tree is not emptied: that is EXDEV. `shutil.rmtree` does not 
 
 `move_to_trash` is one rename into a directory that it has just made, so nothing in the trash is ever overwritten.
 Across file systems it copies, makes the copy durable, and only then removes the original. What must come back byte for
-byte is never copied: `engine.trash` puts its own steps together, from `make_stamp_dir` and `rename_whole`.
+byte is not copied: `engine.trash` puts its own steps together, from `make_stamp_dir` and `rename_whole`, and for forks,
+which may lie on another file system, from `copy_durably`.
 
 POSIX only; the parts of grex that run on Windows do not need it.
 """
@@ -26,7 +27,7 @@ from grex.fs.atomic import TEMP_PREFIX, fsync_dir
 from grex.fs.safe_join import safe_join
 from grex.fs.stamp import utc_stamp
 
-__all__ = ["make_stamp_dir", "move_to_trash", "remove_tree", "rename_whole"]
+__all__ = ["copy_durably", "make_stamp_dir", "move_to_trash", "remove_tree", "rename_whole"]
 
 _DEPTH_LIMIT = 64
 _OPEN_DIR = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -165,7 +166,7 @@ def move_to_trash(path: Path, trash_dir: Path, label: str) -> Path:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            _copy_durably(path, target)
+            copy_durably(path, target)
             copied = True
     except BaseException:
         _remove_empty(made, label)
@@ -230,8 +231,14 @@ def rename_whole(path: Path, target: Path) -> None:
             target.chmod(mode)
 
 
-def _copy_durably(path: Path, target: Path) -> None:
-    """Copy to another file system, or leave nothing there."""
+def copy_durably(path: Path, target: Path) -> None:
+    """Copy a file, a link or a directory to another file system, or leave nothing there.
+
+    Modes and times are kept, links are copied themselves; hard links between files are not kept.
+
+    Raises:
+        OSError: there is no copy.
+    """
     import shutil  # noqa: PLC0415 - every start of grex would pay for what one in thousands needs
 
     try:

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from grex.errors import FetchError
+from grex.errors import FetchError, GrexError
 from grex.fs import fsync_dir, read_regular, remove_tree, replace_file
 from grex.git.command import BackendHold, GitRunner
 from grex.names import PackUrl, clean
@@ -264,7 +264,7 @@ def forget_reference(git_dir: Path) -> None:
     (git_dir / "objects" / "info" / "alternates").unlink(missing_ok=True)
 
 
-def is_of_the_network(error: FetchError) -> bool:
+def is_of_the_network(error: GrexError) -> bool:
     """Whether a failure is the remote's and would meet a clone without a mirror just as well."""
     told = error.details.get("stderr")
     lines = told if isinstance(told, list) else []

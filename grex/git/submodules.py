@@ -32,6 +32,7 @@ __all__ = [
     "SubmoduleWork",
     "changed_submodules",
     "clear_new",
+    "lent_to_submodules",
     "module_dir",
     "read_submodules",
     "submodule_work",
@@ -191,6 +192,7 @@ async def update_submodule(
     depth: int | None,
     backend: BackendHold,
     timeout_s: float | None,
+    lender: Path | None = None,
 ) -> CheckoutState:
     """Bring one submodule to its commit: cloned if nothing is there, else fetched and checked out.
 
@@ -207,6 +209,7 @@ async def update_submodule(
         depth: how many commits of history to fetch.
         backend: the held BACKEND lock of the whole pack.
         timeout_s: how long git may take.
+        lender: a repository from which one that is cloned borrows objects, instead of having them sent.
 
     Returns:
         The submodule's checkout, detached at its commit.
@@ -224,6 +227,8 @@ async def update_submodule(
         )
     # A bare `update` would obey `submodule.*.update`, which a user may have set to something else than a checkout.
     options = ["--init", "--checkout", *([] if depth is None else [f"--depth={depth}"])]
+    if lender is not None:
+        options.append(f"--reference={lender}")
     if inner is not None and await has_commit(runner, inner, one.sha):
         options.append("--no-fetch")
     await runner.run(
@@ -283,7 +288,13 @@ def clear_new(state: CheckoutState, note: MoveNote, aside: Path) -> tuple[tuple[
     modules = state.dirs.common / "modules"
     for name in filter(_is_plain_name, note.made):
         remove_tree(modules / name)
+    remove_tree(lent_to_submodules(state))
     return tuple(kept)
+
+
+def lent_to_submodules(state: CheckoutState) -> Path:
+    """Where the objects lie that a submodule of a checkout borrows while it is cloned: on its own file system."""
+    return state.dirs.common / "grex" / "lent-objects"
 
 
 def module_dir(state: CheckoutState, one: Submodule) -> Path:

@@ -69,7 +69,7 @@ class TrashRecord(Struct, frozen=True, kw_only=True):
         moved_at: when, as the log writes it.
         entries: of `files`, which, from the pack.
         declaration: the entry that the root's pack.yaml loses with it, as it was written, as the only one of a list.
-        directory: of a fork, where it was; absolute.
+        directory: of a fork, where it was; absolute. Of files, the fork that had them: they have no place any more.
         restoring: what is on its way back.
     """
 

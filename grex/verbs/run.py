@@ -101,7 +101,8 @@ async def run(request: RunRequest, settings: Settings) -> RunReport:
     wanted = chosen.paths | ({ROOT} if chosen.is_all or chosen.has_root else set())
     said = Said()
     context = RunContext(session, dry_run=request.dry_run, rereads=True, said=said)
-    plan = prepare_run(session, context, stand(session, found), wanted, request.name)
+    active = {ROOT, *(node.path for node in found.graph.active())}
+    plan = prepare_run(session, context, stand(session, found), wanted, request.name, active=active)
     if not plan.steps and not plan.refused and wanted:
         raise _nothing(request, plan)
     if not request.dry_run and request.ask_trust is not None and untrusted_steps(session, plan.steps):

@@ -18,9 +18,9 @@ from typing import Any
 import anyio
 import pytest
 
-from grex.git.mirror import list_mirrors, mirror_for, read_mirror
+from grex.git.mirror import list_mirrors, mirror_for, read_mirror, take_over
 from grex.locks import MirrorLock
-from grex.names import parse_url
+from grex.names import Rewrite, Rewrites, parse_url
 from grex.progress import Slice
 from grex.verbs.sync import PackReport
 from tests.support.dying import run_until
@@ -135,6 +135,152 @@ def test_a_second_workspace_moves_next_to_nothing_and_depends_on_nothing(
         whole(tmp_path / name / "ws/lib")
     packs = list((tmp_path / "two/ws/lib/.git/objects/pack").glob("*.pack"))
     assert all(path.stat().st_nlink >= 2 for path in packs)  # the same bytes on the disk as in the first one
+
+
+def with_submodule(server: GitServer, url: str, *, size_bytes: int = 1 << 10) -> None:
+    """`lib` has the submodule `sub`, of another repository, which stands in its `.gitmodules` with that URL."""
+    server.create("sub", {"s": "1", "big": os.urandom(size_bytes)})
+    work = server.work("lib")
+    git(work, "-c", "protocol.file.allow=always", "submodule", "add", "--quiet", server.url("sub"), "sub")
+    git(work, "config", "--file", ".gitmodules", "submodule.sub.url", url)
+    git(work, "commit", "--quiet", "-am", "submodule")
+    git(work, "push", "--quiet")
+
+
+def whole_with_submodule(checkout: Path) -> None:
+    whole(checkout)
+    assert (checkout / "sub/s").read_text() == "1"
+    git_dir = checkout / ".git/modules/sub"
+    assert not (git_dir / "objects/info/alternates").exists()
+    assert git(checkout / "sub", "fsck", "--full", "--strict") == ""
+    assert not (checkout / ".git/grex/lent-objects").exists()
+
+
+def test_a_second_workspace_moves_next_to_nothing_of_a_submodule_and_depends_on_nothing(
+    tmp_path: Path, server: GitServer, cache: Path, wire: Wire
+) -> None:
+    with_submodule(server, "../sub.git", size_bytes=5 * MIB)
+    url = f"git://127.0.0.1:{wire.server_address[1]}{server.path('lib')}"
+    sent = []
+    for name in ("one", "two"):
+        found = Place(tmp_path / name, cache_dir=cache)
+        found.declare({"url": url, "path": "lib", "submodules": True})
+        before = wire.sent
+        assert sync(found).notes == ("brought 1 submodule",)
+        sent.append(wire.sent - before)
+    assert 5 * MIB < sent[0] < 6 * MIB
+    assert sent[1] < sent[0] / 100
+    shutil.rmtree(cache)
+    for name in ("one", "two"):
+        whole_with_submodule(tmp_path / name / "ws/lib")
+    packs = list((tmp_path / "two/ws/lib/.git/modules/sub/objects/pack").glob("*.pack"))
+    assert all(path.stat().st_nlink >= 2 for path in packs)
+
+
+def test_what_a_mirror_lacks_of_a_submodule_is_brought_and_learnt(
+    tmp_path: Path, server: GitServer, cache: Path
+) -> None:
+    with_submodule(server, "../sub.git")
+    sync(place(tmp_path, "one", server, cache, submodules=True))
+    tip = server.commit("sub", {"s": "2"})
+    git(server.work("lib") / "sub", "pull", "--quiet", "origin", "main")
+    git(server.work("lib"), "commit", "--quiet", "-am", "newer")
+    git(server.work("lib"), "push", "--quiet")
+    second = place(tmp_path, "two", server, cache, submodules=True)
+    assert sync(second).notes == ("brought 1 submodule",)
+    assert (second / "lib/sub/s").read_text() == "2"
+    mirror = mirror_for(cache, parse_url(server.url("sub")))
+    assert tip in git(mirror, "show-ref")
+    assert read_mirror(mirror) is not None
+    shutil.rmtree(cache)
+    assert git(second / "lib/sub", "fsck", "--full", "--strict") == ""
+
+
+def test_a_submodule_goes_past_the_cache_where_it_wants_less_or_is_a_directory_that_the_network_names(
+    tmp_path: Path, server: GitServer, cache: Path, wire: Wire
+) -> None:
+    with_submodule(server, server.url("sub"))
+    found = place(tmp_path, "one", server, cache, submodules=True, depth=1)
+    assert sync(found).notes == ("brought 1 submodule",)
+    assert not cache.exists()
+    found = Place(tmp_path / "two", cache_dir=cache)
+    url = f"git://127.0.0.1:{wire.server_address[1]}{server.path('lib')}"
+    found.declare({"url": url, "path": "lib", "submodules": True})
+    assert sync(found).status == "failed"
+    assert [mirror.url for _, mirror in list_mirrors(cache) if mirror is not None] == [url]
+
+
+def test_a_mirror_of_a_submodule_is_of_what_is_really_asked(tmp_path: Path, server: GitServer, cache: Path) -> None:
+    with_submodule(server, "https://h.invalid/sub")
+    rules = Rewrites((Rewrite(f"{server.root.as_uri()}/", "https://h.invalid/"),))
+    places = [Place(tmp_path / name, cache_dir=cache, rewrites=rules) for name in ("one", "two")]
+    for found in places:
+        found.declare({"url": server.url("lib"), "submodules": True})
+        assert sync(found).notes == ("brought 1 submodule",)
+        assert git(found / "lib/sub", "config", "remote.origin.url") == "https://h.invalid/sub"
+    assert read_mirror(mirror_for(cache, parse_url(f"{server.root.as_uri()}/sub"))) is not None
+    shutil.rmtree(cache)
+    whole_with_submodule(places[1] / "lib")
+
+
+def test_a_damaged_mirror_of_a_submodule_is_removed_and_the_clone_made_without(
+    tmp_path: Path, server: GitServer, cache: Path
+) -> None:
+    with_submodule(server, "../sub.git")
+    sync(place(tmp_path, "one", server, cache, submodules=True))
+    mirror = mirror_for(cache, parse_url(server.url("sub")))
+    flip(mirror)
+    second = place(tmp_path, "two", server, cache, submodules=True)
+    report = sync(second)
+    assert report.status == "cloned", report.error
+    assert report.notes[-1].startswith("the submodule sub: the mirror in the cache was damaged and is removed")
+    whole_with_submodule(second / "lib")
+    assert not mirror.exists()
+
+
+def test_a_submodule_that_was_checked_out_and_cannot_keep_what_it_borrows_is_cloned_anew(
+    tmp_path: Path, server: GitServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_submodule(server, "../sub.git")
+
+    def refused(lent: Path, git_dir: Path) -> None:
+        if git_dir.name == "sub":
+            raise OSError(28, "No space left on device", "there")
+        take_over(lent, git_dir)
+
+    monkeypatch.setattr("grex.engine.sharing.take_over", refused)
+    found = place(tmp_path, "one", server, cache, submodules=True)
+    report = sync(found)
+    assert report.status == "cloned", report.error
+    assert "No space left on device (there)" in report.notes[-1]
+    (kept,) = (found / "lib/.git/grex").glob("kept-*/0-sub/s")
+    assert (str(kept.parent) in report.notes[-2], kept.read_text()) == (True, "1")
+    whole_with_submodule(found / "lib")
+
+
+@pytest.mark.slow
+def test_a_submodule_that_borrows_and_is_killed_at_each_step_is_made_whole(
+    tmp_path: Path, server: GitServer, cache: Path
+) -> None:
+    with_submodule(server, "../sub.git")
+    sync(place(tmp_path, "one", server, cache, submodules=True))
+    sub = mirror_for(cache, parse_url(server.url("sub")))
+    for nth in range(1, 120):
+        if nth % 2:  # in turn, the mirror is there or made
+            shutil.rmtree(sub, ignore_errors=True)
+        found = place(tmp_path, f"at-{nth}", server, cache, submodules=True)
+        was_killed = run_until(partial(sync, found), nth, since="grex.engine.fitting:submodule_shared")
+        report = sync(found)
+        assert report.error is None, (nth, report.error)
+        whole_with_submodule(found / "lib")
+        assert found.leftovers() == []
+        sync(place(tmp_path, f"other-{nth}", server, cache, submodules=True))
+        assert [path for path in (cache / "mirrors").iterdir() if ".tmp-" in path.name] == []
+        assert read_mirror(sub) is not None
+        if not was_killed and nth % 2:
+            break
+    else:
+        raise AssertionError("it never got through")
 
 
 def test_a_pack_received_from_the_wire_holds_only_what_is_new(tmp_path: Path, server: GitServer, cache: Path) -> None:

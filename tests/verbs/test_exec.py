@@ -80,6 +80,13 @@ async def test_the_root_is_meant_only_where_it_is_named(packs: Place) -> None:
         await run(packs, "true", packs=("d",))
 
 
+async def test_the_root_needs_to_be_no_repository(packs: Place) -> None:
+    assert not (packs / ".git").exists()
+    heard = Heard()
+    report = await run(packs, "pwd", packs=(".",), tell=heard.tell)
+    assert (report.exit_code, heard.told["."]) == (0, (f"{packs.root}\n".encode(), b""))
+
+
 async def test_a_pack_that_is_not_there_is_left_out_and_one_that_was_named_fails(packs: Place) -> None:
     (packs / "b").rename(packs.root.parent / "away")
     report = await run(packs, "true")

@@ -94,6 +94,19 @@ def test_a_workspace_without_a_repository_has_its_files_copied(tmp_path: Path) -
     forks.check_untouched()
 
 
+def test_a_repository_without_a_commit_is_left_out_and_that_is_said(tmp_path: Path) -> None:
+    forks = Forks(tmp_path, has_root=False)
+    git(forks.root, "init", "--quiet")
+    report = forks.fork("x")
+    (root,) = (pack for pack in report.packs if pack.path == ".")
+    assert (report.exit_code, root.status) == (0, "left-out")
+    assert root.text.startswith("it has no commit yet")
+    assert not (forks.base / "x/.git").exists()
+    assert forks.status(forks.base / "x").is_clean
+    assert forks.remove("x").exit_code == 0
+    assert forks.states() == {}
+
+
 def test_it_begins_at_commits_and_says_what_is_in_none(forks: Forks) -> None:
     """An edit, an untracked file, and a pack that only an edited pack.yaml declares."""
     (forks.root / "a/file").write_text("edited\n")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
+from grex.engine.trash import Trash
 from grex.errors import PackError, UsageError
 from grex.verbs.doctor import DoctorReport
-from tests.support.dying import changes_of, die_before
+from grex.workspace import Layout
+from tests.support.dying import changes_of, die_before, run_until
 from tests.support.forks import Forks
 from tests.support.git_server import git
 
@@ -77,6 +84,10 @@ def test_work_in_a_fork_is_refused_pack_by_pack_and_a_clean_one_goes_without_a_t
     assert git(forks.root / "a/in", "rev-parse", "HEAD") == mine
     assert report.removal.trash is not None
     assert report.removal.trash.name == "grex.lock.jsonl"
+    (kept,) = forks.doctor(trash=True).trash or ()
+    assert (kept.trashed.record.why, kept.trashed.is_there) == (f"it was the lockfile of the fork {directory}", True)
+    (no,) = forks.doctor(restore=(kept.trashed.record.stamp,)).restored
+    assert str(no.error).startswith(f"grex.lock.jsonl was in the fork {directory}, which went, so it has no place")
     assert forks.states() == {}
     for pack in (".", "a", "a/in", "b"):
         assert git(forks.root / pack, "worktree", "list").count("\n") == 0
@@ -256,43 +267,175 @@ def test_a_fork_comes_back_detached_where_its_branch_is_elsewhere_by_now(forks: 
     assert git(forks.root / "b", "rev-parse", "grex/x") == git(forks.root / "b", "rev-parse", "main")
 
 
+@pytest.fixture
+def elsewhere() -> Generator[Path]:
+    """A directory on another file system than that of the tests."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
+        pytest.skip("no other file system is at hand")
+    with tempfile.TemporaryDirectory(dir=memory) as directory:
+        yield Path(directory)
+
+
+def trashed_stamp(forks: Forks) -> str:
+    """Of the fork in the trash, which is the only thing there."""
+    (one,) = forks.doctor(trash=True).trash or ()
+    assert (one.trashed.record.kind, one.trashed.is_there) == ("fork", True)
+    return one.trashed.record.stamp
+
+
+def edited_fork(forks: Forks, base: Path) -> Path:
+    directory = forks.made(str(base / "x"))
+    (directory / "a/file").write_text("edited\n")
+    (directory / "b/link").symlink_to("file")
+    return directory
+
+
+def check_back(forks: Forks, directory: Path) -> None:
+    assert forks.states() == {"x": "ok"}
+    assert (directory / "a/file").read_text() == "edited\n"
+    assert git(directory / "a", "diff", "--name-only", "HEAD") == "file"
+    assert (directory / "b/link").readlink() == Path("file")
+    assert not [path for path in directory.parent.iterdir() if path.name.startswith(".grex-tmp-")]
+
+
+def test_a_fork_on_another_file_system_goes_to_the_trash_and_comes_back(forks: Forks, elsewhere: Path) -> None:
+    directory = edited_fork(forks, elsewhere)
+    removed = forks.remove(str(directory), force=True)
+    assert (removed.exit_code, list(elsewhere.iterdir())) == (0, [])
+    stamp = trashed_stamp(forks)
+    (restored,) = forks.doctor(restore=(stamp,)).restored
+    assert restored.error is None
+    check_back(forks, directory)
+    assert list((forks.root / ".grex/trash").iterdir()) == []
+
+
+def test_a_copy_of_a_fork_is_taken_back_where_the_fork_cannot_go(
+    forks: Forks, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = edited_fork(forks, elsewhere)
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path == directory:
+            raise OSError(errno.EXDEV if ".grex/trash" in str(target) else errno.EBUSY, "no")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refused)
+        with pytest.raises(PackError, match="could not be taken away"):
+            forks.remove(str(directory), force=True)
+    assert list((forks.root / ".grex/trash").iterdir()) == []
+    assert (directory / "a/file").read_text() == "edited\n"
+    assert forks.remove(str(directory), force=True).exit_code == 0
+
+
+@pytest.mark.parametrize("days", [89, 91])
+def test_a_fork_in_the_trash_stays_for_as_long_as_things_are_kept(forks: Forks, days: int) -> None:
+    edited_fork(forks, forks.base)
+    forks.remove("x", force=True)
+    stamp = trashed_stamp(forks)
+    sweep = partial(Trash(Layout(forks.root)).sweep, 90, now=datetime.now(UTC) + timedelta(days=days))
+    assert anyio.run(sweep) == ([stamp] if days > 90 else [])
+    assert bool(list((forks.root / ".grex/trash").iterdir())) is (days < 90)
+    assert forks.states() == {}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+@pytest.mark.parametrize(
+    "every", [pytest.param(5, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
+)
+def test_a_fork_that_is_killed_on_its_way_to_the_trash_gets_there(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool, every: int
+) -> None:
+    """Before each change: the fork is whole in one of two places, the same again goes on, and it comes back."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    for nth in range(1, 1000, every):
+        base = (elsewhere if is_elsewhere else tmp_path) / f"n{nth}"
+        base.mkdir()
+        (tmp_path / f"w{nth}").mkdir()
+        forks = Forks(tmp_path / f"w{nth}")
+        directory = edited_fork(forks, base)
+        remove = partial(forks.remove, str(directory), force=True)
+        was_killed = run_until(remove, nth, since="grex.engine.unforking:_move_away")
+        there = [one for one in forks.doctor(trash=True).trash or () if one.trashed.is_there]
+        for place in (directory, *(one.trashed.content for one in there)):
+            if place.exists():
+                assert (place / "a/file").read_text() == "edited\n", nth
+        assert directory.exists() or there, nth
+        if forks.states():
+            assert remove().exit_code == 0, nth
+        assert list(base.iterdir()) == [], nth
+        (newest, *_) = forks.doctor(trash=True).trash or ()
+        (restored,) = forks.doctor(restore=(newest.trashed.record.stamp,)).restored
+        assert restored.error is None, nth
+        check_back(forks, directory)
+        if not was_killed:
+            return
+    raise AssertionError("it never got through")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("is_elsewhere", [False, True])
 @pytest.mark.parametrize(
     "every", [pytest.param(5, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
 )
 def test_a_fork_that_is_killed_on_its_way_back_gets_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool, every: int
 ) -> None:
     """Before each change of the file system; nothing of it is lost, and it is not taken away half."""
     monkeypatch.setattr(os, "fsync", lambda fd: None)
     number = 0
 
-    def prepare() -> tuple[Forks, Callable[[], DoctorReport]]:
+    def prepare() -> tuple[Forks, Path, Callable[[], DoctorReport]]:
         nonlocal number
         number += 1
+        base = (elsewhere if is_elsewhere else tmp_path) / f"n{number}"
+        base.mkdir()
         (tmp_path / str(number)).mkdir()
         forks = Forks(tmp_path / str(number))
-        (forks.made("x") / "a/file").write_text("edited\n")
-        forks.remove("x", force=True)
-        (one,) = forks.doctor(trash=True).trash or ()
-        return forks, lambda: forks.doctor(restore=(one.trashed.record.stamp,))
+        directory = edited_fork(forks, base)
+        forks.remove(str(directory), force=True)
+        return forks, directory, partial(forks.doctor, restore=(trashed_stamp(forks),))
 
-    forks, restore = prepare()
+    forks, directory, restore = prepare()
     changes = changes_of(restore, since="grex.engine.restoring:restore_fork")
     assert len(changes) > 10
     for nth in range(1, len(changes) + 1, every):
-        forks, restore = prepare()
+        forks, directory, restore = prepare()
         die_before(restore, nth, since="grex.engine.restoring:restore_fork")
         stamps = list((forks.root / ".grex/trash").glob("*.json"))
-        if (forks.base / "x").exists() and stamps:
+        if directory.exists() and stamps:
             with pytest.raises(PackError, match="was being brought back"):
-                forks.remove("x")
+                forks.remove(str(directory))
         forks.doctor(fix=True)
-        if not (forks.base / "x").exists():
+        if not directory.exists():
             (again,) = restore().restored
             assert again.error is None, (nth, changes[nth - 1])
-        assert forks.states() == {"x": "ok"}, (nth, changes[nth - 1])
-        assert (forks.base / "x/a/file").read_text() == "edited\n"
-        assert git(forks.base / "x/a", "diff", "--name-only", "HEAD") == "file"
+        check_back(forks, directory)
+        assert not list((forks.root / ".grex/trash").glob("*.json")), (nth, changes[nth - 1])
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_the_last_branch_that_has_a_commit_from_before_the_fork_stays(forks: Forks, is_deleted: bool) -> None:
+    """It was made on a HEAD on no branch, which has gone elsewhere since."""
+    git(forks.root, "checkout", "--quiet", "--detach")
+    (forks.root / "README").write_text("more\n")
+    git(forks.root, "add", "README")
+    git(forks.root, "commit", "--quiet", "--message=more")
+    more = git(forks.root, "rev-parse", "HEAD")
+    for name in ("kept", "gone"):
+        directory = forks.made(name)
+        assert (directory / "README").read_text() == "more\n"
+        if name == "gone":
+            assert forks.remove(name).removal.kept_branches == {}  # HEAD has it still
+    git(forks.root, "checkout", "--quiet", "main")
+    if is_deleted:
+        shutil.rmtree(forks.base / "kept")
+    removed = forks.remove("kept")
+    assert (removed.exit_code, removed.removal.kept_branches) == (0, {".": "grex/kept"})
+    assert git(forks.root, "rev-parse", "grex/kept") == more
 
 
 def test_a_fork_that_was_deleted_by_hand_is_told_and_cleared_and_its_commits_stay(forks: Forks) -> None:

@@ -24,7 +24,8 @@ inside the workspace with a checkout in it - moving another pack needs that pack
 
 Undo data: `{"link", "src", "made", "backup", "was"}`, `was` being the text of a link of ours that was replaced; then
 `temp` is the name under which the new one was made. What a kill leaves there is taken away by the next run, or by the
-undo. Undo removes the link only while it holds the text that was written.
+undo. Undo removes the link only while it holds the text that was written, and looks again once nobody else can put
+another one into its place.
 
 A link that was right already has no undo data: this run did not make it, and taking back a failed run must not remove
 what an earlier run, or the user, had put there. The earlier run's own data is still in the log.
@@ -57,12 +58,13 @@ from grex.builtin.recorded import (
     made_directories,
     recorded_path,
     recorded_paths,
+    recorded_temporary,
     recorded_text,
     remove_temporary,
     stays_inside,
 )
 from grex.errors import ActionError
-from grex.fs import TEMP_PREFIX
+from grex.fs import TEMP_PREFIX, rename_to_free_name
 from grex.plugin import ActionContext, ActionType, Done, Planned
 from grex.plugin import Symlink as SymlinkArguments
 
@@ -181,13 +183,14 @@ class Symlink(ActionType[SymlinkArguments]):
         made = recorded_paths(undo, "made")
         try:
             if was is not None:
-                remove_temporary(undo, beside=dst)
-            if was is not None and _link_text(dst) == text:
-                replace_link(dst, was, is_directory=False, temp=recorded_path(undo, "temp"))
-            elif was is None and take_away(dst, lambda path: _link_text(path) == text, ctx):
-                pass
-            elif (
-                os.path.lexists(dst) and (backup is None or os.path.lexists(backup)) and _link_text(dst) != (was or "")
+                is_undone = _put_back(dst, text, was, undo, ctx)
+            else:
+                is_undone = take_away(dst, lambda path: _link_text(path) == text, ctx)
+            if (
+                not is_undone
+                and os.path.lexists(dst)
+                and (backup is None or os.path.lexists(backup))
+                and _link_text(dst) != (was or "")
             ):
                 ctx.note(f"{shown(dst)} stays: it is no longer the link that grex made")
             if backup is not None and not stays_beside(undo, "link", backup, ctx):
@@ -236,6 +239,34 @@ def _look(link: _Link, ctx: ActionContext) -> _Found:
     if stat.S_ISLNK(status.st_mode) and _leads_into(link.dst, ctx.pack.root):
         return "ours"
     return "foreign"
+
+
+def _put_back(dst: Path, text: str, was: str, undo: Mapping[str, Any], ctx: ActionContext) -> bool:
+    """Give a place the link back that was replaced there, if the one that grex made is in it. Whether it did.
+
+    Not by one rename over it, as it was replaced: that would take whatever somebody puts there after the last look. So
+    for a moment there is nothing in the place. The old link waits in it under the recorded name, which tells the next
+    call, after a kill, from a link that the user has removed.
+
+    Raises:
+        OSError: it could not be done.
+    """
+    temp = recorded_temporary(undo, beside=dst)
+    if os.path.lexists(dst):
+        remove_temporary(undo, beside=dst)
+        if _link_text(dst) == text:
+            temp.symlink_to(was)
+    take_away(dst, lambda path: _link_text(path) == text, ctx)
+    if _link_text(temp) == was:
+        try:
+            rename_to_free_name(temp, dst)
+        except FileExistsError:
+            temp.unlink()
+        else:
+            return True
+    else:
+        remove_temporary(undo, beside=dst)
+    return False
 
 
 def _exists(path: Path) -> bool:

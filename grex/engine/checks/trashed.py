@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from grex.engine.checks.finding import Finding
 from grex.engine.checks.ground import Ground
-from grex.engine.restoring import finish_restores
+from grex.engine.restoring import finish_restores, has_left
 from grex.engine.trash import Trash
 from grex.fs import TEMP_PREFIX, parse_stamp, remove_tree
 from grex.manifest import trash_record_path
@@ -48,7 +48,7 @@ async def check_trash(ground: Ground) -> list[Finding]:
     if ground.busy:
         return findings
     for one in found:
-        if not one.is_there:
+        if has_left(one):
             half = one.record.restoring is not None
             findings.append(
                 Finding(
