@@ -21,6 +21,7 @@ import os, sys
 from pathlib import Path
 import anyio
 from grex.engine import Present, RunContext, Session, Settings
+from grex.engine.exclusive import exclusive
 from grex.engine.installable import examine
 from grex.pack import read_pack_spec
 

@@ -64,7 +64,7 @@ class Shared:
 def slices(trace: Path) -> list[dict[str, Any]]:
     """The slices of a trace, with the names of their tracks."""
     events = json.loads(trace.read_text())
-    names = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
     return [{**event, "track": names[event["tid"]]} for event in events if event["ph"] == "X"]
 
 
