@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
@@ -34,22 +34,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    """A workspace in which every tool comes to wait: one for all tests, since what is cancelled leaves it as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-        for role in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{role}_NAME", "Test")
-            patch.setenv(f"GIT_{role}_EMAIL", "test@example.invalid")
-        return Ground(tmp_path_factory.mktemp("ground"))
-
-
 @pytest.fixture
-def ground(made: Ground) -> Ground:
-    """That workspace, for a new server."""
-    made.serve_anew()
-    return made
+def ground(tmp_path: Path) -> Ground:
+    """A workspace in which every tool comes to wait."""
+    return Ground(tmp_path)
 
 
 async def until(is_so: Callable[[], object], what: str) -> None:
@@ -154,7 +142,7 @@ async def test_a_tool_that_waits_for_a_permit_of_another_call_is_cancelled(groun
                 await client.call("exec", {"command": ["true"], "packs": ["a"]}),
                 await client.call("fetch", {"packs": ["a"]}),
             ]
-            await until(lambda: ground.blocked == ["PACK", "PACK"], "both wait")
+            await until(lambda: "PACK" in ground.blocked and taken(ground)[2:] == (1, 0, 1, 0), "both wait")
             locks: tuple[Lock, ...] = ("PERMIT disk", "PERMIT network")
             for lock in locks:
                 for tool in (tool for tool, waits in WAITS.items() if lock in waits):
