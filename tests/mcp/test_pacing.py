@@ -46,7 +46,7 @@ def burst(client: Conversation) -> tuple[list[int], bytes]:
     client._last_id += BURST
     ids = list(range(first, first + BURST))
     said: dict[str, Any] = {"name": "path", "arguments": {}}
-    params = modern(**said) if client._is_modern else said
+    params = modern(**said) if client.is_modern else said
     calls = [{"jsonrpc": "2.0", "id": id_, "method": "tools/call", "params": params} for id_ in ids]
     return ids, b"".join(json.dumps(call).encode() + b"\n" for call in calls)
 
