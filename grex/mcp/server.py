@@ -25,6 +25,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from grex import __version__
 from grex.errors import GrexError, ServerError, UsageError
 from grex.mcp.calling import call_tool
+from grex.mcp.pacing import Pace
 from grex.mcp.place import Place
 from grex.mcp.progress import Progress, reporting
 from grex.mcp.resources import LOCKS, PACK_TEMPLATE, WORKSPACE, Resource
@@ -60,8 +61,9 @@ _Context = ServerRequestContext[Any]
 class _Handlers:
     """What the SDK calls, for the one client of a process."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, pace: Pace) -> None:
         self._place = place
+        self._pace = pace
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
         self._subscribed: dict[str, tuple[Resource, ServerSession]] = {}
@@ -107,6 +109,7 @@ class _Handlers:
         return await reporting(progress, partial(self._called, tool, params.arguments, progress))
 
     async def _called(self, tool: Tool, arguments: dict[str, Any] | None, sink: Sink) -> types.CallToolResult:
+        await self._pace.turn()
         try:
             return await call_tool(self._place, tool, arguments, sink)
         except Exception as error:
@@ -144,7 +147,9 @@ class _Handlers:
         """Read a resource."""
         uri = str(params.uri)
         try:
-            document = await Resource.at(uri).read(self._place)
+            resource = Resource.at(uri)
+            await self._pace.turn()
+            document = await resource.read(self._place)
         except UsageError as error:
             code = types.INVALID_PARAMS if context.protocol_version in MODERN_PROTOCOL_VERSIONS else _NOT_FOUND
             raise MCPError(code=code, message=error.message, data={"uri": uri}) from error
@@ -224,14 +229,14 @@ async def serve(
     Raises:
         ServerError: the stream broke, and not because the client left.
     """
-    handlers = _Handlers(place)
-    outbox = Outbox(wire.write_fd)
+    inbox, outbox = Inbox(wire.read_fd), Outbox(wire.write_fd)
+    handlers = _Handlers(place, Pace(lambda: inbox.is_waiting))
     async with anyio.create_task_group() as around:
         with anyio.CancelScope() as life:
             if watch is not None:
                 await watch(life, around)
             around.start_soon(outbox.write, life.cancel)
-            await _converse(handlers, Inbox(wire.read_fd), outbox)
+            await _converse(handlers, inbox, outbox)
         with anyio.move_on_after(_FLUSH_S):
             await outbox.flushed()
         around.cancel_scope.cancel()

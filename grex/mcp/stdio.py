@@ -82,6 +82,8 @@ class Inbox:
         self._limit = limit_bytes
         self._kept = bytearray()
         self._is_skipping = False
+        self.is_waiting = False
+        """Whether all that came is read, and the client is waited for."""
 
     async def lines(self) -> AsyncIterator[bytes | None]:
         """Every line, without its end; a last one that has no end counts as well. Cancellation: at any time.
@@ -100,6 +102,7 @@ class Inbox:
 
     async def _read(self) -> bytes:
         try:
+            self.is_waiting = True
             await _ready(anyio.wait_readable, self._fd)
             return os.read(self._fd, _READ_BYTES)
         except OSError as error:
@@ -108,6 +111,8 @@ class Inbox:
             raise ServerError(
                 f"the client cannot be read from: {error.strerror}", hint="It has to start `grex serve` anew."
             ) from error
+        finally:
+            self.is_waiting = False
 
     def _keep(self, rest: bytes) -> None:
         if self._is_skipping:
