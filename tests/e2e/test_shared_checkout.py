@@ -62,10 +62,8 @@ class Shared:
 
 
 def slices(trace: Path) -> list[dict[str, Any]]:
-    """The slices of a trace, with the names of their tracks."""
-    events = json.loads(trace.read_text())
-    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
-    return [{**event, "track": names[event["tid"]]} for event in events if event["ph"] == "X"]
+    """The slices of a trace."""
+    return [event for event in json.loads(trace.read_text()) if event["ph"] == "X"]
 
 
 def assert_no_overlap(one: Path, other: Path) -> None:
@@ -83,7 +81,7 @@ def assert_no_overlap(one: Path, other: Path) -> None:
 
 def is_operation(found: dict[str, Any]) -> bool:
     """Whether the slice is the hold of the shared pack, or of its checkout, or a git that works there."""
-    return found["track"] == "shared" and (
+    return found["args"].get("pack") == "shared" and (
         found["name"].startswith(("PACK", "BACKEND"))
         or (found["cat"] == "git" and found["args"]["argv"].split()[1] in WRITING)
     )
