@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 MEMORY_BYTES = 2 << 20
 WARM_UP = 0.5
-"""The share of the waits after which memory is looked at: the allocator of a process that has run other tests settles."""
+"""The share of the waits after which memory is looked at: the allocator of a used process takes a while to settle."""
 CROWD = 50
 COUNTS = [100, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
 
