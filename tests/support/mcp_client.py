@@ -6,6 +6,7 @@ server, but for the process. `ServedProcess` is a real `grex serve`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -213,6 +214,7 @@ class ServedProcess:
         within: Iterable[str] = (),
     ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        fcntl.fcntl(self._errors, fcntl.F_SETFL, os.O_APPEND)  # some open it anew, as /dev/stdout
         (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
         self.process = subprocess.Popen(
             [*within, sys.executable, "-m", "grex", "serve", *options],
