@@ -77,6 +77,8 @@ def serve(call: Call) -> int:
     from grex.mcp.stdio import claim  # noqa: PLC0415 - only when run
 
     root = call.root()
+    if call.trust:
+        _check_trust(call, root)
     if sys.stdin.isatty():
         print("grex: a client speaks here, not a person: `grex mcp config` says how to set it up.", file=sys.stderr)
     caught: list[signal.Signals] = []
@@ -88,6 +90,20 @@ def serve(call: Call) -> int:
     with nullcontext() if trace is None else closing(trace):
         anyio.run(verb, served_place(call, root, trace), claim(), watch)
     return 0
+
+
+def _check_trust(call: Call, root: Path) -> None:
+    """Insist that what is trusted for the server's life can be: not each call has to find that out.
+
+    Raises:
+        UsageError: something is no prefix of URLs.
+    """
+    from grex.manifest import read_fork_mark  # noqa: PLC0415 - only when run
+    from grex.workspace import Layout, canonical_prefix  # noqa: PLC0415 - only when run
+
+    mark = read_fork_mark(Layout(root).state_dir)
+    for prefix in call.trust:
+        canonical_prefix(prefix, root if mark is None else Path(mark.base))
 
 
 def served_place(call: Call, root: Path, trace: Sink | None = None) -> Place:
