@@ -18,7 +18,7 @@ from grex.engine.places import look_at
 from grex.errors import GrexError, ManifestError, PackError, PackSpecError, UsageError
 from grex.git import CheckoutState, observe
 from grex.manifest import LockLine, read_fork_mark
-from grex.names import clean
+from grex.names import clean, redact
 from grex.pack import OverrideSpec, PackSpec, TypeCheck, read_local, read_local_all, read_pack_spec
 from grex.workspace import Layout
 
@@ -219,7 +219,9 @@ def named(found: Survey, lines: Collection[str], wanted: Sequence[str]) -> set[s
             raise UsageError(
                 f"{clean(text)!r} is the name of several packs: {', '.join(matches)}", hint="Say which one by its path."
             )
-        raise UsageError(f"there is no pack {clean(text)!r} in this workspace", hint=_closest(path, known | set(names)))
+        raise UsageError(
+            f"there is no pack {clean(redact(text))!r} in this workspace", hint=_closest(path, known | set(names))
+        )
     return chosen
 
 

@@ -163,6 +163,7 @@ class _Handlers:
         uri = str(params.uri)
         resource = _resource(uri)
         if uri not in self._subscribed:
+            self._check_room([resource])
             self._subscribed[uri] = (resource, context.session)
             await self.watcher.add(resource)
         return types.EmptyResult()
@@ -179,9 +180,17 @@ class _Handlers:
         self, context: _Context, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         """Tell of changes for as long as the request is open, in the era after."""
-        resources = [_resource(uri) for uri in params.notifications.resource_subscriptions or ()]
+        resources = list(dict.fromkeys(_resource(uri) for uri in params.notifications.resource_subscriptions or ()))
+        self._check_room(resources)
         async with self.watcher.watching(resources):
             return await self._listen(context, params)
+
+    def _check_room(self, resources: list[Resource]) -> None:
+        if not self.watcher.has_room_for(resources):
+            raise MCPError(
+                code=types.INTERNAL_ERROR,
+                message=f"Too many subscriptions: {self.watcher.watched} resources are watched",
+            )
 
     async def _tell_changed(self, uri: str) -> None:
         subscribed = self._subscribed.get(uri)

@@ -12,6 +12,7 @@ What it promises:
 - What is no message is answered as JSON-RPC has it: -32700 for what is no JSON, -32600 for what is no request, or a
   batch, which no version that is served knows. The SDK would drop all of these.
 - An id that is still in flight is refused. The SDK would run both requests, and answer both under one id.
+- There is a limit to what is in flight at once; what is more is refused, and the client may ask again.
 - A client that does not read stops nobody. Answers are kept for it, up to a size from which on it is not read from
   either; notifications wait. At the end, what is left is given a moment to go out.
 - A client that is gone ends the server, without noise.
@@ -49,6 +50,8 @@ _CHUNK_BYTES = 4096
 _READ_BYTES = 65536
 _MANY_MESSAGES = 64
 _MANY_BYTES = 64 * 1024 * 1024
+_MANY_REQUESTS = 10_000
+"""Ten times what the tests of many calls have at once; each that waits costs some ten kilobytes and a task."""
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN})
 
 
@@ -181,6 +184,11 @@ class Outbox:
         self._in_flight.add(key)
         return True
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more requests may be in flight."""
+        return len(self._in_flight) >= _MANY_REQUESTS
+
     def settle(self, id_: types.RequestId) -> None:
         """Note that a request is answered, or taken back."""
         self._in_flight.discard(coerce_request_id(id_))
@@ -281,10 +289,16 @@ def _message(line: bytes, outbox: Outbox) -> types.JSONRPCMessage | None:
             # An answer that makes no sense is not answered: two programs would go on like that for ever.
             outbox.refuse(id_, types.INVALID_REQUEST, f"Invalid request: {why}")
         return None
-    if isinstance(message, types.JSONRPCRequest) and not outbox.begin(message.id):
-        # Under its own id, this would pass for the answer to the first one.
-        outbox.refuse(None, types.INVALID_REQUEST, f"Invalid request: {_IN_FLIGHT}: {str(message.id)[:100]!r}")
-        return None
+    if isinstance(message, types.JSONRPCRequest):
+        is_full = outbox.is_full
+        if not outbox.begin(message.id):
+            # Under its own id, this would pass for the answer to the first one.
+            outbox.refuse(None, types.INVALID_REQUEST, f"Invalid request: {_IN_FLIGHT}: {str(message.id)[:100]!r}")
+            return None
+        if is_full:
+            outbox.settle(message.id)
+            outbox.refuse(message.id, types.INTERNAL_ERROR, f"Too many requests: {_MANY_REQUESTS} are in flight")
+            return None
     if isinstance(message, types.JSONRPCNotification) and message.method == "notifications/cancelled":
         taken_back = as_request_id((message.params or {}).get("requestId"))
         if taken_back is not None:

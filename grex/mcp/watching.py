@@ -18,6 +18,8 @@ from grex.mcp.resources import Resource
 __all__ = ["Watcher"]
 
 _PAUSE_S = 1.0
+_MOST = 1000
+"""As many resources as a look has to manage in a fraction of its pause."""
 
 
 class Watcher:
@@ -41,6 +43,10 @@ class Watcher:
     def watched(self) -> int:
         """How many resources are watched."""
         return len(self._counts)
+
+    def has_room_for(self, resources: Iterable[Resource]) -> bool:
+        """Whether these can be watched as well."""
+        return len(self._counts.keys() | set(resources)) <= _MOST
 
     async def add(self, resource: Resource) -> None:
         """Watch a resource from now on; as often as it is added, it has to be removed."""

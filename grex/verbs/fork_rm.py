@@ -59,6 +59,18 @@ class ForkRemovalReport(Struct, frozen=True):
     text: str = ""
 
     @property
+    def hint(self) -> str | None:
+        """What to do where it was left as it is; None where it was not."""
+        if self.is_removed:
+            return None
+        if self.removal.errors:
+            return "The same command goes on with it."
+        for pack in self.packs:
+            if pack.is_refused:  # by force as well, so that it is no way
+                return f"See to {pack.path} first, then remove the fork."
+        return "Commit and merge it, or keep it and remove the fork all the same with --force."
+
+    @property
     def exit_code(self) -> int:
         """0; 4 where it was refused, or something could not be done."""
         return exit_code_of(self.removal.errors.values()) or (0 if self.is_removed else PackError.exit_code)
@@ -78,6 +90,7 @@ class ForkRemovalReport(Struct, frozen=True):
             "trash": None if removal.trash is None else str(removal.trash),
             "errors": [failure_json(removal.errors[path]) for path in sorted(removal.errors)],
             "text": self.text,
+            "hint": self.hint,
         }
 
 

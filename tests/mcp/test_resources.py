@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY as SUBSCRIPTION
 
 from grex.errors import UsageError
 from grex.mcp import watching
@@ -169,3 +170,27 @@ def test_the_mark_of_a_pack_that_is_not_there_is_none_of_another_file(tmp_path: 
     place = ServedPlace(tmp_path, lambda _: None, lambda: None)  # type: ignore[arg-type,return-value]  # not asked
     marks = anyio.run(Resource.at("grex://packs/x").mark, place)
     assert marks == [None] * 4
+
+
+@ERAS
+async def test_more_resources_than_a_look_can_manage_are_not_watched(
+    served: ServedPlace, monkeypatch: pytest.MonkeyPatch, is_modern: bool
+) -> None:
+    monkeypatch.setattr("grex.mcp.watching._MOST", 2)
+    first, second, third = "grex://packs/a", "grex://packs/b", "grex://packs/c"
+
+    async def watch(client: Conversation, *uris: str) -> int:
+        if is_modern:
+            wanted = {"resourceSubscriptions": [*uris, *uris]}
+            return await client.request("subscriptions/listen", notifications=wanted)
+        return [await client.request("resources/subscribe", uri=uri) for uri in uris][-1]
+
+    async with converse(served, is_modern=is_modern) as client:
+        await watch(client, first, second)
+        answer = await client.answer(await watch(client, third))
+        assert answer["error"] == {"code": -32603, "message": "Too many subscriptions: 2 resources are watched"}
+        again = await watch(client, first)  # which is watched already
+        if is_modern:
+            await client.hear(lambda message: message.get("params", {}).get("_meta", {}).get(SUBSCRIPTION) == again)
+        else:
+            await client.result(again)

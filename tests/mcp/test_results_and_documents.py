@@ -37,7 +37,7 @@ from grex.mcp.tools import TOOLS
 from tests.mcp.test_tools_and_commands import CASES
 from tests.support.broken_disk import BrokenDisk
 from tests.support.git_server import GitServer, git
-from tests.support.lock_holder import LockHolder
+from tests.support.lock_holder import Kind, LockHolder
 from tests.support.mcp_client import Conversation, converse
 from tests.support.workspace import pack_yaml
 
@@ -358,9 +358,9 @@ def no_workspace(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def held(world: World) -> Iterator[None]:
-    """Another process has the workspace."""
-    with LockHolder("workspace", world.root) as holder:
+def held(world: World, kind: Kind = "workspace") -> Iterator[None]:
+    """Another process has the workspace, or another lock of it."""
+    with LockHolder(kind, world.root) as holder:
         assert holder.ask("take") == "held"
         yield
 
@@ -540,6 +540,8 @@ def test_every_class_of_errors_is_told_alike(
     assert failing == []
 
 
+# Of a fork that is not there, and a file that is not, they tell before.
+TAKE_THE_MANIFEST = {tool.name for tool in TOOLS.values() if tool.waiting} - {"fork_rm", "import"}
 TAKE_THE_WORKSPACE = {"add", "fork", "rm", "set", "sync", "teardown", "update"}
 NO_MANIFEST_NEEDED = {
     *("config", "plugins", "cache_ls", "cache_gc", "locks", "trust"),
@@ -561,14 +563,31 @@ def test_every_tool_says_of_a_manifest_that_cannot_be_read_what_its_command_says
     assert told >= TOOLS.keys() - NO_MANIFEST_NEEDED
 
 
-def test_every_tool_that_waits_says_alike_that_it_does_not(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("lock", ["workspace", pytest.param("writer", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("option", "arguments"),
+    [
+        ("--no-wait", {"no_wait": True}),
+        pytest.param("--lock-timeout=0.01", {"lock_timeout_s": 0.01}, marks=pytest.mark.slow),
+    ],
+    ids=["no-wait", "timeout"],
+)
+def test_every_tool_that_waits_says_alike_that_it_does_not(
+    world: World, capsys: pytest.CaptureFixture[str], lock: Kind, option: str, arguments: dict[str, Any]
+) -> None:
+    """For whatever lock another process has: the workspace, or the manifest as a writer that does not go on."""
     waiting = [step for step in ONE_OF_EACH.values() if TOOLS[step.tool].waiting]
     story = [
-        replace(step, said=f"--no-wait {step.said}" if step.tool == "exec" else f"{step.said} --no-wait", code=None)
+        replace(step, said=f"{option} {step.said}" if step.tool == "exec" else f"{step.said} {option}", code=None)
         for step in waiting
     ]
-    story = [replace(step, arguments={**step.arguments, "no_wait": True}, before=None) for step in story]
-    by_command, by_tool = both(world, story, capsys, held)
-    told = {step.tool for step, came in zip(story, by_command, strict=True) if "lock.busy" in codes(came.document)}
-    assert told == TAKE_THE_WORKSPACE
-    assert unlike(story, by_command, by_tool) == {}
+    story = [replace(step, arguments={**step.arguments, **arguments}, before=None) for step in story]
+    by_command, by_tool = both(world, story, capsys, partial(held, kind=lock))
+    told = {
+        step.tool
+        for step, came in zip(story, by_command, strict=True)
+        if {"lock.busy", "lock.timeout"} & set(codes(came.document))
+    }
+    assert told == (TAKE_THE_WORKSPACE if lock == "workspace" else TAKE_THE_MANIFEST)
+    if option == "--no-wait":  # the other sentence has the seconds that were waited
+        assert unlike(story, by_command, by_tool) == {}

@@ -5,20 +5,24 @@ A table of what is in flight, and one of what ends it. What is in flight says wh
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from tests.support.git_server import git
+from tests.support.git_server import GitServer, git
 from tests.support.lock_holder import Kind, LockHolder
-from tests.support.mcp_client import ServedProcess
+from tests.support.mcp_client import ServedProcess, handshake
 from tests.support.processes import wait_for_file, wait_until_dead
-from tests.support.workspace import Workspace
+from tests.support.workspace import Workspace, pack_yaml
 
 pytestmark = pytest.mark.anyio
 
@@ -109,6 +113,31 @@ async def a_clone(scene: Scene) -> None:
     await wait_for_file(scene.pids_file)
 
 
+async def a_hook(scene: Scene) -> None:
+    """Of a pack that is installed; it hears no signal, and its child neither."""
+    hook = f"#!/bin/sh\n{STUBBORN}\n"
+    remote = GitServer(scene.workspace.root.parent / "remote")
+    remote.create("app", {".grex/pack.yaml": pack_yaml("app", "scripted"), ".grex/hooks/setup.sh": hook})
+    await _syncing(scene, remote.url("app"))
+
+
+async def an_action(scene: Scene) -> None:
+    """The same as a command that a pack declares."""
+    script = scene.workspace.root.parent / "stubborn.sh"  # in pack.yaml, `$` would be grex's
+    script.write_text(STUBBORN)
+    actions = [{"exec": {"cmd": ["sh", str(script)]}}]
+    remote = GitServer(scene.workspace.root.parent / "remote")
+    remote.create("app", {".grex/pack.yaml": pack_yaml("app", "declarative", actions=actions)})
+    await _syncing(scene, remote.url("app"))
+
+
+async def _syncing(scene: Scene, url: str) -> None:
+    scene.workspace.declare({"url": url})
+    await scene.client.begin()
+    await scene.call("sync")
+    await wait_for_file(scene.pids_file)
+
+
 async def a_hundred_calls(scene: Scene) -> None:
     await scene.client.begin()
     scene.hold("workspace", scene.workspace.root)
@@ -165,7 +194,8 @@ async def scene_of(base: Path) -> AsyncGenerator[Scene]:
     ssh.chmod(0o755)
     environ = workspace.environ | {"PIDS": str(base / "pids"), "GIT_SSH": str(ssh), "GIT_SSH_VARIANT": "ssh"}
     async with AsyncExitStack() as stack:
-        options = ("--jobs", "1", "--trust", "https://host.example/team/")
+        remote = (base / "remote").as_uri()
+        options = ("--jobs", "1", "--trust", "https://host.example/team/", "--trust", remote)
         server = stack.enter_context(ServedProcess(workspace.root, *options, environ=environ))
         yield Scene(workspace, server, stack)
 
@@ -178,6 +208,8 @@ IN_FLIGHT = [
     waiting_for_the_manifest,
     waiting_for_a_permit,
     a_clone,
+    a_hook,
+    an_action,
     a_hundred_calls,
     a_full_pipe,
 ]
@@ -191,7 +223,7 @@ ENDS: dict[str, Callable[[Scene], None]] = {
     "eof and sigterm": eof_and_term,
     "gone": gone,
 }
-ALWAYS = {(waiting_for_the_manifest, "eof in a line"), (a_clone, "three signals")}
+ALWAYS = {(waiting_for_the_manifest, "eof in a line"), (a_clone, "three signals"), (a_hook, "sigterm")}
 
 
 @pytest.mark.parametrize(
@@ -222,3 +254,78 @@ async def test_it_ends_in_two_seconds_with_all_that_it_began(
                 await wait_until_dead(int(pid), timeout_s=1)
         if scene.client._in >= 0 and in_flight is not a_full_pipe:
             await scene.client.rest()  # every line of it is JSON
+
+
+# What an agent is to its server: starts it, calls a tool, reads on, and is killed before it can say good-bye.
+AGENT = """
+import subprocess, sys
+said, errors, pid_file = sys.argv[1:4]
+with open(errors, "wb") as err:
+    server = subprocess.Popen(sys.argv[4:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err)
+with open(pid_file, "w") as file:
+    file.write(str(server.pid))
+server.stdin.write(open(said, "rb").read())
+server.stdin.flush()
+for line in server.stdout:
+    pass
+"""
+
+
+async def test_when_whoever_started_it_is_killed_it_ends_with_all_that_it_began(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    git(workspace.root, "init", "--quiet", "a")
+    workspace.declare({"url": "https://host.example/team/a"})
+    said, errors, pid_file, pids = (tmp_path / name for name in ("said", "errors", "pid", "pids"))
+    params = {"name": "exec", "arguments": {"command": ["sh", "-c", STUBBORN], "no_lock": True}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    said.write_text("".join(json.dumps(message) + "\n" for message in [*handshake(), call]))
+    command = [sys.executable, "-c", AGENT, *map(str, (said, errors, pid_file)), *workspace.command("serve")]
+    agent = subprocess.Popen(command, cwd=workspace.root, env=workspace.environ | {"PIDS": str(pids)})  # noqa: ASYNC220 - it starts at once
+    try:
+        await wait_for_file(pids)
+    finally:
+        agent.kill()
+        agent.wait()
+    await wait_until_dead(int(pid_file.read_text()), timeout_s=2)
+    for pid in pids.read_text().split():
+        await wait_until_dead(int(pid), timeout_s=1)
+    assert "Traceback" not in errors.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("loaded", ["grex", "typer", "_pydantic_core", "_ssl"])
+async def test_a_signal_while_it_starts_ends_it_without_noise(
+    tmp_path: Path, loaded: str, signum: signal.Signals
+) -> None:
+    """Whatever it has loaded by then: before it listens to signals they end it as any process, or as Ctrl-C."""
+    workspace = Workspace(tmp_path)
+    workspace.declare()
+    with ServedProcess(workspace.root, environ=workspace.environ) as server:
+        maps = Path(f"/proc/{server.process.pid}/maps")
+        with anyio.move_on_after(3):  # what is never mapped: then it is ready, which is one more case
+            while loaded not in maps.read_text():
+                await anyio.lowlevel.checkpoint()
+        server.signal(signum)
+        assert await server.ended() in {0, 130, -signum}
+        assert "Traceback" not in server.said
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "<&-",
+        pytest.param(">&-", marks=pytest.mark.slow),
+        pytest.param("2>&-", marks=pytest.mark.slow),
+        pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow),
+    ],
+)
+async def test_without_a_standard_stream_it_ends_at_the_end_of_its_input(tmp_path: Path, closed: str) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.declare()
+    within = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    with ServedProcess(workspace.root, environ=workspace.environ, within=within) as server:
+        server.client.hang_up()
+        assert await server.ended(within_s=20) == 0
+        assert "Traceback" not in server.said
+        assert await server.client.rest() == []

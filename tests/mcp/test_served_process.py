@@ -227,3 +227,14 @@ async def test_one_trace_has_all_calls_of_its_life_and_the_locks_have_theirs(wor
     assert {"git", "command"} & {event.get("cat") for event in events}
     assert any(str(holder.pid) in event["name"] for event in events if event["ph"] == "i"), "who had the lock"
     assert {"wait", "acquire", "cancel"} <= {json.loads(line)["ev"] for line in lock_trace.read_text().splitlines()}
+
+
+@pytest.mark.parametrize("how", ["option", pytest.param("variable", marks=pytest.mark.slow)])
+async def test_what_cannot_be_trusted_is_told_at_the_start_as_by_any_verb(workspace: Workspace, how: str) -> None:
+    said = workspace.grex("status", expect=2, GREX_TRUST="file:///").stderr
+    options = ("--trust", "file:///") if how == "option" else ()
+    environ = workspace.environ if options else workspace.environ | {"GREX_TRUST": "file:///"}
+    with ServedProcess(workspace.root, *options, environ=environ) as server:
+        assert await server.ended(within_s=20) == 2
+        assert server.said == said
+        assert await server.client.rest() == []

@@ -19,7 +19,7 @@ from tests.support.mcp_client import Conversation
 
 pytestmark = pytest.mark.anyio
 
-PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 
 
 async def read(data: bytes, *, limit_bytes: int = 1000) -> tuple[list[types.JSONRPCMessage], list[dict[str, Any]]]:
@@ -129,6 +129,21 @@ async def test_an_id_in_flight_is_refused_until_it_is_answered_or_taken_back() -
     await outbox.send(SessionMessage(types.JSONRPCResponse(jsonrpc="2.0", id=1, result={})))
     assert outbox.begin(1)
     assert len(await written()) == 1
+
+
+async def test_more_requests_than_it_can_keep_are_refused_until_one_is_answered_or_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("grex.mcp.stdio._MANY_REQUESTS", 2)
+    cancel = b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}\n'
+    messages, answers = await read(ping(1) + ping(2) + ping(3) + ping(2) + cancel + ping(3) + ping(4))
+    assert [getattr(message, "id", "cancelled") for message in messages] == [1, 2, "cancelled", 3]
+    assert [(answer["id"], answer["error"]["code"]) for answer in answers] == [
+        (3, INTERNAL_ERROR),
+        (None, INVALID_REQUEST),  # the second 2: under its own id it would pass for an answer to the first
+        (4, INTERNAL_ERROR),
+    ]
+    assert answers[0]["error"]["message"] == "Too many requests: 2 are in flight"
 
 
 async def test_an_answer_with_a_name_that_is_not_utf8_goes_out_escaped() -> None:

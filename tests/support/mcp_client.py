@@ -6,6 +6,7 @@ server, but for the process. `ServedProcess` is a real `grex serve`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -60,15 +61,16 @@ class Conversation:
         self._out = to_server
         self._in = from_server
         self.is_modern = is_modern
-        self._kept = b""
+        self._kept = bytearray()
         self._heard: list[dict[str, Any]] = []
         self._last_id = 0
 
     async def say(self, data: bytes) -> None:
         """Send bytes as they are."""
-        while data:
+        view = memoryview(data)
+        while view:
             await anyio.wait_writable(self._out)
-            data = data[os.write(self._out, data[:4096]) :]
+            view = view[os.write(self._out, view[:4096]) :]
 
     async def send(self, *messages: dict[str, Any]) -> None:
         """Send messages, a line each."""
@@ -127,14 +129,17 @@ class Conversation:
 
     async def line(self) -> bytes:
         """The next line; empty when the server has closed its side."""
-        while b"\n" not in self._kept:
+        start = 0
+        while (end := self._kept.find(b"\n", start)) < 0:
+            start = len(self._kept)
             await anyio.wait_readable(self._in)
             data = os.read(self._in, 65536)
             if not data:
-                assert not self._kept, f"a torn line: {self._kept[:100]!r}"
+                assert not self._kept, f"a torn line: {bytes(self._kept[:100])!r}"
                 return b""
             self._kept += data
-        line, _, self._kept = self._kept.partition(b"\n")
+        line = bytes(self._kept[:end])
+        del self._kept[: end + 1]
         return line
 
     async def begin(self) -> None:
@@ -213,6 +218,7 @@ class ServedProcess:
         within: Iterable[str] = (),
     ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        fcntl.fcntl(self._errors, fcntl.F_SETFL, os.O_APPEND)  # some open it anew, as /dev/stdout
         (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
         self.process = subprocess.Popen(
             [*within, sys.executable, "-m", "grex", "serve", *options],

@@ -66,6 +66,8 @@ def test_work_in_a_fork_is_refused_pack_by_pack_and_a_clean_one_goes_without_a_t
         "b": (0, 0, 0, "rebase"),
     }
     assert (refused.exit_code, refused.is_removed) == (4, False)
+    way = "Commit and merge it, or keep it and remove the fork all the same with --force."
+    assert (refused.to_json()["text"], refused.to_json()["hint"]) == ("it has work", way)
     (listed,) = forks.list().forks
     assert (listed.shown_state, {work.path: work.ahead for work in listed.packs}["a/in"]) == ("ok", 1)
     git(directory / "a", "restore", "file")
@@ -137,6 +139,7 @@ def test_commits_in_a_submodule_of_a_fork_are_not_forgotten_with_its_work_tree(f
         assert (refused.exit_code, refused.is_removed) == (4, False)
         (work,) = refused.packs
         assert (work.path, work.is_refused) == ("b", True)
+        assert refused.hint == "See to b first, then remove the fork."
         assert "its submodule sub has commits that are not pushed, on own" in work.text
     git(directory, "--git-dir", repository, "-c", "core.worktree=", "push", "--quiet", "origin", "own")
     assert forks.remove("x").is_removed

@@ -77,17 +77,55 @@ def serve(call: Call) -> int:
     from grex.mcp.stdio import claim  # noqa: PLC0415 - only when run
 
     root = call.root()
+    if call.trust:
+        _check_trust(call, root)
     if sys.stdin.isatty():
         print("grex: a client speaks here, not a person: `grex mcp config` says how to set it up.", file=sys.stderr)
     caught: list[signal.Signals] = []
 
+    async def hear(scope: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        try:
+            await cancel_on_signal(scope, caught, task_status=task_status)
+        finally:
+            _end_at_signals()
+
     async def watch(scope: anyio.CancelScope, group: anyio.abc.TaskGroup) -> None:
-        await group.start(cancel_on_signal, scope, caught)
+        await group.start(hear, scope)
 
     trace = open_trace(call)
     with nullcontext() if trace is None else closing(trace):
         anyio.run(verb, served_place(call, root, trace), claim(), watch)
     return 0
+
+
+def _end_at_signals() -> None:
+    """From now on a signal ends the process at once: all is done but its end, which is as orderly as without one.
+
+    A client that closes its side sends SIGTERM soon after, if its server is still there.
+    """
+    import atexit  # noqa: PLC0415 - only when run
+    import os  # noqa: PLC0415 - only when run
+    import signal  # noqa: PLC0415 - only when run
+
+    from grex.cli.interrupts import endings  # noqa: PLC0415 - only when run
+
+    for signum in endings():
+        signal.signal(signum, lambda *_: os._exit(0))
+        atexit.register(signal.signal, signum, signal.SIG_IGN)  # when it goes, Python gives up every other handler
+
+
+def _check_trust(call: Call, root: Path) -> None:
+    """Insist that what is trusted for the server's life can be: not each call has to find that out.
+
+    Raises:
+        UsageError: something is no prefix of URLs.
+    """
+    from grex.manifest import read_fork_mark  # noqa: PLC0415 - only when run
+    from grex.workspace import Layout, canonical_prefix  # noqa: PLC0415 - only when run
+
+    mark = read_fork_mark(Layout(root).state_dir)
+    for prefix in call.trust:
+        canonical_prefix(prefix, root if mark is None else Path(mark.base))
 
 
 def served_place(call: Call, root: Path, trace: Sink | None = None) -> Place:

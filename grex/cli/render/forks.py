@@ -88,8 +88,7 @@ def fork_rm(report: ForkRemovalReport) -> str:
     if removal.errors:
         return "\n".join([*lines, f"The same command goes on with it: {report.directory}"])
     why = "" if report.packs else f" ({report.text})"
-    way = "Commit and merge it, or keep it and remove the fork all the same with --force."
-    return "\n".join([*lines, f"The fork was left as it is{why}: {report.directory}", f"  hint: {way}"])
+    return "\n".join([*lines, f"The fork was left as it is{why}: {report.directory}", f"  hint: {report.hint}"])
 
 
 def _told(pack: ForkWork) -> str:

@@ -96,3 +96,4 @@ class ForkRemovalDocument(TypedDict):
     trash: str | None
     errors: list[FailureObject]
     text: str
+    hint: str | None
