@@ -107,8 +107,15 @@ def peak_kib(pid: int) -> int:
     return int(found)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("flood", ["yes", "yes >&2", "tr '\\0' x </dev/zero", "tr '\\0' '\\r' </dev/zero"])
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param("yes", marks=pytest.mark.exhaustive),
+        pytest.param("yes >&2", marks=pytest.mark.exhaustive),
+        pytest.param("tr '\\0' x </dev/zero", marks=pytest.mark.slow),  # one line without an end
+        pytest.param("tr '\\0' '\\r' </dev/zero", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_child_that_prints_a_gibibyte_costs_next_to_no_memory(
     flood: str, server: GitServer, workspace: Workspace, tmp_path: Path
 ) -> None:

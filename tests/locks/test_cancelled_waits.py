@@ -30,7 +30,9 @@ pytestmark = pytest.mark.anyio
 
 MEMORY_BYTES = 2 << 20
 CROWD = 50
-COUNTS = [100, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+MANY = 10_000
+LONG = {("scope", "head"), ("native", "behind")}
+"""What is tried ten thousand times in each run of CI; the others are in `make torture`."""
 
 
 class Waits:
@@ -169,9 +171,22 @@ async def pack_held_elsewhere(pack: Path, *, behind_a_waiter: bool) -> AsyncGene
 
 @pytest.mark.invariant("L2")
 @pytest.mark.invariant("L7")
-@pytest.mark.parametrize("number", COUNTS)
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("place", ["head", "behind"])
+@pytest.mark.parametrize(
+    ("number", "way", "place"),
+    [
+        pytest.param(
+            number,
+            way,
+            place,
+            marks=[pytest.mark.slow if (way, place) in LONG else pytest.mark.exhaustive, pytest.mark.timeout(600)]
+            if number == MANY
+            else [],
+        )
+        for number in (100, MANY)
+        for way in WAYS
+        for place in ("head", "behind")
+    ],
+)
 async def test_cancelled_waits_leave_nothing_and_never_hold(
     tmp_path: Path, number: int, way: str, place: str, fire: Callable[[CancelToken], None]
 ) -> None:

@@ -95,7 +95,7 @@ def test_damaged_files_are_told_and_nothing_of_the_users_goes(clinic: Clinic, fo
     survive(clinic, found)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(damages(), min_size=1, max_size=4))
