@@ -35,7 +35,7 @@ def pack(path: str, parent: str = ".", **facts: Any) -> GraphPack:
 
 
 REPORT = GraphReport(
-    Path("/work/space"),
+    Path("/home/ada/space"),
     "space",
     "meta",
     (
@@ -53,8 +53,8 @@ REPORT = GraphReport(
 def timeline(directory: Path) -> Timeline:
     """A pack that waited for another process, with a git in its hold."""
     made = ChromeTrace(directory / "run.json", "grex sync")
-    facts = {"tier": "PACK", "path": "/work/space/tool"}
-    made(HolderSeen("PACK", "/work/space/tool", 7, f"grex exec {HOSTILE}, pid 7", 10 * MS))
+    facts = {"tier": "PACK", "path": "/home/ada/space/tool"}
+    made(HolderSeen("PACK", "/home/ada/space/tool", 7, f"grex exec {HOSTILE}, pid 7", 10 * MS))
     made(Slice("git status", "git", "tool", 6 * MS, 8 * MS, {}, "disk 1"))
     made(Slice("wait PACK", "wait", "tool", 10 * MS, 60 * MS, facts, "disk 1"))
     made(Slice("git fetch", "git", "tool", 65 * MS, 90 * MS, {"argv": f"git fetch {HOSTILE}"}, "disk 1"))
