@@ -65,6 +65,8 @@ def output_schema(tool: Tool) -> dict[str, Any]:
     """
     from pydantic import TypeAdapter  # noqa: PLC0415 - the schemas of all tools take a moment, and not each client asks
 
+    if tool.document is None:
+        return {"type": "object"}
     definitions: dict[str, Any] = {}
     either = []
     for name in (tool.document, "error"):

@@ -95,7 +95,8 @@ class Step(Struct, frozen=True, kw_only=True):
     def argv(self, root: Path) -> list[str]:
         """What is typed."""
         own, dashes, behind = self.said.format(root=root).partition("-- ")
-        return [CASES[self.tool][0], *own.split(), "--json", *dashes.split(), *behind.split()]
+        wanted = () if self.tool == "schema" else ("--json",)  # which prints nothing else
+        return [CASES[self.tool][0], *own.split(), *wanted, *dashes.split(), *behind.split()]
 
     @contextmanager
     def at(self, world: World) -> Iterator[None]:
@@ -283,6 +284,7 @@ DAY = [
     Step(tool="trust"),
     Step(tool="config"),
     Step(tool="plugins"),
+    Step(tool="schema", said="sync", arguments={"verb": "sync"}),
     Step(tool="cache_ls", said="ls"),
     Step(tool="cache_gc", said="gc", arguments={}),
 ]
@@ -544,7 +546,7 @@ def test_every_class_of_errors_is_told_alike(
 TAKE_THE_MANIFEST = {tool.name for tool in TOOLS.values() if tool.waiting} - {"fork_rm", "import"}
 TAKE_THE_WORKSPACE = {"add", "fork", "rm", "set", "sync", "teardown", "update"}
 NO_MANIFEST_NEEDED = {
-    *("config", "plugins", "cache_ls", "cache_gc", "locks", "trust"),
+    *("config", "plugins", "schema", "cache_ls", "cache_gc", "locks", "trust"),
     *("fork_ls", "fork_rm"),  # look at the records of forks
     "doctor",  # has it as a finding
     "import",  # the file that it is to read is missing

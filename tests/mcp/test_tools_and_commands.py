@@ -229,6 +229,7 @@ CASES: dict[str, tuple[str, str, list[str], dict[str, Any], tuple[tuple[list[str
     "trust": ("trust", "trust:trust", [], {}, ()),
     "config": ("config", "config:config", [], {}, ()),
     "plugins": ("plugins", "plugins:plugins", [], {}, ()),
+    "schema": ("schema", "schema:schema", ["sync"], {"verb": "sync"}, ()),
     "cache_ls": ("cache", "cache:cache_ls", ["ls"], {}, ()),
     "cache_gc": ("cache", "cache:cache_gc", ["gc"], {}, ((["--keep-days", "3"], {"keep_days": 3}), DRY_RUN)),
 }
@@ -269,7 +270,6 @@ NO_TOOLS = {
     "completion": "about the command line",
     "help": "about the command line",
     "mcp": "about the command line",
-    "schema": "every tool has its output schema",
     "merge-driver": "for git",
 }
 
@@ -295,7 +295,7 @@ def captured(name: str, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> tup
         found.extend((request, settings))
         raise CapturedError("captured")
 
-    monkeypatch.setattr(module, function, plain if name in ("config", "plugins") else with_settings)
+    monkeypatch.setattr(module, function, plain if name in ("config", "plugins", "schema") else with_settings)
     command = ["--", *needed["command"]] if name == "exec" else []
     assert run([CASES[name][0], *before, *argv, *command]) == 1
     assert found, "the verb was not called"

@@ -120,6 +120,7 @@ NOTHING = {
     "trust": "reads a file that is replaced as a whole",
     "config": "reads files that people write",
     "plugins": "looks at what is installed with Python",
+    "schema": "follows from the program",
     "cache_ls": "what it looks at may change meanwhile",
     "cache_gc": "a mirror that somebody has is in use, and stays",
 }

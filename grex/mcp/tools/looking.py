@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from grex.engine import Settings
     from grex.verbs.config import ConfigReport
     from grex.verbs.plugins import PluginsReport
+    from grex.verbs.schema import SchemaReport
 
-__all__ = ["CONFIG", "DIFF", "GRAPH", "LOCKS", "LS", "PATH", "PLUGINS", "STATUS", "TRUST"]
+__all__ = ["CONFIG", "DIFF", "GRAPH", "LOCKS", "LS", "PATH", "PLUGINS", "SCHEMA", "STATUS", "TRUST"]
 
 _WAITING = (NO_WAIT, LOCK_TIMEOUT)
 
@@ -199,6 +200,31 @@ PLUGINS = Tool(
     says="Show the plugins that are installed, and which are broken.",
     document="plugins",
     ask=_plugins,
+    is_read_only=True,
+    is_idempotent=True,
+)
+
+
+def _schema(place: Place, given: Given) -> Asking:
+    from grex.verbs.schema import SchemaRequest, schema  # noqa: PLC0415 - only when called
+
+    del place
+    request = SchemaRequest(**given)
+
+    async def run(settings: Settings) -> SchemaReport:
+        del settings
+        return schema(request)
+
+    return Asking(request, run)
+
+
+SCHEMA = Tool(
+    name="schema",
+    verb="schema",
+    says="Give the JSON Schema of a verb's document; it says more of the keys than a tool's output schema does.",
+    document=None,
+    ask=_schema,
+    arguments=(Argument("verb", "text", "The verb, such as `sync`; or `error`, or `events`.", required=True),),
     is_read_only=True,
     is_idempotent=True,
 )

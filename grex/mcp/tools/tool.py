@@ -52,7 +52,7 @@ class Tool(Struct, frozen=True, kw_only=True):
         name: what clients call it.
         verb: what holder records call it, as for the command of that name.
         says: what it does, in a sentence; a second one where a model has to know more.
-        document: whose document its result is, a key of `DOCUMENTS`.
+        document: whose document its result is, a key of `DOCUMENTS`; None for an object of any form.
         ask: turns arguments into a verb to run.
         arguments: what it takes, without those that say how it waits.
         waiting: what it takes of `jobs`, `no_wait` and `lock_timeout_s`.
@@ -66,7 +66,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     name: str
     verb: str
     says: str
-    document: str
+    document: str | None
     ask: Ask
     arguments: tuple[Argument, ...] = ()
     waiting: tuple[Argument, ...] = ()
