@@ -18,8 +18,9 @@ from typer.core import TyperGroup
 
 from grex import __version__
 from grex.cli import commands
-from grex.cli.call import Call, explain
+from grex.cli.call import Call
 from grex.cli.colours import ColourChoice
+from grex.cli.execution import explain
 from grex.cli.signature import COMMON, CommandBehindDashes, takes
 from grex.cli.streams import give_up, say
 from grex.errors import GrexError

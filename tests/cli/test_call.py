@@ -14,7 +14,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from grex.cli.app import VERBS, _app_for, app_with, run
-from grex.cli.call import Call, explain
+from grex.cli.call import Call
+from grex.cli.execution import explain
 from grex.cli.interrupts import endings
 from grex.errors import GrexError, LockDeadlockError, LockfileError, PackError, PackSpecError, UsageError
 from grex.locks import file_system

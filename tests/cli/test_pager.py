@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from grex.cli.app import run
-from grex.cli.call import Call, tell
+from grex.cli.call import Call
+from grex.cli.execution import tell
 from grex.cli.pager import page, pager_of
 
 TEXT = "\n".join(f"line {number}" for number in range(5000))
@@ -70,7 +71,7 @@ def test_it_is_for_what_a_terminal_has_no_room_for_and_only_if_it_is_wanted(
     text = "\n".join("abcd")
 
     def is_paged(call: Call, *, height: int | None, pages: bool = True) -> bool:
-        monkeypatch.setattr("grex.cli.call.terminal_height", lambda _: height)
+        monkeypatch.setattr("grex.cli.execution.terminal_height", lambda _: height)
         there.unlink(missing_ok=True)
         tell(call, text, pages=pages)
         printed = capsys.readouterr().out
@@ -90,7 +91,7 @@ def test_no_pager_may_stand_before_and_after_the_verb(
 ) -> None:
     there = tmp_path / "there"
     monkeypatch.setenv("GREX_PAGER", f"cat > {there}")
-    monkeypatch.setattr("grex.cli.call.terminal_height", lambda _: 1)
+    monkeypatch.setattr("grex.cli.execution.terminal_height", lambda _: 1)
     monkeypatch.chdir(tmp_path)
     assert run(["init"]) == 0
     capsys.readouterr()

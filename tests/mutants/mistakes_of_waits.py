@@ -158,7 +158,7 @@ WAITS: tuple[Mutation, ...] = (
         "tests/cli/test_call.py::test_a_wait_that_is_polled_is_warned_of_in_one_line",
         (
             Edit(
-                "grex/cli/call.py",
+                "grex/cli/execution.py",
                 '            print(f"grex: warning: {message}", file=sys.stderr)\n',
                 "            pass\n",
             ),

@@ -150,6 +150,16 @@ async def test_commits_that_no_remote_has_are_counted_until_one_has_them(synced:
     assert (found.unpushed, found.text) == (0, "on mine, not on main")
 
 
+async def test_commits_that_nobody_else_has_are_told_and_are_no_drift(synced: Place) -> None:
+    commit(synced / "a")
+    git(synced / "a", "update-ref", "-d", "refs/remotes/origin/main")  # as a fetch that prunes does
+    git(synced / "a", "update-ref", "refs/remotes/origin/old", "HEAD~1")
+    found = await synced.state_of("a")
+    assert (found.states, found.text) == (("unpushed",), "1 not pushed")
+    assert not found.is_clean
+    assert (await synced.status(fail_on_drift=True)).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("pack", "before", "now"),
     [("pin", "v1", "v9"), ("pin", "v1", "1" * 40), ("pin", "v1", None), ("a", None, "devel"), ("a", None, "main")],

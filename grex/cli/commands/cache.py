@@ -9,7 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from grex.cli.call import Call, execute
+from grex.cli.call import Call
+from grex.cli.execution import execute
 from grex.cli.options import DryRun
 from grex.cli.signature import takes
 from grex.names import clean

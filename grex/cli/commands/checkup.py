@@ -8,7 +8,8 @@ from typing import Annotated, Optional, TypedDict, Unpack
 import typer
 from msgspec.structs import replace
 
-from grex.cli.call import Call, execute
+from grex.cli.call import Call
+from grex.cli.execution import execute
 from grex.cli.options import Packs
 from grex.cli.signature import COMMON, takes
 

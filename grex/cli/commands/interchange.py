@@ -10,7 +10,8 @@ from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
-from grex.cli.call import Call, execute
+from grex.cli.call import Call
+from grex.cli.execution import execute
 from grex.cli.options import DryRun
 from grex.cli.signature import COMMON, takes
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from grex.cli.call import Call, execute, output_kept_for_the_report, print_document, tell
+from grex.cli.call import Call
 from grex.cli.colours import colours, has_colours
+from grex.cli.execution import execute, output_kept_for_the_report, print_document, tell
 from grex.cli.options import Filters, Packs
 from grex.cli.signature import COMMON, takes
 

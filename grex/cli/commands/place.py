@@ -8,7 +8,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from grex.cli.call import Call, execute
+from grex.cli.call import Call
+from grex.cli.execution import execute
 from grex.cli.signature import takes
 
 __all__ = ["demo", "init", "merge_driver", "trust"]

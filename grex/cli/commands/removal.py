@@ -7,7 +7,8 @@ from typing import Annotated, TypedDict, Unpack
 
 import typer
 
-from grex.cli.call import Call, execute
+from grex.cli.call import Call
+from grex.cli.execution import execute
 from grex.cli.options import DryRun
 from grex.cli.signature import COMMON, takes
 

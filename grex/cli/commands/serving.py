@@ -72,7 +72,7 @@ def serve(call: Call) -> int:
     """
     from contextlib import closing, nullcontext  # noqa: PLC0415 - only when run
 
-    from grex.cli.call import open_trace  # noqa: PLC0415 - only when run
+    from grex.cli.execution import open_trace  # noqa: PLC0415 - only when run
     from grex.mcp.server import serve as verb  # noqa: PLC0415 - only when run
     from grex.mcp.stdio import claim  # noqa: PLC0415 - only when run
 

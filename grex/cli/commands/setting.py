@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Optional, TypedDict, Unpack
 
 import typer
 
-from grex.cli.call import Call, execute, print_document, tell
+from grex.cli.call import Call
+from grex.cli.execution import execute, print_document, tell
 from grex.cli.options import DryRun, Groups, NoInstall
 from grex.cli.signature import COMMON, takes
 from grex.errors import NotAWorkspaceError

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from msgspec.structs import replace
 
-from grex.cli.call import Call, execute, tell
+from grex.cli.call import Call
+from grex.cli.execution import execute, tell
 from grex.cli.options import Filters, Packs
 from grex.cli.signature import takes
 from grex.errors import UsageError
